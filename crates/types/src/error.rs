@@ -1,0 +1,257 @@
+//! Why an operation was refused.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{BlockId, Fence, FileKind, JobId, Lin, NameError, NodeId, PgId, PgVersion, SessionId};
+
+/// What a caller can do about an error. Callers branch on this and on nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ErrorKind {
+    /// The request itself is wrong; trying it again gives the same.
+    InvalidRequest,
+    /// What it names is not there.
+    NotFound,
+    /// What it makes is there already.
+    AlreadyExists,
+    /// The state does not allow it now; somebody else has to act first.
+    Conflict,
+    /// The caller may not.
+    Denied,
+    /// This node does not lead; another one does, or will.
+    NotLeader,
+    /// It may succeed if it is tried again.
+    Unavailable,
+    /// There is no room.
+    NoSpace,
+    /// Bytes are not what was written.
+    Corrupt,
+    /// The versions do not fit.
+    Unsupported,
+    /// A fault of ours.
+    Internal,
+}
+
+/// Why the state machine refused an operation. It is part of the replicated answer, so it holds plain values only.
+#[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
+pub enum OperationError {
+    /// No such LIN (`ESTALE`: the file was removed).
+    #[error("there is no inode {lin}")]
+    NoInode {
+        /// The LIN.
+        lin: Lin,
+    },
+    /// No such name (`ENOENT`).
+    #[error("there is no entry {name:?} in directory {parent}")]
+    NoEntry {
+        /// The directory.
+        parent: Lin,
+        /// The name, printable.
+        name: String,
+    },
+    /// The name is taken (`EEXIST`).
+    #[error("there is already an entry {name:?} in directory {parent}")]
+    EntryExists {
+        /// The directory.
+        parent: Lin,
+        /// The name, printable.
+        name: String,
+    },
+    /// It is not a directory (`ENOTDIR`).
+    #[error("inode {lin} is not a directory")]
+    NotDirectory {
+        /// The LIN.
+        lin: Lin,
+    },
+    /// It is a directory (`EISDIR`).
+    #[error("inode {lin} is a directory")]
+    IsDirectory {
+        /// The LIN.
+        lin: Lin,
+    },
+    /// A directory that should be empty is not (`ENOTEMPTY`).
+    #[error("directory {lin} is not empty")]
+    NotEmpty {
+        /// The LIN.
+        lin: Lin,
+    },
+    /// The kind of file does not have what was asked (`EINVAL`).
+    #[error("inode {lin} is a {kind:?} and does not take this operation")]
+    WrongKind {
+        /// The LIN.
+        lin: Lin,
+        /// Its kind.
+        kind: FileKind,
+    },
+    /// A directory would become its own descendant (`EINVAL`).
+    #[error("directory {lin} cannot be moved into itself or below itself")]
+    Cycle {
+        /// The directory.
+        lin: Lin,
+    },
+    /// Too many names for one file (`EMLINK`).
+    #[error("inode {lin} has the largest number of links")]
+    TooManyLinks {
+        /// The LIN.
+        lin: Lin,
+    },
+    /// Not a name (`EINVAL` or `ENAMETOOLONG`).
+    #[error("{0}")]
+    Name(#[from] NameError),
+    /// A value is out of its range (`EINVAL`, `EFBIG`).
+    #[error("{what} is out of range: {value}, at most {limit}")]
+    OutOfRange {
+        /// What it is.
+        what: String,
+        /// Its value.
+        value: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// No such extended attribute (`ENODATA`).
+    #[error("inode {lin} has no extended attribute {name:?}")]
+    NoXattr {
+        /// The LIN.
+        lin: Lin,
+        /// The attribute's name, printable.
+        name: String,
+    },
+    /// The extended attribute is there (`EEXIST`).
+    #[error("inode {lin} already has the extended attribute {name:?}")]
+    XattrExists {
+        /// The LIN.
+        lin: Lin,
+        /// The attribute's name, printable.
+        name: String,
+    },
+    /// The extents of a write are not sorted, overlap, or do not lie within their blocks.
+    #[error("the extents are malformed: {reason}")]
+    MalformedExtents {
+        /// What is wrong with them.
+        reason: String,
+    },
+    /// The session has ended or never was (rule P3).
+    #[error("session {session} has expired: open a new one")]
+    NoSession {
+        /// The session.
+        session: SessionId,
+    },
+    /// The operation's number is too far ahead, or its result is no longer remembered (rule P3).
+    #[error("operation {sequence} is outside of the window of session {session}")]
+    OutsideWindow {
+        /// The session.
+        session: SessionId,
+        /// The number.
+        sequence: u64,
+    },
+    /// The block's session has ended, or its mark is above the block (rule P10).
+    #[error("block {block} can no longer be published: cut and put it again in a live session")]
+    StaleBlock {
+        /// The block.
+        block: BlockId,
+    },
+    /// The placement group has another membership by now (rule P12).
+    #[error("placement group {pg} has version {current}, not {given}: put the block again")]
+    StalePlacement {
+        /// The placement group.
+        pg: PgId,
+        /// The version in the request.
+        given: PgVersion,
+        /// The version now.
+        current: PgVersion,
+    },
+    /// Too few full seats acknowledged the block (rule P12).
+    #[error("block {block} was acknowledged by {acknowledged} full seats; {needed} are needed")]
+    TooFewCopies {
+        /// The block.
+        block: BlockId,
+        /// How many full seats acknowledged.
+        acknowledged: u16,
+        /// How many are needed.
+        needed: u16,
+    },
+    /// No record of that kind has that name or number.
+    #[error("there is no {what} {name:?}")]
+    NoRecord {
+        /// What kind of record.
+        what: String,
+        /// Its name or number.
+        name: String,
+    },
+    /// A record of that kind has that name.
+    #[error("there is already a {what} {name:?}")]
+    RecordExists {
+        /// What kind of record.
+        what: String,
+        /// Its name.
+        name: String,
+    },
+    /// Something uses it.
+    #[error("{what} {name:?} is in use: {by}")]
+    InUse {
+        /// What kind of record.
+        what: String,
+        /// Its name.
+        name: String,
+        /// What uses it, and what to do.
+        by: String,
+    },
+    /// Another node owns the job by now.
+    #[error("job {job} is owned under fence {current}, not {given}")]
+    Fenced {
+        /// The job.
+        job: JobId,
+        /// The fence in the request.
+        given: Fence,
+        /// The fence now.
+        current: Fence,
+    },
+    /// The job's phase does not allow the step.
+    #[error("job {job} cannot {step}: {reason}")]
+    WrongPhase {
+        /// The job.
+        job: JobId,
+        /// The step.
+        step: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The node is not known.
+    #[error("there is no node {node}")]
+    NoNode {
+        /// The node.
+        node: NodeId,
+    },
+}
+
+impl OperationError {
+    /// What the caller can do about it.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NoInode { .. }
+            | Self::NoEntry { .. }
+            | Self::NoXattr { .. }
+            | Self::NoRecord { .. }
+            | Self::NoNode { .. } => ErrorKind::NotFound,
+            Self::EntryExists { .. } | Self::XattrExists { .. } | Self::RecordExists { .. } => ErrorKind::AlreadyExists,
+            Self::NotDirectory { .. }
+            | Self::IsDirectory { .. }
+            | Self::WrongKind { .. }
+            | Self::Cycle { .. }
+            | Self::TooManyLinks { .. }
+            | Self::Name(_)
+            | Self::OutOfRange { .. }
+            | Self::MalformedExtents { .. } => ErrorKind::InvalidRequest,
+            Self::NotEmpty { .. }
+            | Self::NoSession { .. }
+            | Self::OutsideWindow { .. }
+            | Self::StaleBlock { .. }
+            | Self::StalePlacement { .. }
+            | Self::TooFewCopies { .. }
+            | Self::InUse { .. }
+            | Self::Fenced { .. }
+            | Self::WrongPhase { .. } => ErrorKind::Conflict,
+        }
+    }
+}

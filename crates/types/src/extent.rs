@@ -1,0 +1,78 @@
+//! Where the bytes of a file are.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{BlockId, Digest, NodeId, PgId, PgVersion, Revision};
+
+/// The most plain bytes of a block.
+pub const BLOCK_LENGTH_MAX: u32 = 4 << 20;
+/// The longest content that is kept in the inode itself, in bytes.
+pub const INLINE_LENGTH_MAX: usize = 4096;
+
+/// A range of a file mapped to a range of a block.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extent {
+    /// Offset in the file, in bytes.
+    pub offset: u64,
+    /// Length of the range, in bytes; never zero.
+    pub length: u32,
+    /// The block that holds the bytes.
+    pub block: BlockId,
+    /// Where the range begins within the block's plain bytes.
+    pub block_offset: u32,
+    /// The plain length of the whole block, in bytes.
+    pub block_length: u32,
+    /// The digest of the whole block's plain bytes.
+    pub digest: Digest,
+    /// The placement group whose seats hold the block.
+    pub pg: PgId,
+}
+
+/// Seats of one placement group, one bit a seat.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SeatSet(pub u16);
+
+impl SeatSet {
+    /// The set with the seat of that index added. Seats beyond the sixteenth do not exist.
+    #[must_use]
+    pub const fn with(self, seat: usize) -> Self {
+        if seat < 16 { Self(self.0 | (1 << seat)) } else { self }
+    }
+
+    /// Whether the seat of that index is in the set.
+    #[must_use]
+    pub const fn contains(self, seat: usize) -> bool {
+        seat < 16 && self.0 & (1 << seat) != 0
+    }
+}
+
+/// An extent that a client asks to publish, with the proof that its block is on disk (rule P12).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewExtent {
+    /// What is to be published.
+    pub extent: Extent,
+    /// The membership of the placement group that the block was put to.
+    pub pg_version: PgVersion,
+    /// The seats that acknowledged the put.
+    pub acknowledged: SeatSet,
+}
+
+/// An extent as the state store keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishedExtent {
+    /// The mapping.
+    pub extent: Extent,
+    /// The revision at which the block was first published; only this decides which snapshots see it (rule P7).
+    pub block_born: Revision,
+}
+
+/// A copy that a holder should have and did not acknowledge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShortCopy {
+    /// The placement group.
+    pub pg: PgId,
+    /// The block.
+    pub block: BlockId,
+    /// Who lacks it.
+    pub holder: NodeId,
+}

@@ -1,0 +1,31 @@
+//! The words of Holdfast as types: identifiers, attributes, extents, operations and their outcomes.
+//!
+//! No I/O, no clock and no randomness live here. The glossary in `ARCHITECTURE.md` is the list of these words; one word
+//! names one thing. What is persisted or sent has its byte format elsewhere: in `wire` for messages between processes,
+//! in `namespace` for the log and the state store, in `repo` for what lies at a site.
+
+mod attributes;
+mod backup;
+mod cluster;
+mod error;
+mod extent;
+mod id;
+mod name;
+mod operation;
+
+pub use attributes::{AttributeChanges, Attributes, FileKind, Timestamp};
+pub use backup::{
+    CommitReference, CommitTicket, Job, JobPhase, JobTotals, ObjectReport, Policy, Root, Site, SiteState,
+};
+pub use cluster::{Node, PlacementGroup, Pool, Seat, SeatState, Snapshot, SnapshotState};
+pub use error::{ErrorKind, OperationError};
+pub use extent::{BLOCK_LENGTH_MAX, Extent, INLINE_LENGTH_MAX, NewExtent, PublishedExtent, SeatSet, ShortCopy};
+pub use id::{
+    BlockId, ClusterId, Digest, Epoch, Fence, Generation, Incarnation, JobId, Lin, NodeId, PgId, PgVersion, PolicyId,
+    PoolId, RepositoryId, Revision, SessionId, SetId, SiteId, SnapshotId, VolumeId,
+};
+pub use name::{NAME_LENGTH_MAX, Name, NameError, SYMLINK_LENGTH_MAX, XATTR_NAME_LENGTH_MAX, XATTR_VALUE_LENGTH_MAX};
+pub use operation::{
+    Batch, Change, Content, Create, JobOperation, NewInode, NewNode, Operation, Outcome, Registration, Removal, Rename,
+    RenameMode, Request, RequestKey, XattrMode,
+};
