@@ -1,0 +1,32 @@
+//! Generates the messages and services of `/proto` without `protoc`.
+
+use std::error::Error;
+use std::path::Path;
+
+/// One file per service, and the words that they share.
+const FILES: [&str; 13] = [
+    "types",
+    "error",
+    "enrolment",
+    "cluster",
+    "namespace",
+    "blocks",
+    "snapshots",
+    "sites",
+    "policies",
+    "backups",
+    "raft",
+    "work",
+    "keys",
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
+    println!("cargo::rerun-if-changed={}", root.display());
+    let files: Vec<_> = FILES.iter().map(|name| root.join(format!("holdfast/v1/{name}.proto"))).collect();
+    let descriptors = protox::compile(files, [root])?;
+    // Bytes instead of Vec<u8>: a block is taken from the message without being copied. BTreeMap instead of HashMap: the
+    // same error always prints the same.
+    tonic_prost_build::configure().bytes(".").btree_map(".").compile_fds(descriptors)?;
+    Ok(())
+}

@@ -1,0 +1,179 @@
+use bytes::Bytes;
+use types::{
+    AttributeChanges, Change, Content, Create, FileKind, Lin, NewInode, Removal, Rename, RenameMode, XattrMode,
+};
+
+use super::enumeration::Numbered;
+use crate::invalid::{name, optional_time, required};
+use crate::v1::change::Change as Kind;
+use crate::{InvalidMessage, v1};
+
+impl TryFrom<Change> for v1::Change {
+    type Error = InvalidMessage;
+
+    fn try_from(change: Change) -> Result<Self, InvalidMessage> {
+        let kind = match change {
+            Change::Create(create) => Kind::Create(create.into()),
+            Change::Link { lin, parent, name } => {
+                Kind::Link(v1::Link { lin: lin.0, parent: parent.0, name: name.to_bytes() })
+            }
+            Change::Remove { parent, name, expect } => {
+                Kind::Remove(v1::Remove { parent: parent.0, name: name.to_bytes(), expect: expect.number() })
+            }
+            Change::Rename(rename) => Kind::Rename(rename.into()),
+            Change::SetAttributes { lin, changes } => {
+                Kind::SetAttributes(v1::SetAttributes { lin: lin.0, changes: Some(changes.into()) })
+            }
+            Change::SetXattr { lin, name, value, mode } => {
+                Kind::SetXattr(v1::SetXattr { lin: lin.0, name, value, mode: mode.number() })
+            }
+            Change::RemoveXattr { lin, name } => Kind::RemoveXattr(v1::RemoveXattr { lin: lin.0, name }),
+            Change::Write { lin, content, mtime } => {
+                Kind::Write(v1::Write { lin: lin.0, content: Some(content.into()), mtime: mtime.map(Into::into) })
+            }
+            Change::CreateSnapshot { .. } => return Err(not_carried("CreateSnapshot")),
+            Change::DeleteSnapshot { .. } => return Err(not_carried("DeleteSnapshot")),
+            Change::DropStep { .. } => return Err(not_carried("DropStep")),
+            Change::AcknowledgeFreed { .. } => return Err(not_carried("AcknowledgeFreed")),
+        };
+        Ok(Self { change: Some(kind) })
+    }
+}
+
+/// Snapshots have a service of their own, and housekeeping is the nodes' own business.
+const fn not_carried(what: &'static str) -> InvalidMessage {
+    InvalidMessage::NotCarried { what }
+}
+
+impl TryFrom<v1::Change> for Change {
+    type Error = InvalidMessage;
+
+    fn try_from(change: v1::Change) -> Result<Self, InvalidMessage> {
+        Ok(match required("change", change.change)? {
+            Kind::Create(create) => Self::Create(create.try_into()?),
+            Kind::Link(link) => {
+                Self::Link { lin: Lin(link.lin), parent: Lin(link.parent), name: name("link.name", link.name)? }
+            }
+            Kind::Remove(remove) => Self::Remove {
+                parent: Lin(remove.parent),
+                name: name("remove.name", remove.name)?,
+                expect: Removal::from_number("remove.expect", remove.expect)?,
+            },
+            Kind::Rename(rename) => Self::Rename(rename.try_into()?),
+            Kind::SetAttributes(set) => Self::SetAttributes {
+                lin: Lin(set.lin),
+                changes: AttributeChanges::try_from(required("set_attributes.changes", set.changes)?)?,
+            },
+            Kind::SetXattr(set) => Self::SetXattr {
+                lin: Lin(set.lin),
+                name: set.name,
+                value: set.value,
+                mode: XattrMode::from_number("set_xattr.mode", set.mode)?,
+            },
+            Kind::RemoveXattr(remove) => Self::RemoveXattr { lin: Lin(remove.lin), name: remove.name },
+            Kind::Write(write) => Self::Write {
+                lin: Lin(write.lin),
+                content: required("write.content", write.content)?.try_into()?,
+                mtime: optional_time(write.mtime)?,
+            },
+        })
+    }
+}
+
+impl From<Create> for v1::Create {
+    fn from(create: Create) -> Self {
+        Self {
+            parent: create.parent.0,
+            name: create.name.to_bytes(),
+            inode: Some(create.inode.into()),
+            replace: create.replace,
+        }
+    }
+}
+
+impl TryFrom<v1::Create> for Create {
+    type Error = InvalidMessage;
+
+    fn try_from(create: v1::Create) -> Result<Self, InvalidMessage> {
+        Ok(Self {
+            parent: Lin(create.parent),
+            name: name("create.name", create.name)?,
+            inode: required("create.inode", create.inode)?.try_into()?,
+            replace: create.replace,
+        })
+    }
+}
+
+impl From<NewInode> for v1::NewInode {
+    fn from(inode: NewInode) -> Self {
+        Self {
+            kind: inode.kind.number(),
+            mode: inode.mode,
+            uid: inode.uid,
+            gid: inode.gid,
+            atime: inode.atime.map(Into::into),
+            mtime: inode.mtime.map(Into::into),
+            target: inode.target,
+            xattrs: inode.xattrs.into_iter().map(Into::into).collect(),
+            content: Some(inode.content.into()),
+            size: inode.size,
+        }
+    }
+}
+
+impl TryFrom<v1::NewInode> for NewInode {
+    type Error = InvalidMessage;
+
+    fn try_from(inode: v1::NewInode) -> Result<Self, InvalidMessage> {
+        Ok(Self {
+            kind: FileKind::from_number("inode.kind", inode.kind)?,
+            mode: inode.mode,
+            uid: inode.uid,
+            gid: inode.gid,
+            atime: optional_time(inode.atime)?,
+            mtime: optional_time(inode.mtime)?,
+            target: inode.target,
+            xattrs: inode.xattrs.into_iter().map(Into::into).collect(),
+            content: Content::try_from(required("inode.content", inode.content)?)?,
+            size: inode.size,
+        })
+    }
+}
+
+impl From<(Bytes, Bytes)> for v1::Xattr {
+    fn from((name, value): (Bytes, Bytes)) -> Self {
+        Self { name, value }
+    }
+}
+
+impl From<v1::Xattr> for (Bytes, Bytes) {
+    fn from(xattr: v1::Xattr) -> Self {
+        (xattr.name, xattr.value)
+    }
+}
+
+impl From<Rename> for v1::Rename {
+    fn from(rename: Rename) -> Self {
+        Self {
+            from_parent: rename.from_parent.0,
+            from_name: rename.from_name.to_bytes(),
+            to_parent: rename.to_parent.0,
+            to_name: rename.to_name.to_bytes(),
+            mode: rename.mode.number(),
+        }
+    }
+}
+
+impl TryFrom<v1::Rename> for Rename {
+    type Error = InvalidMessage;
+
+    fn try_from(rename: v1::Rename) -> Result<Self, InvalidMessage> {
+        Ok(Self {
+            from_parent: Lin(rename.from_parent),
+            from_name: name("rename.from_name", rename.from_name)?,
+            to_parent: Lin(rename.to_parent),
+            to_name: name("rename.to_name", rename.to_name)?,
+            mode: RenameMode::from_number("rename.mode", rename.mode)?,
+        })
+    }
+}

@@ -1,0 +1,42 @@
+//! Enumerations: zero and unknown numbers are refused, whatever prost makes of them.
+
+use crate::{InvalidMessage, v1};
+
+/// An enumeration of the crate `types` that has a number on the wire.
+pub trait Numbered: Sized {
+    /// The value of a number that came in.
+    fn from_number(field: &'static str, number: i32) -> Result<Self, InvalidMessage>;
+
+    /// The number to send.
+    fn number(self) -> i32;
+}
+
+macro_rules! numbered {
+    ($name:ident: $($variant:ident),+) => {
+        impl Numbered for types::$name {
+            fn from_number(field: &'static str, number: i32) -> Result<Self, InvalidMessage> {
+                match v1::$name::try_from(number) {
+                    $(Ok(v1::$name::$variant) => Ok(Self::$variant),)+
+                    _ => Err(InvalidMessage::Unknown { field, value: number }),
+                }
+            }
+
+            fn number(self) -> i32 {
+                match self {
+                    $(Self::$variant => v1::$name::$variant.into(),)+
+                }
+            }
+        }
+    };
+}
+
+numbered!(FileKind: File, Directory, Symlink);
+numbered!(SeatState: Joining, Full);
+numbered!(SnapshotState: Live, Dying);
+numbered!(Removal: NotDirectory, Directory);
+numbered!(RenameMode: Replace, NoReplace, Exchange);
+numbered!(XattrMode: Any, Create, Replace);
+numbered!(
+    ErrorKind: InvalidRequest, NotFound, AlreadyExists, Conflict, Denied, NotLeader, Unavailable, NoSpace, Corrupt,
+    Unsupported, Internal
+);

@@ -1,0 +1,13 @@
+//! Conversions between the messages and the crate `types`: outward by `From`, inward by a checking `TryFrom`.
+
+mod attributes;
+mod backup;
+mod change;
+mod cluster;
+mod enumeration;
+mod extent;
+mod outcome;
+#[cfg(test)]
+mod tests;
+
+pub use enumeration::Numbered;
