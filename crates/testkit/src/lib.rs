@@ -1,0 +1,25 @@
+//! What tests share: trees made from a seed, a comparison of two trees, and clusters of real processes.
+//!
+//! Three parts, each usable alone:
+//!
+//! - [`tree`] makes a directory tree that holds everything a file system can hold and people forget (names that are not
+//!   UTF-8, holes, link groups, set-id bits, times before 1970), and changes one as a day's work would.
+//! - [`compare`] tells two trees apart: type, mode, owner, time, extended attributes, link groups, holes, bytes.
+//! - [`cluster`] starts `holdfastd` processes on loopback, waits for what they are to do, kills them, and never leaves
+//!   one behind.
+//!
+//! This crate is for tests only. It works on real files, real processes and the real clock, and not through the crate
+//! `runtime`, because what it checks is what the operating system ends up with.
+
+#![allow(clippy::disallowed_methods, reason = "tests look at the real files, processes and clock from outside")]
+
+pub mod compare;
+mod error;
+mod inode;
+mod seeds;
+mod skip;
+pub mod tree;
+
+pub use error::{FileOperation, TestkitError};
+pub use seeds::seed;
+pub use skip::skip;
