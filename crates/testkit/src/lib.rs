@@ -13,6 +13,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests look at the real files, processes and clock from outside")]
 
+pub mod cluster;
 pub mod compare;
 mod error;
 mod inode;
