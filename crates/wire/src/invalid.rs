@@ -122,6 +122,9 @@ pub fn optional_time(value: Option<crate::v1::Timestamp>) -> Result<Option<Times
 }
 
 /// Converts each element of a repeated field.
+///
+/// # Errors
+/// The first that does not mean anything.
 pub fn each<From, To>(values: Vec<From>) -> Result<Vec<To>, InvalidMessage>
 where
     To: TryFrom<From, Error = InvalidMessage>,

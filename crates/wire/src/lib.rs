@@ -20,5 +20,5 @@ pub use convert::Numbered;
 pub use endpoint::{ConnectError, Endpoint, REQUEST_TIMEOUT_MAX};
 pub use failure::{Failure, code};
 pub use identity::{Authority, ClientTls, Identity, install_crypto_provider, server_tls};
-pub use invalid::InvalidMessage;
+pub use invalid::{InvalidMessage, each};
 pub use pool::ChannelPool;

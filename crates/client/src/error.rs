@@ -1,0 +1,123 @@
+//! What can go wrong between a client and its cluster.
+
+use thiserror::Error;
+use types::{BlockId, ErrorKind, Lin, PgId};
+use wire::{ConnectError, Failure, InvalidMessage, code};
+
+use crate::PathError;
+
+/// Why a call did not give what was asked for.
+#[derive(Debug, Error)]
+pub enum ClientError {
+    /// No node could be reached, or the only one could not.
+    #[error("{source}")]
+    Connect {
+        /// What the last endpoint said.
+        #[from]
+        source: ConnectError,
+    },
+    /// The cluster refused.
+    #[error("cannot {action}: {failure}")]
+    Refused {
+        /// What was to be done.
+        action: &'static str,
+        /// Why not.
+        failure: Failure,
+    },
+    /// The node answered something that means nothing.
+    #[error("the answer to \"{action}\" is not understood: {source}; do client and cluster have the same version?")]
+    BadAnswer {
+        /// What was asked.
+        action: &'static str,
+        /// What is wrong with the answer.
+        source: InvalidMessage,
+    },
+    /// The node gave more or fewer answers than were asked for.
+    #[error("the answer to \"{action}\" has {found} parts, not {expected}")]
+    AnswerCount {
+        /// What was asked.
+        action: &'static str,
+        /// How many parts came.
+        found: usize,
+        /// How many were asked for.
+        expected: usize,
+    },
+    /// A path is not one, or leads nowhere.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// No placement group can take blocks.
+    #[error("no placement group has enough full seats to take blocks: see `cluster status`")]
+    NoPlacement,
+    /// A block came back with bytes that are not its own (law 3).
+    #[error("block {block} of inode {lin} in placement group {pg} is damaged: {source}")]
+    Damaged {
+        /// The file.
+        lin: Lin,
+        /// The block.
+        block: BlockId,
+        /// Its placement group.
+        pg: PgId,
+        /// What the check found.
+        source: block::BlockError,
+    },
+    /// A block is not the one that was asked for.
+    #[error("a node answered with block {found} where {expected} was asked for")]
+    WrongBlock {
+        /// What came.
+        found: BlockId,
+        /// What was asked for.
+        expected: BlockId,
+    },
+    /// A range of a file lies outside of its block.
+    #[error("an extent of inode {lin} at offset {offset} lies outside of its block")]
+    BadExtent {
+        /// The file.
+        lin: Lin,
+        /// Where in the file.
+        offset: u64,
+    },
+    /// It is not a file.
+    #[error("inode {lin} is no regular file")]
+    NotAFile {
+        /// The LIN.
+        lin: Lin,
+    },
+    /// The task that did the work ended without a result, because the program is ending.
+    #[error("interrupted: the program is ending")]
+    Interrupted,
+}
+
+impl ClientError {
+    /// What the caller can do about it.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Connect { source } => source.kind(),
+            Self::Refused { failure, .. } => failure.kind,
+            Self::BadAnswer { .. } | Self::AnswerCount { .. } | Self::WrongBlock { .. } => ErrorKind::Internal,
+            Self::Path(error) => error.kind(),
+            Self::NoPlacement | Self::Interrupted => ErrorKind::Unavailable,
+            Self::Damaged { .. } | Self::BadExtent { .. } => ErrorKind::Corrupt,
+            Self::NotAFile { .. } => ErrorKind::InvalidRequest,
+        }
+    }
+
+    /// The stable name of the cluster's refusal, if it is one.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Refused { failure, .. } => Some(&failure.code),
+            _ => None,
+        }
+    }
+
+    /// Whether doing it again may help. A stale placement is the cached table's fault, which is fetched anew.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            Self::Connect { source } => source.kind() == ErrorKind::Unavailable,
+            Self::Refused { failure, .. } => failure.is_transient() || failure.code == code::STALE_PLACEMENT,
+            Self::NoPlacement => true,
+            _ => false,
+        }
+    }
+}

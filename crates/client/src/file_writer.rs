@@ -1,0 +1,262 @@
+//! Writing one file of any length from a stream.
+//!
+//! Bytes are cut as they come; about 8 MiB of blocks make one put, and a few puts are in flight while more bytes are
+//! taken. The file appears under its name at the end, whole: a file of few extents by one change; a longer one is
+//! made under a temporary name, gets its extents in steps, and is renamed. What a crash leaves is orphaned blocks, or
+//! that temporary file, whose name begins with `.holdfast-put-`.
+
+use std::collections::VecDeque;
+use std::mem;
+
+use block::{Cutter, CutterOptions};
+use bytes::Bytes;
+use types::{
+    AttributeChanges, Attributes, Change, Content, Create, INLINE_LENGTH_MAX, Lin, Name, NewExtent, NewInode, Outcome,
+    Removal, Rename, RenameMode,
+};
+use wire::{Failure, InvalidMessage};
+
+use crate::background::Pending;
+use crate::block_put::PlainBlock;
+use crate::small_files::assembled;
+use crate::{ClientError, Piece, PlacementKey, Session};
+
+/// Plain bytes of one put.
+const PUT_LENGTH: usize = 8 << 20;
+/// Puts in flight; each keeps its plain and its stored bytes in memory.
+const PUTS_IN_FLIGHT: usize = 3;
+/// Extents that one change publishes, about 100 bytes each.
+const EXTENTS_PER_CHANGE: usize = 2048;
+
+const WRITE: &str = "write the file";
+
+/// What a [`FileWriter`] makes.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The directory.
+    pub parent: Lin,
+    /// The name in it.
+    pub name: Name,
+    /// The new file; its content and size are what is written.
+    pub inode: NewInode,
+    /// Whether an existing non-directory of that name is replaced.
+    pub replace: bool,
+}
+
+/// Writes one file: give it the bytes with [`FileWriter::write`], and end with [`FileWriter::finish`].
+pub struct FileWriter {
+    session: Session,
+    target: Target,
+    /// The end of what was written.
+    position: u64,
+    size: u64,
+    cutter: Cutter,
+    /// Where the next piece that the cutter gives begins.
+    cut_offset: u64,
+    pieces: Vec<Piece>,
+    pieces_length: usize,
+    puts: VecDeque<Pending<Result<Vec<NewExtent>, ClientError>>>,
+    extents: Vec<NewExtent>,
+    /// The file under its temporary name, once it was made.
+    temporary: Option<(Lin, Name)>,
+}
+
+impl Session {
+    /// Begins to write a file.
+    #[must_use]
+    pub fn write_file(&self, target: Target) -> FileWriter {
+        FileWriter {
+            session: self.clone(),
+            target,
+            position: 0,
+            size: 0,
+            cutter: Cutter::new(CutterOptions { seed: self.gear_seed() }),
+            cut_offset: 0,
+            pieces: Vec::new(),
+            pieces_length: 0,
+            puts: VecDeque::new(),
+            extents: Vec::new(),
+            temporary: None,
+        }
+    }
+}
+
+impl FileWriter {
+    /// Takes bytes at an offset at or beyond the end of what was written; what lies between is a hole.
+    ///
+    /// # Errors
+    /// When blocks of earlier bytes could not be put.
+    pub async fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), ClientError> {
+        if offset != self.position {
+            self.end_run();
+            (self.position, self.cut_offset) = (offset, offset);
+        }
+        self.position += bytes.len() as u64;
+        self.size = self.size.max(self.position);
+        let cut = self.cutter.push(bytes);
+        self.take(cut);
+        if self.pieces_length >= PUT_LENGTH {
+            self.put().await?;
+        }
+        Ok(())
+    }
+
+    /// Says that the file is at least that long, so that it can end with a hole.
+    pub fn extend_to(&mut self, size: u64) {
+        self.size = self.size.max(size);
+    }
+
+    /// Publishes the file under its name.
+    ///
+    /// # Errors
+    /// When blocks could not be put, or the cluster refuses; nothing is left under the name then.
+    pub async fn finish(mut self) -> Result<Attributes, ClientError> {
+        let finished = self.finish_inner().await;
+        if finished.is_err()
+            && let Some((_, name)) = self.temporary.take()
+        {
+            // The first error is the one that tells why; a file that stays is seen by its name.
+            let remove = Change::Remove { parent: self.target.parent, name, expect: Removal::NotDirectory };
+            let _ = self.session.execute_one(WRITE, remove).await;
+        }
+        finished
+    }
+
+    async fn finish_inner(&mut self) -> Result<Attributes, ClientError> {
+        self.end_run();
+        let untouched = self.puts.is_empty() && self.extents.is_empty() && self.temporary.is_none();
+        if untouched && self.size <= INLINE_LENGTH_MAX as u64 {
+            let content = match self.pieces.is_empty() {
+                true => Content::Empty,
+                false => Content::Inline(assembled(&self.pieces, self.size)),
+            };
+            return self.create(content).await;
+        }
+        if !self.pieces.is_empty() {
+            self.put().await?;
+        }
+        while !self.puts.is_empty() {
+            self.collect().await?;
+        }
+        match self.temporary.clone() {
+            None => {
+                let extents = mem::take(&mut self.extents);
+                let content = if extents.is_empty() { Content::Empty } else { Content::Extents(extents) };
+                self.create(content).await
+            }
+            Some((lin, name)) => {
+                self.publish_step().await?;
+                self.put_in_place(lin, name).await
+            }
+        }
+    }
+
+    /// Ends a run of bytes without holes.
+    fn end_run(&mut self) {
+        let fresh = Cutter::new(CutterOptions { seed: self.session.gear_seed() });
+        let cut = mem::replace(&mut self.cutter, fresh).finish();
+        self.take(cut);
+    }
+
+    fn take(&mut self, cut: Vec<Bytes>) {
+        for bytes in cut {
+            self.pieces_length += bytes.len();
+            let offset = self.cut_offset;
+            self.cut_offset += bytes.len() as u64;
+            self.pieces.push(Piece { offset, bytes });
+        }
+    }
+
+    /// Starts a put of the pieces that were cut, after one in flight has ended if there are too many.
+    async fn put(&mut self) -> Result<(), ClientError> {
+        if self.puts.len() >= PUTS_IN_FLIGHT {
+            self.collect().await?;
+        }
+        self.pieces_length = 0;
+        let blocks: Vec<_> = mem::take(&mut self.pieces).into_iter().map(|piece| self.block(piece)).collect();
+        let session = self.session.clone();
+        let put = async move { session.put_blocks(blocks).await };
+        self.puts.push_back(Pending::start(&self.session.client().shared.tasks, "put blocks", put));
+        Ok(())
+    }
+
+    fn block(&self, piece: Piece) -> PlainBlock {
+        let key = PlacementKey::of_range(self.target.parent, &self.target.name, piece.offset);
+        PlainBlock { offset: piece.offset, plain: piece.bytes, key }
+    }
+
+    /// Waits for the oldest put; publishes under the temporary name when there are many extents.
+    async fn collect(&mut self) -> Result<(), ClientError> {
+        let Some(put) = self.puts.pop_front() else { return Ok(()) };
+        self.extents.extend(put.finish().await??);
+        if self.extents.len() >= EXTENTS_PER_CHANGE {
+            self.publish_step().await?;
+        }
+        Ok(())
+    }
+
+    async fn create(&self, content: Content) -> Result<Attributes, ClientError> {
+        let Target { parent, name, inode, replace } = self.target.clone();
+        let inode = NewInode { content, size: self.size, ..inode };
+        let create = Change::Create(Create { parent, name, inode, replace });
+        attributes(self.session.execute_one(WRITE, create).await?)
+    }
+
+    /// Publishes the extents so far in the file under its temporary name, which is made first.
+    async fn publish_step(&mut self) -> Result<(), ClientError> {
+        let lin = match &self.temporary {
+            Some((lin, _)) => *lin,
+            None => self.make_temporary().await?,
+        };
+        let content = Content::Extents(mem::take(&mut self.extents));
+        if content != Content::Extents(Vec::new()) {
+            let write = Change::Write { lin, content, mtime: None };
+            self.session.execute_one(WRITE, write).await?;
+        }
+        Ok(())
+    }
+
+    async fn make_temporary(&mut self) -> Result<Lin, ClientError> {
+        let unique = self.session.next_block();
+        let name = Name::new(format!(".holdfast-put-{unique}"))
+            .map_err(|source| bad_answer(InvalidMessage::Name { field: "name", source }))?;
+        let inode = NewInode { mode: 0o600, content: Content::Empty, size: 0, ..self.target.inode.clone() };
+        let create = Create { parent: self.target.parent, name: name.clone(), inode, replace: false };
+        let made = attributes(self.session.execute_one(WRITE, Change::Create(create)).await?)?;
+        self.temporary = Some((made.lin, name));
+        Ok(made.lin)
+    }
+
+    /// Gives the temporary file its attributes and its name.
+    async fn put_in_place(&mut self, lin: Lin, temporary: Name) -> Result<Attributes, ClientError> {
+        let Target { parent, name, inode, replace } = &self.target;
+        let changes = AttributeChanges {
+            mode: Some(inode.mode),
+            size: Some(self.size),
+            mtime: inode.mtime,
+            atime: inode.atime,
+            ..AttributeChanges::default()
+        };
+        let mode = if *replace { RenameMode::Replace } else { RenameMode::NoReplace };
+        let rename =
+            Rename { from_parent: *parent, from_name: temporary, to_parent: *parent, to_name: name.clone(), mode };
+        let steps = vec![Change::SetAttributes { lin, changes }, Change::Rename(rename)];
+        let results = self.session.execute(steps).await?;
+        let outcomes = results.into_iter().collect::<Result<Vec<_>, Failure>>();
+        let outcomes = outcomes.map_err(|failure| ClientError::Refused { action: WRITE, failure })?;
+        self.temporary = None;
+        let first = outcomes.into_iter().next();
+        attributes(first.ok_or(ClientError::AnswerCount { action: WRITE, found: 0, expected: 2 })?)
+    }
+}
+
+fn attributes(outcome: Outcome) -> Result<Attributes, ClientError> {
+    match outcome {
+        Outcome::Inode(attributes) => Ok(attributes),
+        _ => Err(bad_answer(InvalidMessage::Missing { field: "inode" })),
+    }
+}
+
+const fn bad_answer(source: InvalidMessage) -> ClientError {
+    ClientError::BadAnswer { action: WRITE, source }
+}

@@ -1,0 +1,94 @@
+//! What reads of the namespace give.
+
+use bytes::Bytes;
+use types::{Attributes, Extent, FileKind, Lin, Name};
+use wire::v1::{self, stored_content};
+use wire::{Failure, InvalidMessage, Numbered, each};
+
+/// A LIN with what belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inode {
+    /// Its attributes.
+    pub attributes: Attributes,
+    /// Where a symbolic link leads; empty for everything else.
+    pub target: Bytes,
+    /// Extended attributes, if they were asked for.
+    pub xattrs: Vec<(Bytes, Bytes)>,
+    /// The content of a file, if it was asked for.
+    pub content: Option<StoredContent>,
+}
+
+/// Where the bytes of a file are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoredContent {
+    /// Here.
+    Inline(Bytes),
+    /// In blocks.
+    Extents {
+        /// The first extents, sorted by offset.
+        extents: Vec<Extent>,
+        /// Where further ones begin.
+        next_offset: Option<u64>,
+    },
+}
+
+/// An entry of a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name.
+    pub name: Name,
+    /// What it names.
+    pub lin: Lin,
+    /// The kind of that.
+    pub kind: FileKind,
+    /// The attributes of that, if they were asked for.
+    pub attributes: Option<Attributes>,
+}
+
+/// How full the file system is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StatFs {
+    /// Plain bytes that fit.
+    pub capacity_bytes: u64,
+    /// Plain bytes that can still be written.
+    pub available_bytes: u64,
+    /// Plain bytes of the files.
+    pub used_bytes: u64,
+    /// Files, directories and links.
+    pub inodes: u64,
+}
+
+pub fn inode(result: v1::DescribeResult) -> Result<Result<Inode, Failure>, InvalidMessage> {
+    use v1::describe_result::Result as Answer;
+    Ok(match result.result.ok_or(InvalidMessage::Missing { field: "result" })? {
+        Answer::Error(error) => Err(error.try_into()?),
+        Answer::Inode(inode) => {
+            let attributes = inode.attributes.ok_or(InvalidMessage::Missing { field: "attributes" })?;
+            Ok(Inode {
+                attributes: attributes.try_into()?,
+                target: inode.target,
+                xattrs: inode.xattrs.into_iter().map(Into::into).collect(),
+                content: inode.content.map(content).transpose()?,
+            })
+        }
+    })
+}
+
+fn content(content: v1::StoredContent) -> Result<StoredContent, InvalidMessage> {
+    Ok(match content.content.ok_or(InvalidMessage::Missing { field: "content" })? {
+        stored_content::Content::Inline(bytes) => StoredContent::Inline(bytes),
+        stored_content::Content::Extents(v1::Extents { extents }) => {
+            StoredContent::Extents { extents: each(extents)?, next_offset: content.next_offset }
+        }
+    })
+}
+
+pub fn entry(entry: v1::DirectoryEntry) -> Result<Entry, InvalidMessage> {
+    let name = Name::new(entry.name).map_err(|source| InvalidMessage::Name { field: "entry.name", source })?;
+    Ok(Entry {
+        name,
+        lin: Lin(entry.lin),
+        kind: FileKind::from_number("entry.kind", entry.kind)?,
+        attributes: entry.attributes.map(Attributes::try_from).transpose()?,
+    })
+}

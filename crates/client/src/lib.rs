@@ -1,0 +1,38 @@
+//! What a client of the cluster needs, and no more: sessions, calls to the namespace, writing and reading of files.
+//!
+//! **A file is written in three steps**, in this order (law 2): its bytes are cut and encoded into blocks; the blocks go to
+//! a placement group, and the answer says which seats have them on disk; only then one change publishes name, attributes
+//! and extents together. A crash before the last step leaves blocks that nothing refers to, and which are orphans once
+//! the session has ended; it never leaves a file with a hole in it.
+//!
+//! **Retries**: reads and puts are tried again, at another endpoint if there is one, until [`Options::patience`] is over.
+//! Changes are tried again under the same key of the session, so they happen once (law 5). Requests that make something
+//! and have no such key (a snapshot, a policy, a site, a job) are sent once.
+//!
+//! **Bounds**: batches of at most 1024 changes and about 8 MiB of blocks, a fixed number of them in flight.
+
+mod admin;
+mod background;
+mod block_put;
+mod client;
+mod error;
+mod file_reader;
+mod file_writer;
+mod inode;
+mod namespace;
+mod path;
+mod placement;
+mod router;
+mod session;
+mod small_files;
+
+pub use client::{Client, Options};
+pub use error::ClientError;
+pub use file_reader::{FileReader, Piece};
+pub use file_writer::{FileWriter, Target};
+pub use inode::{Entry, Inode, StatFs, StoredContent};
+pub use namespace::Parts;
+pub use path::{FilePath, LastLink, PathError};
+pub use placement::PlacementKey;
+pub use session::{CHANGES_MAX, ChangeResult, Session};
+pub use small_files::{SMALL_FILE_LENGTH_MAX, SmallFile};

@@ -1,0 +1,353 @@
+//! Paths within the file system: bytes, from its root.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use bytes::Bytes;
+use thiserror::Error;
+use types::{Attributes, ErrorKind, FileKind, Lin, Name, NameError, SnapshotId};
+
+use crate::namespace::Parts;
+use crate::{Client, ClientError};
+
+/// Symbolic links followed on one path, as Linux has it (`path_resolution(7)`).
+const LINKS_MAX: usize = 40;
+
+/// A path: `/`, or names with `/` between them. A leading `/` may be left out, `.` and empty names say nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilePath {
+    bytes: Bytes,
+    steps: Vec<Step>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Step {
+    Down(Name),
+    Up,
+}
+
+/// A path is not one, or leads nowhere.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum PathError {
+    /// One of its names is no name.
+    #[error("{path}: {source}")]
+    Name {
+        /// The path.
+        path: String,
+        /// What is wrong.
+        source: NameError,
+    },
+    /// It has no last name to be made, moved or removed.
+    #[error("{path}: the root directory cannot be made, moved or removed")]
+    Root {
+        /// The path.
+        path: String,
+    },
+    /// Nothing is there.
+    #[error("{path}: there is no {missing:?}")]
+    NotFound {
+        /// The path.
+        path: String,
+        /// The name that is not there.
+        missing: String,
+    },
+    /// Something that is not the last name is no directory.
+    #[error("{path}: {name:?} is not a directory")]
+    NotDirectory {
+        /// The path.
+        path: String,
+        /// What is no directory.
+        name: String,
+    },
+    /// Links that lead to links without end.
+    #[error("{path}: more than {LINKS_MAX} symbolic links")]
+    TooManyLinks {
+        /// The path.
+        path: String,
+    },
+}
+
+impl PathError {
+    /// What the caller can do about it.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NotFound { .. } => ErrorKind::NotFound,
+            _ => ErrorKind::InvalidRequest,
+        }
+    }
+}
+
+/// What to do with a symbolic link at the end of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastLink {
+    /// Give what it leads to.
+    Follow,
+    /// Give the link itself.
+    Keep,
+}
+
+impl FilePath {
+    /// Takes bytes as a path.
+    ///
+    /// # Errors
+    /// [`PathError::Name`] when one of the names is none.
+    pub fn new(bytes: impl Into<Bytes>) -> Result<Self, PathError> {
+        let bytes = bytes.into();
+        let steps = steps(&bytes)?;
+        Ok(Self { bytes, steps })
+    }
+
+    /// The path as it was given.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The path of something below.
+    #[must_use]
+    pub fn join(&self, name: &Name) -> Self {
+        let mut bytes = self.bytes.to_vec();
+        if bytes.last() != Some(&b'/') {
+            bytes.push(b'/');
+        }
+        bytes.extend_from_slice(name.as_bytes());
+        let mut steps = self.steps.clone();
+        steps.push(Step::Down(name.clone()));
+        Self { bytes: bytes.into(), steps }
+    }
+
+    /// The last name; none of the root directory.
+    #[must_use]
+    pub fn last(&self) -> Option<&Name> {
+        match self.steps.last() {
+            Some(Step::Down(name)) => Some(name),
+            _ => None,
+        }
+    }
+
+    fn parent(&self) -> Result<(Self, Name), PathError> {
+        match self.steps.split_last() {
+            Some((Step::Down(name), above)) => {
+                Ok((Self { bytes: self.bytes.clone(), steps: above.to_vec() }, name.clone()))
+            }
+            _ => Err(PathError::Root { path: self.to_string() }),
+        }
+    }
+}
+
+impl fmt::Display for FilePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&printable(&self.bytes))
+    }
+}
+
+/// Text as it is where it is UTF-8 without control characters, and escaped where it is not.
+fn printable(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.chars().any(char::is_control) => text.to_owned(),
+        _ => bytes.escape_ascii().to_string(),
+    }
+}
+
+fn steps(bytes: &[u8]) -> Result<Vec<Step>, PathError> {
+    let mut steps = Vec::new();
+    for part in bytes.split(|&byte| byte == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => steps.push(Step::Up),
+            _ => {
+                let bad = |source| PathError::Name { path: printable(bytes), source };
+                steps.push(Step::Down(Name::new(part.to_vec()).map_err(bad)?));
+            }
+        }
+    }
+    Ok(steps)
+}
+
+impl Client {
+    /// Walks a path.
+    ///
+    /// # Errors
+    /// [`PathError`] when it leads nowhere, or the cluster's answer.
+    pub async fn resolve(
+        &self,
+        path: &FilePath,
+        last: LastLink,
+        snapshot: Option<SnapshotId>,
+    ) -> Result<Attributes, ClientError> {
+        let mut walk = Walk::new(path, self.root(snapshot).await?);
+        while let Some(link) = walk.next(self, last, snapshot).await? {
+            let target = self.describe(link.lin, Parts::default(), snapshot).await?.target;
+            walk.follow(&target)?;
+        }
+        walk.end()
+    }
+
+    /// Walks a path up to its last name, which need not be there.
+    ///
+    /// # Errors
+    /// As [`Client::resolve`], and [`PathError::Root`] for the root directory.
+    pub async fn resolve_parent(&self, path: &FilePath) -> Result<(Attributes, Name), ClientError> {
+        let (parent, name) = path.parent()?;
+        let attributes = self.resolve(&parent, LastLink::Follow, None).await?;
+        if attributes.kind != FileKind::Directory {
+            let name = parent.last().map(Name::to_string).unwrap_or_default();
+            return Err(PathError::NotDirectory { path: path.to_string(), name }.into());
+        }
+        Ok((attributes, name))
+    }
+
+    async fn root(&self, snapshot: Option<SnapshotId>) -> Result<Attributes, ClientError> {
+        Ok(self.describe(Lin::ROOT, Parts::default(), snapshot).await?.attributes)
+    }
+}
+
+/// A walk along a path: where it is, how it came there, and what lies ahead.
+struct Walk<'a> {
+    path: &'a FilePath,
+    /// The root, and each directory on the way down; what it stands on is last.
+    trail: Vec<Attributes>,
+    ahead: VecDeque<Step>,
+    links: usize,
+}
+
+impl<'a> Walk<'a> {
+    fn new(path: &'a FilePath, root: Attributes) -> Self {
+        Self { path, trail: vec![root], ahead: path.steps.iter().cloned().collect(), links: 0 }
+    }
+
+    /// Walks on; stops at a symbolic link that is to be followed, and gives it.
+    async fn next(
+        &mut self,
+        client: &Client,
+        last: LastLink,
+        snapshot: Option<SnapshotId>,
+    ) -> Result<Option<Attributes>, ClientError> {
+        while let Some(step) = self.ahead.front() {
+            if *step == Step::Up {
+                self.ahead.pop_front();
+                self.up();
+                continue;
+            }
+            let names = self.names_ahead();
+            let here = self.here()?.clone();
+            if here.kind != FileKind::Directory {
+                return Err(self.not_directory());
+            }
+            let steps = match client.lookup(here.lin, &names, snapshot).await {
+                Err(ClientError::Refused { failure, .. }) if failure.kind == ErrorKind::NotFound => {
+                    return Err(self.not_found(failure.fields.get("name").cloned().unwrap_or_default()));
+                }
+                steps => steps?,
+            };
+            // The first step is where the walk stands already.
+            for attributes in steps.into_iter().skip(1) {
+                self.ahead.pop_front();
+                let is_last = self.ahead.is_empty();
+                if attributes.kind == FileKind::Symlink && !(is_last && last == LastLink::Keep) {
+                    return Ok(Some(attributes));
+                }
+                self.trail.push(attributes);
+            }
+            if self.here()?.lin == here.lin {
+                return Err(self.not_found(names.first().map(Name::to_string).unwrap_or_default()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Goes where a link leads: from the root, or from the directory that the link lies in.
+    fn follow(&mut self, target: &[u8]) -> Result<(), ClientError> {
+        self.links += 1;
+        if self.links > LINKS_MAX {
+            return Err(PathError::TooManyLinks { path: self.path.to_string() }.into());
+        }
+        if target.first() == Some(&b'/') {
+            self.trail.truncate(1);
+        }
+        for step in steps(target)?.into_iter().rev() {
+            self.ahead.push_front(step);
+        }
+        Ok(())
+    }
+
+    fn end(mut self) -> Result<Attributes, ClientError> {
+        self.trail.pop().ok_or_else(|| self.not_found(String::new()))
+    }
+
+    fn up(&mut self) {
+        // The root is its own parent.
+        if self.trail.len() > 1 {
+            self.trail.pop();
+        }
+    }
+
+    /// The names up to the next `..`.
+    fn names_ahead(&self) -> Vec<Name> {
+        let names = self.ahead.iter().map_while(|step| match step {
+            Step::Down(name) => Some(name.clone()),
+            Step::Up => None,
+        });
+        names.collect()
+    }
+
+    fn here(&self) -> Result<&Attributes, ClientError> {
+        self.trail.last().ok_or_else(|| self.not_found(String::new()))
+    }
+
+    fn not_found(&self, missing: String) -> ClientError {
+        PathError::NotFound { path: self.path.to_string(), missing }.into()
+    }
+
+    fn not_directory(&self) -> ClientError {
+        let walked = self.path.steps.len().saturating_sub(self.ahead.len());
+        let name = match walked.checked_sub(1).and_then(|place| self.path.steps.get(place)) {
+            Some(Step::Down(name)) => name.to_string(),
+            _ => String::new(),
+        };
+        PathError::NotDirectory { path: self.path.to_string(), name }.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(path: &str) -> Vec<String> {
+        let path = FilePath::new(path.to_owned()).unwrap();
+        path.steps
+            .iter()
+            .map(|step| match step {
+                Step::Down(name) => String::from_utf8(name.as_bytes().to_vec()).unwrap(),
+                Step::Up => "..".to_owned(),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_path_is_its_names() {
+        assert_eq!(names("/a//b/./c/"), ["a", "b", "c"]);
+        assert_eq!(names("a/../b"), ["a", "..", "b"]);
+        assert!(names("/").is_empty());
+    }
+
+    #[test]
+    fn the_root_has_no_parent_and_no_last_name() {
+        let root = FilePath::new("/").unwrap();
+        assert!(matches!(root.parent(), Err(PathError::Root { .. })));
+        assert_eq!(root.last(), None);
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_is_an_error_that_names_the_path() {
+        let error = FilePath::new(vec![b'a'; 300]).unwrap_err();
+        assert!(matches!(error, PathError::Name { source: NameError::TooLong { length: 300 }, .. }));
+    }
+
+    #[test]
+    fn paths_that_are_not_text_are_printed_escaped() {
+        assert_eq!(FilePath::new(&b"/\xff"[..]).unwrap().to_string(), "/\\xff");
+        assert_eq!(FilePath::new("/caf\u{e9}").unwrap().to_string(), "/caf\u{e9}");
+    }
+}

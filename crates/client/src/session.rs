@@ -1,0 +1,213 @@
+//! Sessions: under one, a change that is tried again gives its first result (law 5).
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Semaphore;
+use types::{BlockId, Change, Outcome, SessionId};
+use wire::{Failure, InvalidMessage, v1};
+
+use crate::namespace::check_count;
+use crate::{Client, ClientError};
+
+/// How many changes one request carries. The node remembers the results of a window of them, so a request is small
+/// against that window.
+pub const CHANGES_MAX: usize = 256;
+/// Requests in flight; the changes in all of them must fit into the node's window of remembered results.
+const REQUESTS_IN_FLIGHT: usize = 4;
+
+/// What became of one change.
+pub type ChangeResult = Result<Outcome, Failure>;
+
+/// A session; clones share it. End it with [`Session::close`], so that blocks which were put and never published
+/// can be cleared away.
+#[derive(Clone)]
+pub struct Session {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    client: Client,
+    id: SessionId,
+    gear_seed: u64,
+    numbers: Mutex<Numbers>,
+    next_block: AtomicU64,
+    requests: Semaphore,
+}
+
+/// Numbers of changes, and which of them are not answered yet.
+#[derive(Debug)]
+struct Numbers {
+    next: u64,
+    in_flight: BTreeSet<u64>,
+}
+
+impl Numbers {
+    fn take(&mut self, count: u64) -> u64 {
+        let first = self.next;
+        self.next += count;
+        self.in_flight.insert(first);
+        first
+    }
+
+    /// Every result below this number has arrived or is given up.
+    fn low_water(&self) -> u64 {
+        self.in_flight.first().copied().unwrap_or(self.next)
+    }
+}
+
+/// Numbers in flight; they count as answered when this is dropped.
+struct InFlight<'a> {
+    shared: &'a Shared,
+    first: u64,
+    low_water: u64,
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.shared.numbers().in_flight.remove(&self.first);
+    }
+}
+
+impl Shared {
+    fn numbers(&self) -> std::sync::MutexGuard<'_, Numbers> {
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self, count: usize) -> InFlight<'_> {
+        let mut numbers = self.numbers();
+        let first = numbers.take(count as u64);
+        InFlight { shared: self, first, low_water: numbers.low_water() }
+    }
+}
+
+impl Client {
+    /// Opens a session; the label tells people whose it is.
+    ///
+    /// # Errors
+    /// When no node answers, or the cluster is not yet formed.
+    pub async fn open_session(&self, label: &str) -> Result<Session, ClientError> {
+        let request = v1::OpenSessionRequest { label: label.to_owned() };
+        let send = |to: wire::Connection| {
+            let request = request.clone();
+            async move { to.namespace().open_session(request).await }
+        };
+        let opened = self.router().call("open a session", send).await?;
+        let shared = Shared {
+            client: self.clone(),
+            id: SessionId(opened.session),
+            gear_seed: opened.gear_seed,
+            numbers: Mutex::new(Numbers { next: 1, in_flight: BTreeSet::new() }),
+            next_block: AtomicU64::new(1),
+            requests: Semaphore::new(REQUESTS_IN_FLIGHT),
+        };
+        Ok(Session { shared: Arc::new(shared) })
+    }
+}
+
+impl Session {
+    /// Its number.
+    #[must_use]
+    pub fn id(&self) -> SessionId {
+        self.shared.id
+    }
+
+    /// The client that it belongs to.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.shared.client
+    }
+
+    /// The secret seed of the cluster's gear table.
+    pub(crate) fn gear_seed(&self) -> u64 {
+        self.shared.gear_seed
+    }
+
+    /// A new block's id.
+    pub(crate) fn next_block(&self) -> BlockId {
+        let sequence = self.shared.next_block.fetch_add(1, Ordering::Relaxed);
+        BlockId { session: self.shared.id, sequence }
+    }
+
+    /// Carries out changes in order; each has a result of its own, and one that is refused does not stop the others.
+    ///
+    /// # Errors
+    /// When the outcome of a request is not known, because no node answered for as long as patience lasts.
+    pub async fn execute(&self, changes: Vec<Change>) -> Result<Vec<ChangeResult>, ClientError> {
+        let mut results = Vec::with_capacity(changes.len());
+        let mut changes = changes.into_iter().peekable();
+        while changes.peek().is_some() {
+            let batch: Vec<_> = changes.by_ref().take(CHANGES_MAX).collect();
+            results.extend(self.execute_batch(batch).await?);
+        }
+        Ok(results)
+    }
+
+    /// Carries out one change.
+    ///
+    /// # Errors
+    /// As [`Session::execute`], or when the change is refused.
+    pub async fn execute_one(&self, action: &'static str, change: Change) -> Result<Outcome, ClientError> {
+        let results = self.execute_batch(vec![change]).await?;
+        let result = results.into_iter().next().ok_or(ClientError::AnswerCount { action, found: 0, expected: 1 })?;
+        result.map_err(|failure| ClientError::Refused { action, failure })
+    }
+
+    async fn execute_batch(&self, changes: Vec<Change>) -> Result<Vec<ChangeResult>, ClientError> {
+        let action = "carry out changes";
+        let shared = &*self.shared;
+        let count = changes.len();
+        // The semaphore is never closed.
+        let _permit = shared.requests.acquire().await.map_err(|_| ClientError::Interrupted)?;
+        let numbers = shared.begin(count);
+        let request =
+            numbered(shared.id, &numbers, changes).map_err(|source| ClientError::BadAnswer { action, source })?;
+        let send = |to: wire::Connection| {
+            let request = request.clone();
+            async move { to.namespace().execute(request).await }
+        };
+        let answer = shared.client.router().call(action, send).await?;
+        check_count(action, answer.results.len(), count)?;
+        let results = answer.results.into_iter().map(ChangeResult::try_from).collect::<Result<_, InvalidMessage>>();
+        results.map_err(|source| ClientError::BadAnswer { action, source })
+    }
+
+    /// Ends the session.
+    ///
+    /// # Errors
+    /// When no node answers.
+    pub async fn close(self) -> Result<(), ClientError> {
+        let session = self.shared.id.0;
+        let send = |to: wire::Connection| async move {
+            to.namespace().close_session(v1::CloseSessionRequest { session }).await
+        };
+        self.shared.client.router().call("close the session", send).await.map(drop)
+    }
+}
+
+fn numbered(
+    session: SessionId,
+    numbers: &InFlight<'_>,
+    changes: Vec<Change>,
+) -> Result<v1::ExecuteRequest, InvalidMessage> {
+    let number = |(sequence, change)| Ok(v1::NumberedChange { sequence, change: Some(v1::Change::try_from(change)?) });
+    let changes = (numbers.first..).zip(changes).map(number).collect::<Result<_, InvalidMessage>>()?;
+    Ok(v1::ExecuteRequest { session: session.0, low_water: numbers.low_water, changes })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_low_water_mark_stays_below_everything_in_flight() {
+        let mut numbers = Numbers { next: 1, in_flight: BTreeSet::new() };
+        assert_eq!((numbers.take(10), numbers.low_water()), (1, 1));
+        assert_eq!((numbers.take(5), numbers.low_water()), (11, 1));
+        numbers.in_flight.remove(&1);
+        assert_eq!(numbers.low_water(), 11);
+        numbers.in_flight.remove(&11);
+        assert_eq!(numbers.low_water(), 16);
+    }
+}
