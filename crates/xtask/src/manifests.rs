@@ -5,11 +5,14 @@ use toml::{Table, Value};
 use crate::finding::Finding;
 use crate::tree::Tree;
 
-/// Checks every `crates/*/Cargo.toml`.
+/// Checks the manifest of every package.
 pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in tree.files() {
-        let ["crates", folder, "Cargo.toml"] = file.path.split('/').collect::<Vec<_>>()[..] else { continue };
+        let (["crates", folder, "Cargo.toml"] | [folder, "Cargo.toml"]) = file.path.split('/').collect::<Vec<_>>()[..]
+        else {
+            continue;
+        };
         let problems = match file.text.parse::<Table>() {
             Ok(manifest) => check_manifest(folder, &manifest),
             Err(error) => vec![format!("does not parse: {}", error.message())],

@@ -37,19 +37,40 @@ impl Daemon {
     ///
     /// [`ClusterError::Ended`] when it ends instead, with the end of its log.
     pub fn start(&mut self) -> Result<(), ClusterError> {
+        self.process = Some(self.spawn()?);
+        self.wait_for_socket()
+    }
+
+    /// Starts one more process on the same folder, which is to refuse that, and gives how it ended.
+    ///
+    /// # Errors
+    ///
+    /// [`ClusterError::Deadline`] when it does not end.
+    pub fn start_another(&self) -> Result<ExitStatus, ClusterError> {
+        let mut another = self.spawn()?;
+        let ended = wait_for("the end of a second process", START_DEADLINE, || match another.try_wait() {
+            Ok(Some(status)) => Ok(status),
+            Ok(None) => Err("it runs".to_owned()),
+            Err(error) => Err(error.to_string()),
+        });
+        if ended.is_err() {
+            another.kill().and_then(|()| another.wait()).map_err(|source| self.process_error("kill", source))?;
+        }
+        ended
+    }
+
+    fn spawn(&self) -> Result<Child, ClusterError> {
         let path = self.folder.log();
         let log = OpenOptions::new().create(true).append(true).open(&path);
         let log = log.map_err(|source| self.folder.error("open", &path, source))?;
-        let process = Command::new(&self.program)
+        Command::new(&self.program)
             .arg("--config")
             .arg(self.folder.configuration())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
-            .map_err(|source| self.process_error("start", source))?;
-        self.process = Some(process);
-        self.wait_for_socket()
+            .map_err(|source| self.process_error("start", source))
     }
 
     fn wait_for_socket(&mut self) -> Result<(), ClusterError> {

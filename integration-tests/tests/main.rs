@@ -1,0 +1,10 @@
+//! Stories with real processes. One binary, so that it is linked once.
+
+#![allow(clippy::disallowed_methods, reason = "tests look at the real files and processes from outside")]
+
+#[cfg(test)]
+mod backups;
+#[cfg(test)]
+mod failures;
+#[cfg(test)]
+mod files;
