@@ -1,0 +1,154 @@
+//! The column families of the state store.
+
+/// A column family. The number of a variant is its tag in deadlist keys and in the chained hash: it never changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Family {
+    /// Single rows about the store.
+    Meta = 0,
+    /// LIN → inode.
+    Inode = 1,
+    /// Directory, name → LIN, kind.
+    Dentry = 2,
+    /// LIN, directory, name: the way back up.
+    Link = 3,
+    /// LIN, offset → extent.
+    Extent = 4,
+    /// LIN, name → value.
+    Xattr = 5,
+    /// Old versions of inodes.
+    InodeHistory = 6,
+    /// Old versions of directory entries.
+    DentryHistory = 7,
+    /// Old versions of links.
+    LinkHistory = 8,
+    /// Old versions of extents.
+    ExtentHistory = 9,
+    /// Old versions of extended attributes.
+    XattrHistory = 10,
+    /// Revision, LIN → what changed.
+    Changed = 11,
+    /// Snapshot, family, history key: what dies with the snapshot.
+    Deadlist = 12,
+    /// Snapshots.
+    Snapshot = 13,
+    /// Sessions of clients.
+    Session = 14,
+    /// Session, sequence → result.
+    Remembered = 15,
+    /// Copies that a holder lacks.
+    Short = 16,
+    /// Copies that a holder is to delete.
+    Freed = 17,
+    /// Members of the cluster.
+    Node = 18,
+    /// Placement groups.
+    Pg = 19,
+    /// Pools.
+    Pool = 20,
+    /// Sites.
+    Site = 21,
+    /// Policies.
+    Policy = 22,
+    /// Backup jobs.
+    Job = 23,
+    /// Job, name → upload object.
+    JobObject = 24,
+    /// Policy, job: the jobs of a policy.
+    PolicyJob = 25,
+    /// Kind, name → number.
+    Name = 26,
+}
+
+impl Family {
+    /// All families, in the order of their tags.
+    pub const ALL: [Self; 27] = [
+        Self::Meta,
+        Self::Inode,
+        Self::Dentry,
+        Self::Link,
+        Self::Extent,
+        Self::Xattr,
+        Self::InodeHistory,
+        Self::DentryHistory,
+        Self::LinkHistory,
+        Self::ExtentHistory,
+        Self::XattrHistory,
+        Self::Changed,
+        Self::Deadlist,
+        Self::Snapshot,
+        Self::Session,
+        Self::Remembered,
+        Self::Short,
+        Self::Freed,
+        Self::Node,
+        Self::Pg,
+        Self::Pool,
+        Self::Site,
+        Self::Policy,
+        Self::Job,
+        Self::JobObject,
+        Self::PolicyJob,
+        Self::Name,
+    ];
+
+    /// The name in RocksDB.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Meta => "meta",
+            Self::Inode => "inode",
+            Self::Dentry => "dentry",
+            Self::Link => "link",
+            Self::Extent => "extent",
+            Self::Xattr => "xattr",
+            Self::InodeHistory => "inode_history",
+            Self::DentryHistory => "dentry_history",
+            Self::LinkHistory => "link_history",
+            Self::ExtentHistory => "extent_history",
+            Self::XattrHistory => "xattr_history",
+            Self::Changed => "changed",
+            Self::Deadlist => "deadlist",
+            Self::Snapshot => "snapshot",
+            Self::Session => "session",
+            Self::Remembered => "remembered",
+            Self::Short => "short",
+            Self::Freed => "freed",
+            Self::Node => "node",
+            Self::Pg => "pg",
+            Self::Pool => "pool",
+            Self::Site => "site",
+            Self::Policy => "policy",
+            Self::Job => "job",
+            Self::JobObject => "job_object",
+            Self::PolicyJob => "policy_job",
+            Self::Name => "name",
+        }
+    }
+
+    /// The tag in keys and hashes.
+    #[must_use]
+    pub const fn tag(self) -> u8 {
+        self as u8
+    }
+
+    /// The inverse of [`Family::tag`].
+    #[must_use]
+    pub fn from_tag(tag: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(tag)).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_names_its_family() {
+        for (place, family) in Family::ALL.into_iter().enumerate() {
+            assert_eq!(usize::from(family.tag()), place);
+            assert_eq!(Family::from_tag(family.tag()), Some(family));
+        }
+        assert_eq!(Family::from_tag(27), None);
+    }
+}

@@ -1,0 +1,35 @@
+//! The rows of `meta`: the format of the store, and how far it is.
+
+use crate::database::Rows;
+use crate::error::StoreError;
+use crate::family::Family;
+use crate::read::decode_row;
+use crate::rows::ProgressRow;
+
+/// The format of the whole store, as FORMAT.md describes it.
+pub const FORMAT: u32 = 1;
+/// The key of the format: four bytes, big-endian, whatever the version of rows is.
+pub const FORMAT_KEY: &[u8] = b"format";
+/// The key of [`ProgressRow`].
+pub const PROGRESS_KEY: &[u8] = b"progress";
+
+/// The format of a store, checked; `None` if the store is new.
+pub fn format(rows: &impl Rows) -> Result<Option<u32>, StoreError> {
+    let Some(value) = rows.get(Family::Meta, FORMAT_KEY)? else { return Ok(None) };
+    let bytes: [u8; 4] = value
+        .as_slice()
+        .try_into()
+        .map_err(|_| StoreError::corrupt(Family::Meta.name(), FORMAT_KEY, "a format has four bytes"))?;
+    match u32::from_be_bytes(bytes) {
+        FORMAT => Ok(Some(FORMAT)),
+        found => Err(StoreError::Unsupported { found, known: FORMAT }),
+    }
+}
+
+/// How far the store is.
+pub fn progress(rows: &impl Rows) -> Result<ProgressRow, StoreError> {
+    let value = rows
+        .get(Family::Meta, PROGRESS_KEY)?
+        .ok_or_else(|| StoreError::corrupt(Family::Meta.name(), PROGRESS_KEY, "the row is not there"))?;
+    decode_row(Family::Meta, PROGRESS_KEY, &value)
+}

@@ -1,0 +1,111 @@
+//! Making files, directories and symbolic links.
+
+use bytes::Bytes;
+use types::{Content, Create, FileKind, Lin, NewInode, OperationError, Outcome, SYMLINK_LENGTH_MAX};
+
+use super::out_of_range;
+use super::write::{check_inline, check_length};
+use super::xattr::{XATTRS_MAX, check_xattr};
+use crate::error::Failure;
+use crate::genesis::GENESIS;
+use crate::inode::{entry_exists, entry_key};
+use crate::keys::{EntryKey, XattrKey};
+use crate::rows::{Body, EntryRow, InodeRow};
+use crate::tables::Xattrs;
+use crate::transaction::Transaction;
+
+/// Makes an inode with its name, attributes and content.
+pub fn create(tx: &mut Transaction<'_>, create: &Create) -> Result<Outcome, Failure> {
+    let new = &create.inode;
+    tx.directory(create.parent)?;
+    let key = entry_key(create.parent, &create.name);
+    if let Some(existing) = tx.entry(&key)? {
+        replace(tx, create, &key, existing)?;
+    }
+    let lin = Lin(tx.revision().0);
+    let body = body(new)?;
+    let size = size(new, &body)?;
+    if let Content::Extents(extents) = &new.content {
+        let end = tx.publish(lin, extents)?;
+        if end > size {
+            return Err(
+                OperationError::OutOfRange { what: "the end of the extents".into(), value: end, limit: size }.into()
+            );
+        }
+    }
+    put_xattrs(tx, lin, &new.xattrs)?;
+    tx.add_entry(&key, EntryRow { lin, kind: new.kind })?;
+    Ok(Outcome::Inode(tx.insert_inode(row(tx, new, body, size))?))
+}
+
+/// Removes what has the name, if it may be replaced.
+fn replace(tx: &mut Transaction<'_>, create: &Create, key: &EntryKey, existing: EntryRow) -> Result<(), Failure> {
+    if !create.replace {
+        return Err(entry_exists(key).into());
+    }
+    if existing.kind == FileKind::Directory {
+        return Err(OperationError::IsDirectory { lin: existing.lin }.into());
+    }
+    tx.unlink(key, existing)
+}
+
+fn row(tx: &Transaction<'_>, new: &NewInode, body: Body, size: u64) -> InodeRow {
+    InodeRow {
+        kind: new.kind,
+        mode: new.mode & 0o7777,
+        uid: new.uid,
+        gid: new.gid,
+        nlink: if new.kind == FileKind::Directory { 2 } else { 1 },
+        size,
+        atime: new.atime.unwrap_or(tx.now()),
+        mtime: new.mtime.unwrap_or(tx.now()),
+        ctime: tx.now(),
+        // Set when the row is put into the change index.
+        changed: GENESIS,
+        body,
+    }
+}
+
+fn body(new: &NewInode) -> Result<Body, OperationError> {
+    let wrong = |what: &str| out_of_range(what, 1, 0);
+    match (new.kind, &new.content) {
+        (FileKind::Symlink, Content::Empty) => check_target(&new.target),
+        (_, _) if !new.target.is_empty() => Err(wrong("a target of what is no symbolic link")),
+        (FileKind::Directory, Content::Empty) => Ok(Body::Directory),
+        (FileKind::File, Content::Inline(bytes)) => check_inline(bytes),
+        (FileKind::File, Content::Empty | Content::Extents(_)) => Ok(Body::Extents),
+        (FileKind::Directory | FileKind::Symlink, _) => Err(wrong("content of what is no file")),
+    }
+}
+
+fn check_target(target: &Bytes) -> Result<Body, OperationError> {
+    match target.len() {
+        0 => Err(types::NameError::Empty.into()),
+        1..=SYMLINK_LENGTH_MAX => Ok(Body::Target(target.clone())),
+        length => Err(out_of_range("the length of the target", length, SYMLINK_LENGTH_MAX)),
+    }
+}
+
+/// The length of the new inode: that of a file is given, and holds at least what is inline.
+fn size(new: &NewInode, body: &Body) -> Result<u64, OperationError> {
+    match body {
+        Body::Directory => Ok(0),
+        Body::Target(target) => Ok(target.len() as u64),
+        Body::Inline(bytes) if new.size < bytes.len() as u64 => {
+            let what = "the length of the inline content".into();
+            Err(OperationError::OutOfRange { what, value: bytes.len() as u64, limit: new.size })
+        }
+        Body::Inline(_) | Body::Extents => check_length(new.size),
+    }
+}
+
+fn put_xattrs(tx: &mut Transaction<'_>, lin: Lin, xattrs: &[(Bytes, Bytes)]) -> Result<(), Failure> {
+    if xattrs.len() > XATTRS_MAX {
+        return Err(out_of_range("the number of extended attributes", xattrs.len(), XATTRS_MAX).into());
+    }
+    for (name, value) in xattrs {
+        check_xattr(name, value)?;
+        tx.put_version::<Xattrs>(&XattrKey { lin, name: name.clone() }, value.clone())?;
+    }
+    Ok(())
+}

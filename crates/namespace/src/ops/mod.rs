@@ -1,0 +1,96 @@
+//! The operations, one file each or one for a family of small ones.
+
+mod create;
+mod job;
+mod link;
+mod policy;
+mod registry;
+mod remove;
+mod rename;
+mod set_attributes;
+mod site;
+mod snapshot;
+mod write;
+mod xattr;
+
+use types::{Change, Operation, OperationError, Outcome, Registration};
+
+use crate::error::Failure;
+use crate::transaction::Transaction;
+
+/// The longest name of a record.
+pub const RECORD_NAME_LENGTH_MAX: usize = 255;
+
+/// Carries an operation out. After a refusal the caller rolls back what it wrote.
+pub fn perform(tx: &mut Transaction<'_>, operation: &Operation) -> Result<Outcome, Failure> {
+    match operation {
+        Operation::OpenSession { label } => Ok(Outcome::Session(tx.open_session(label))),
+        Operation::CloseSession { session } => tx.close_session(*session).map(|()| Outcome::Done),
+        Operation::RaiseBlockMark { session, mark } => tx.raise_block_mark(*session, *mark).map(|()| Outcome::Done),
+        Operation::Change(change) => perform_change(tx, change),
+        Operation::Register(registration) => perform_registration(tx, registration),
+        Operation::Job(operation) => job::perform(tx, operation),
+    }
+}
+
+fn perform_change(tx: &mut Transaction<'_>, change: &Change) -> Result<Outcome, Failure> {
+    let outcome = match change {
+        Change::Create(create) => create::create(tx, create),
+        Change::Link { lin, parent, name } => link::link(tx, *lin, *parent, name),
+        Change::Remove { parent, name, expect } => remove::remove(tx, *parent, name, *expect),
+        Change::Rename(rename) => rename::rename(tx, rename),
+        Change::SetAttributes { lin, changes } => set_attributes::set_attributes(tx, *lin, changes),
+        Change::SetXattr { lin, name, value, mode } => xattr::set(tx, *lin, name, value, *mode),
+        Change::RemoveXattr { lin, name } => xattr::remove(tx, *lin, name),
+        Change::Write { lin, content, mtime } => write::write(tx, *lin, content, *mtime),
+        Change::CreateSnapshot { name } => snapshot::create(tx, name),
+        Change::DeleteSnapshot { snapshot } => snapshot::delete(tx, *snapshot),
+        Change::DropStep { snapshot, rows_max } => snapshot::drop_step(tx, *snapshot, *rows_max),
+        Change::AcknowledgeFreed { node, blocks } => {
+            tx.acknowledge_freed(*node, blocks);
+            Ok(Outcome::Done)
+        }
+    }?;
+    tx.free_unused_blocks()?;
+    Ok(outcome)
+}
+
+fn perform_registration(tx: &mut Transaction<'_>, registration: &Registration) -> Result<Outcome, Failure> {
+    match registration {
+        Registration::AddNode(node) => registry::add_node(tx, node),
+        Registration::StartNode { node, address } => registry::start_node(tx, *node, address),
+        Registration::FormPool { replicas, groups, nodes } => registry::form_pool(tx, *replicas, *groups, nodes),
+        Registration::AddSite(site) => site::add(tx, site),
+        Registration::RemoveSite { site } => site::remove(tx, *site),
+        Registration::KitExported { site } => site::kit_exported(tx, *site),
+        Registration::CreatePolicy { name, roots, site } => policy::create(tx, name, roots, *site),
+        Registration::DeletePolicy { policy } => policy::delete(tx, *policy),
+    }
+}
+
+/// Says that a record is not there.
+fn no_record(what: &str, name: impl ToString) -> OperationError {
+    OperationError::NoRecord { what: what.to_owned(), name: name.to_string() }
+}
+
+/// Says that a record is there already.
+fn record_exists(what: &str, name: &str) -> OperationError {
+    OperationError::RecordExists { what: what.to_owned(), name: name.to_owned() }
+}
+
+/// Says that a value is too large.
+fn out_of_range(what: &str, value: usize, limit: usize) -> OperationError {
+    OperationError::OutOfRange { what: what.to_owned(), value: value as u64, limit: limit as u64 }
+}
+
+/// Checks the name of a record.
+fn check_record_name(name: &str) -> Result<(), OperationError> {
+    match name.len() {
+        0 => Err(types::NameError::Empty.into()),
+        1..=RECORD_NAME_LENGTH_MAX if name.contains('\0') => {
+            Err(types::NameError::Reserved { name: name.escape_default().to_string() }.into())
+        }
+        1..=RECORD_NAME_LENGTH_MAX => Ok(()),
+        length => Err(out_of_range("the length of the name", length, RECORD_NAME_LENGTH_MAX)),
+    }
+}

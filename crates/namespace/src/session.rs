@@ -1,0 +1,187 @@
+//! Sessions: a request that is repeated gives its first result, and a block is published once (rules P3 and P10).
+
+use types::{BlockId, OperationError, Outcome, RequestKey, SessionId};
+
+use crate::error::Failure;
+use crate::keys::{Key as _, KeyRange, RememberedKey};
+use crate::read::Read as _;
+use crate::rows::{RememberedRow, SessionRow};
+use crate::tables::{Remembered, Sessions};
+use crate::transaction::Transaction;
+
+/// Requests of one session that may be under way at once, and so the results that are remembered of it.
+pub const WINDOW: u64 = 1024;
+/// Gaps that a session may leave between published blocks above its mark: a bound on its row.
+pub const GAPS_MAX: usize = 4096;
+
+/// The result that a request had when it was carried out.
+pub type FirstResult = Result<Outcome, OperationError>;
+
+impl Transaction<'_> {
+    /// Opens a session; its number is the revision of the operation.
+    pub fn open_session(&mut self, label: &str) -> SessionId {
+        let id = SessionId(self.revision().0);
+        let row = SessionRow {
+            label: label.to_owned(),
+            opened: self.now(),
+            low_water: 1,
+            block_mark: 0,
+            published: Vec::new(),
+        };
+        self.put::<Sessions>(&id, &row);
+        id
+    }
+
+    /// Ends a session and forgets its results. One that has ended stays ended.
+    pub fn close_session(&mut self, id: SessionId) -> Result<(), Failure> {
+        self.forget(id, KeyRange::prefix(id.encode()))?;
+        self.delete::<Sessions>(&id);
+        Ok(())
+    }
+
+    /// Says that all blocks of a session below a mark are published or given up.
+    pub fn raise_block_mark(&mut self, id: SessionId, mark: u64) -> Result<(), Failure> {
+        let mut row = self.session(id)?;
+        row.raise_block_mark(mark);
+        self.put::<Sessions>(&id, &row);
+        Ok(())
+    }
+
+    /// The first result of a request that was carried out before. Of a new one takes the low-water mark.
+    pub fn admit(&mut self, key: RequestKey) -> Result<Option<FirstResult>, Failure> {
+        let mut row = self.session(key.session)?;
+        let remembered = RememberedKey { session: key.session, sequence: key.sequence };
+        if let Some(row) = self.row::<Remembered>(&remembered)? {
+            return Ok(Some(row.result));
+        }
+        let low_water = row.low_water.max(key.low_water);
+        let window = low_water..low_water.saturating_add(WINDOW);
+        if !window.contains(&key.sequence) {
+            return Err(OperationError::OutsideWindow { session: key.session, sequence: key.sequence }.into());
+        }
+        if low_water > row.low_water {
+            row.low_water = low_water;
+            self.put::<Sessions>(&key.session, &row);
+            let first_kept = RememberedKey { session: key.session, sequence: low_water };
+            self.forget(key.session, KeyRange::prefix(key.session.encode()).until(&first_kept))?;
+        }
+        Ok(None)
+    }
+
+    /// Remembers a result, unless the operation ended its own session.
+    pub fn remember(&mut self, key: RequestKey, result: &FirstResult) -> Result<(), Failure> {
+        if self.row::<Sessions>(&key.session)?.is_some() {
+            let remembered = RememberedKey { session: key.session, sequence: key.sequence };
+            self.put::<Remembered>(&remembered, &RememberedRow { result: result.clone() });
+        }
+        Ok(())
+    }
+
+    fn session(&self, id: SessionId) -> Result<SessionRow, Failure> {
+        Ok(self.row::<Sessions>(&id)?.ok_or(OperationError::NoSession { session: id })?)
+    }
+
+    /// Forgets results of a session: at most a window of them.
+    fn forget(&mut self, session: SessionId, range: KeyRange) -> Result<(), Failure> {
+        let keys: Vec<_> =
+            self.rows::<Remembered>(range).map(|row| row.map(|(key, _)| key)).collect::<Result<_, _>>()?;
+        for key in keys {
+            debug_assert_eq!(key.session, session, "the range is within the session");
+            self.delete::<Remembered>(&key);
+        }
+        Ok(())
+    }
+}
+
+impl SessionRow {
+    /// Marks a block at or above the mark as published; one that is published already is refused.
+    pub fn claim(&mut self, block: BlockId) -> Result<(), OperationError> {
+        let sequence = block.sequence;
+        // The range that would follow one that begins with the block.
+        let next = self.published.partition_point(|&(start, _)| start <= sequence);
+        let before = next.checked_sub(1).and_then(|index| self.published.get(index)).copied();
+        if before.is_some_and(|(_, end)| sequence < end) {
+            return Err(OperationError::StaleBlock { block });
+        }
+        let (mut start, mut end) = (sequence, sequence.saturating_add(1));
+        let (mut first, mut last) = (next, next);
+        if let Some((before, _)) = before.filter(|&(_, end)| end == sequence) {
+            start = before;
+            first -= 1;
+        }
+        if let Some(&(_, after)) = self.published.get(next).filter(|&&(start, _)| start == end) {
+            end = after;
+            last += 1;
+        }
+        if first == last && self.published.len() >= GAPS_MAX {
+            return Err(OperationError::OutsideWindow { session: block.session, sequence });
+        }
+        self.published.splice(first..last, [(start, end)]);
+        Ok(())
+    }
+
+    /// Raises the block mark; a lower one changes nothing.
+    fn raise_block_mark(&mut self, mark: u64) {
+        self.block_mark = self.block_mark.max(mark);
+        let mark = self.block_mark;
+        self.published.retain(|&(_, end)| end > mark);
+        if let Some((start, _)) = self.published.first_mut() {
+            *start = mark.max(*start);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use types::Timestamp;
+
+    use super::*;
+
+    fn session() -> SessionRow {
+        let opened = Timestamp::default();
+        SessionRow { label: String::new(), opened, low_water: 1, block_mark: 0, published: Vec::new() }
+    }
+
+    fn block(sequence: u64) -> BlockId {
+        BlockId { session: SessionId(1), sequence }
+    }
+
+    #[test]
+    fn a_block_is_claimed_once_and_neighbours_share_a_range() {
+        let mut row = session();
+        for sequence in [5, 7, 1, 6, 0] {
+            row.claim(block(sequence)).unwrap();
+        }
+        assert_eq!(row.published, [(0, 2), (5, 8)]);
+        for sequence in [0, 1, 5, 6, 7] {
+            assert_eq!(row.claim(block(sequence)), Err(OperationError::StaleBlock { block: block(sequence) }));
+        }
+    }
+
+    #[test]
+    fn a_raised_mark_forgets_what_is_below_it() {
+        let mut row = session();
+        for sequence in [0, 1, 2, 3, 10] {
+            row.claim(block(sequence)).unwrap();
+        }
+        row.raise_block_mark(2);
+        assert_eq!((row.block_mark, &row.published[..]), (2, &[(2, 4), (10, 11)][..]));
+        row.raise_block_mark(1);
+        assert_eq!(row.block_mark, 2);
+        row.raise_block_mark(11);
+        assert_eq!((row.block_mark, row.published.len()), (11, 0));
+    }
+
+    #[test]
+    fn gaps_have_a_bound_and_filling_one_is_always_possible() {
+        let mut row = session();
+        for gap in 0..GAPS_MAX as u64 {
+            row.claim(block(2 * gap)).unwrap();
+        }
+        let beyond = 2 * GAPS_MAX as u64;
+        let refused = OperationError::OutsideWindow { session: SessionId(1), sequence: beyond };
+        assert_eq!(row.claim(block(beyond)), Err(refused));
+        row.claim(block(1)).unwrap();
+        row.claim(block(beyond)).unwrap();
+    }
+}

@@ -1,0 +1,196 @@
+//! The state that operations are being applied to.
+
+use std::collections::BTreeMap;
+
+use blake3::Hasher;
+use rocksdb::WriteBatch;
+use types::{BlockId, Lin, Revision, SnapshotId, SnapshotState, Timestamp};
+
+use crate::database::{Database, Pairs, Rows};
+use crate::error::StoreError;
+use crate::family::Family;
+use crate::history::history_key;
+use crate::keys::{DeadKey, Key, KeyRange};
+use crate::meta::PROGRESS_KEY;
+use crate::overlay::Overlay;
+use crate::read::Read as _;
+use crate::rows::{Dated, ExtentRow, Present, ProgressRow, Usage, encode, revision_and_rest, with_revision};
+use crate::tables::{Deadlist, Snapshots, Table, Versioned};
+
+/// An extent row that is gone, by which its block may have lost its last use.
+pub struct LostExtent {
+    /// The file.
+    pub lin: Lin,
+    /// Where the extent began in it.
+    pub offset: u64,
+    /// The row.
+    pub row: ExtentRow,
+}
+
+/// The state in the midst of a batch. An operation ends with [`Transaction::commit`] or [`Transaction::rollback`].
+pub struct Transaction<'a> {
+    overlay: Overlay<'a>,
+    /// How far the store will be with this batch.
+    pub progress: ProgressRow,
+    /// What the tree held when the operation began.
+    usage_before: Usage,
+    /// The live snapshots, oldest first, once they have been read.
+    snapshots: Option<Vec<SnapshotId>>,
+    /// Extents that the operation removed for good, one for each block.
+    pub lost: BTreeMap<BlockId, LostExtent>,
+    hasher: Hasher,
+}
+
+impl<'a> Transaction<'a> {
+    /// Starts a batch over a state.
+    pub fn new(database: &'a Database, progress: ProgressRow) -> Self {
+        let usage_before = progress.usage;
+        Self {
+            overlay: Overlay::new(database),
+            progress,
+            usage_before,
+            snapshots: None,
+            lost: BTreeMap::new(),
+            hasher: Hasher::new(),
+        }
+    }
+
+    /// The operation that is being applied.
+    pub const fn revision(&self) -> Revision {
+        self.progress.revision
+    }
+
+    /// State time.
+    pub const fn now(&self) -> Timestamp {
+        self.progress.now
+    }
+
+    /// Counts the next operation, whether it will succeed or not (rule P1).
+    pub fn begin(&mut self) {
+        self.progress.revision = self.progress.revision.next();
+    }
+
+    /// Keeps what was written since the last commit.
+    pub fn commit(&mut self) {
+        self.overlay.commit(&mut self.hasher);
+        self.usage_before = self.progress.usage;
+    }
+
+    /// Undoes what was written since the last commit.
+    pub fn rollback(&mut self) {
+        self.overlay.rollback();
+        self.progress.usage = self.usage_before;
+        self.snapshots = None;
+        self.lost.clear();
+    }
+
+    /// Ends a log entry: chains the hash of its writes to that of the entries before it.
+    pub fn end_entry(&mut self) {
+        let writes = std::mem::take(&mut self.hasher).finalize();
+        let chained = [&self.progress.digest[..], writes.as_bytes()].concat();
+        self.progress.digest = *blake3::hash(&chained).as_bytes();
+    }
+
+    /// Everything that was committed, with the row that says how far the store is.
+    pub fn finish(mut self) -> (ProgressRow, WriteBatch) {
+        self.overlay.write(Family::Meta, PROGRESS_KEY.to_vec(), Some(encode(&self.progress)));
+        (self.progress, self.overlay.into_batch())
+    }
+
+    /// Writes a row of a table without versions.
+    pub fn put<T: Table>(&mut self, key: &T::Key, row: &T::Row) {
+        self.write(T::FAMILY, key.encode(), Some(encode(row)));
+    }
+
+    /// Deletes a row of a table without versions.
+    pub fn delete<T: Table>(&mut self, key: &T::Key) {
+        self.write(T::FAMILY, key.encode(), None);
+    }
+
+    /// Deletes a row by the bytes of its key.
+    pub fn delete_raw(&mut self, family: Family, key: Vec<u8>) {
+        self.write(family, key, None);
+    }
+
+    /// Writes a row of the head; the one before it goes to the history if a snapshot sees it.
+    pub fn put_version<T: Versioned>(&mut self, key: &T::Key, row: T::Row) -> Result<(), StoreError> {
+        let key = key.encode();
+        self.retire::<T>(&key)?;
+        let row = encode(&Dated { revision: self.revision(), row });
+        self.write(T::FAMILY, key, Some(row));
+        Ok(())
+    }
+
+    /// Removes a row of the head; it goes to the history if a snapshot sees it. Tells whether one does.
+    pub fn delete_version<T: Versioned>(&mut self, key: &T::Key) -> Result<Retired, StoreError> {
+        let key = key.encode();
+        let retired = self.retire::<T>(&key)?;
+        self.write(T::FAMILY, key, None);
+        Ok(retired)
+    }
+
+    /// Keeps the head's row for the newest snapshot that sees it: the newest one of all, if the row was born by then
+    /// (rule P8). Its bytes move as they are, with the death in the birth's place.
+    fn retire<T: Versioned>(&mut self, key: &[u8]) -> Result<Retired, StoreError> {
+        let Some(newest) = self.newest_snapshot()? else { return Ok(Retired::Gone) };
+        let Some(value) = self.overlay.get(T::FAMILY, key)? else { return Ok(Retired::Gone) };
+        let corrupt = |reason| StoreError::corrupt(T::FAMILY.name(), key, reason);
+        let (birth, row) = revision_and_rest(&value).map_err(corrupt)?;
+        if birth.0 > newest.0 {
+            return Ok(Retired::Gone);
+        }
+        let old = with_revision(self.revision(), row);
+        self.write(T::HISTORY, history_key(key, birth), Some(old));
+        self.put_dead(DeadKey { snapshot: newest, family: T::HISTORY, key: key.to_vec(), birth });
+        Ok(Retired::Kept)
+    }
+
+    /// Notes that a row dies with a snapshot.
+    pub fn put_dead(&mut self, key: DeadKey) {
+        self.put::<Deadlist>(&key, &Present);
+    }
+
+    /// The newest live snapshot.
+    pub fn newest_snapshot(&mut self) -> Result<Option<SnapshotId>, StoreError> {
+        Ok(self.live_snapshots()?.last().copied())
+    }
+
+    /// The live snapshots, oldest first.
+    pub fn live_snapshots(&mut self) -> Result<&[SnapshotId], StoreError> {
+        if self.snapshots.is_none() {
+            let rows = self.overlay.rows::<Snapshots>(KeyRange::all());
+            let live = rows.filter_map(|row| match row {
+                Ok((id, row)) => (row.snapshot.state == SnapshotState::Live).then_some(Ok(id)),
+                Err(error) => Some(Err(error)),
+            });
+            self.snapshots = Some(live.collect::<Result<_, _>>()?);
+        }
+        Ok(self.snapshots.as_deref().unwrap_or_default())
+    }
+
+    fn write(&mut self, family: Family, key: Vec<u8>, value: Option<Vec<u8>>) {
+        if family == Family::Snapshot {
+            self.snapshots = None;
+        }
+        self.overlay.write(family, key, value);
+    }
+}
+
+/// What became of a row of the head that was removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retired {
+    /// A snapshot sees it, so the history has it.
+    Kept,
+    /// Nobody sees it any more.
+    Gone,
+}
+
+impl Rows for Transaction<'_> {
+    fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.overlay.get(family, key)
+    }
+
+    fn scan(&self, family: Family, range: KeyRange) -> Pairs<'_> {
+        self.overlay.scan(family, range)
+    }
+}

@@ -1,0 +1,87 @@
+//! Lookups in the tree that reads and operations share.
+
+use bytes::Bytes;
+use types::{FileKind, Lin, Name, OperationError, PublishedExtent};
+
+use crate::database::Rows;
+use crate::error::{Failure, StoreError};
+use crate::history::{Moment, Version, version, versions};
+use crate::keys::{EntryKey, ExtentKey, Key as _, KeyRange, LinkKey, XattrKey};
+use crate::rows::{EntryRow, InodeRow};
+use crate::tables::{Entries, Extents, Inodes, Links, Xattrs};
+
+/// The longest extent is as long as the longest block.
+const EXTENT_LENGTH_MAX: u64 = types::BLOCK_LENGTH_MAX as u64;
+
+/// The inode of a LIN.
+pub fn inode(rows: &impl Rows, moment: Moment, lin: Lin) -> Result<Version<Inodes>, Failure> {
+    Ok(version::<Inodes>(rows, moment, &lin)?.ok_or(OperationError::NoInode { lin })?)
+}
+
+/// The inode of a directory.
+pub fn directory(rows: &impl Rows, moment: Moment, lin: Lin) -> Result<InodeRow, Failure> {
+    let row = inode(rows, moment, lin)?.row;
+    if row.kind == FileKind::Directory { Ok(row) } else { Err(OperationError::NotDirectory { lin }.into()) }
+}
+
+/// The inode of a regular file.
+pub fn file(rows: &impl Rows, moment: Moment, lin: Lin) -> Result<InodeRow, Failure> {
+    let row = inode(rows, moment, lin)?.row;
+    match row.kind {
+        FileKind::File => Ok(row),
+        FileKind::Directory => Err(OperationError::IsDirectory { lin }.into()),
+        kind => Err(OperationError::WrongKind { lin, kind }.into()),
+    }
+}
+
+/// What a name in a directory names, if it is there.
+pub fn entry(rows: &impl Rows, moment: Moment, key: &EntryKey) -> Result<Option<EntryRow>, StoreError> {
+    Ok(version::<Entries>(rows, moment, key)?.map(|version| version.row))
+}
+
+/// What a name in a directory names.
+pub fn existing_entry(rows: &impl Rows, moment: Moment, key: &EntryKey) -> Result<EntryRow, Failure> {
+    let missing = || OperationError::NoEntry { parent: key.parent, name: key.name.to_string() };
+    Ok(entry(rows, moment, key)?.ok_or_else(missing)?)
+}
+
+/// The names of a LIN, in the order of their directories.
+pub fn links<'a>(
+    rows: &'a impl Rows,
+    moment: Moment,
+    lin: Lin,
+) -> impl Iterator<Item = Result<(Lin, Name), StoreError>> + 'a {
+    let range = KeyRange::prefix(lin.encode());
+    versions::<Links>(rows, moment, range).map(|row| row.map(|(LinkKey { parent, name, .. }, _)| (parent, name)))
+}
+
+/// The directory that a directory lies in; `None` for the root.
+pub fn parent(rows: &impl Rows, moment: Moment, lin: Lin) -> Result<Option<Lin>, StoreError> {
+    Ok(links(rows, moment, lin).next().transpose()?.map(|(parent, _)| parent))
+}
+
+/// The extents of a file that reach beyond an offset, in order.
+pub fn extents<'a>(
+    rows: &'a impl Rows,
+    moment: Moment,
+    from: ExtentKey,
+) -> impl Iterator<Item = Result<PublishedExtent, StoreError>> + 'a {
+    let first = ExtentKey { lin: from.lin, offset: from.offset.saturating_sub(EXTENT_LENGTH_MAX) };
+    let range = KeyRange::prefix(from.lin.encode()).from(&first);
+    let reaches = move |extent: &PublishedExtent| {
+        extent.extent.offset.saturating_add(u64::from(extent.extent.length)) > from.offset
+    };
+    versions::<Extents>(rows, moment, range)
+        .map(|row| row.map(|(key, version)| version.row.at(key.offset)))
+        .filter(move |row| row.as_ref().map_or(true, reaches))
+}
+
+/// The extended attributes of a LIN, in the order of their names.
+pub fn xattrs<'a>(
+    rows: &'a impl Rows,
+    moment: Moment,
+    lin: Lin,
+) -> impl Iterator<Item = Result<(Bytes, Bytes), StoreError>> + 'a {
+    let range = KeyRange::prefix(lin.encode());
+    versions::<Xattrs>(rows, moment, range).map(|row| row.map(|(XattrKey { name, .. }, version)| (name, version.row)))
+}

@@ -1,0 +1,177 @@
+//! Reads of files and directories.
+
+use bytes::Bytes;
+use types::{Attributes, FileKind, Lin, Name, OperationError, PublishedExtent, Revision};
+
+use super::View;
+use crate::error::Failure;
+use crate::history::{version, versions};
+use crate::keys::{EntryKey, ExtentKey, Key as _, KeyRange, XattrKey};
+use crate::rows::Body;
+use crate::tables::{Entries, Inodes, Xattrs};
+use crate::tree;
+
+/// One entry of a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirectoryEntry {
+    /// Its name.
+    pub name: Name,
+    /// What it names.
+    pub lin: Lin,
+    /// The kind of that.
+    pub kind: FileKind,
+}
+
+/// An inode with everything that is kept in its row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// What `stat` tells.
+    pub attributes: Attributes,
+    /// The last operation that changed anything of the LIN: its attributes, content, links or extended attributes.
+    pub changed: Revision,
+    /// What it holds.
+    pub content: StoredContent,
+}
+
+/// What an inode holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoredContent {
+    /// The entries of a directory, by [`View::read_directory`].
+    Entries,
+    /// The target of a symbolic link.
+    Target(Bytes),
+    /// The first bytes of a file without extents; a file longer than them goes on with a hole.
+    Inline(Bytes),
+    /// The extents of a file, by [`View::extents`]; what none of them covers is a hole.
+    Extents,
+}
+
+/// Reads of files and directories, as the view's moment has them. All calls block.
+impl View {
+    /// What `stat` tells of a LIN.
+    ///
+    /// # Errors
+    /// The LIN is not there, or the store failed.
+    pub fn attributes(&self, lin: Lin) -> Result<Attributes, Failure> {
+        Ok(tree::inode(&*self.rows, self.moment, lin)?.row.attributes(lin))
+    }
+
+    /// Everything that one read of a LIN's row gives.
+    ///
+    /// # Errors
+    /// The LIN is not there, or the store failed.
+    pub fn file(&self, lin: Lin) -> Result<File, Failure> {
+        let version = tree::inode(&*self.rows, self.moment, lin)?;
+        let attributes = version.row.attributes(lin);
+        Ok(File { attributes, changed: version.revision, content: version.row.body.into() })
+    }
+
+    /// What a name in a directory names.
+    ///
+    /// # Errors
+    /// The directory or the name is not there, the LIN is not a directory, or the store failed.
+    pub fn lookup(&self, parent: Lin, name: &Name) -> Result<DirectoryEntry, Failure> {
+        tree::directory(&*self.rows, self.moment, parent)?;
+        let key = EntryKey { parent, name: name.clone() };
+        let row = tree::existing_entry(&*self.rows, self.moment, &key)?;
+        Ok(DirectoryEntry { name: key.name, lin: row.lin, kind: row.kind })
+    }
+
+    /// At most so many entries of a directory after a name, in the order of their bytes.
+    ///
+    /// # Errors
+    /// The LIN is not there or not a directory, or the store failed.
+    pub fn read_directory(&self, lin: Lin, after: Option<&Name>, limit: usize) -> Result<Vec<DirectoryEntry>, Failure> {
+        tree::directory(&*self.rows, self.moment, lin)?;
+        let mut range = KeyRange::prefix(lin.encode());
+        if let Some(name) = after {
+            range = range.after(&EntryKey { parent: lin, name: name.clone() });
+        }
+        let entries = versions::<Entries>(&*self.rows, self.moment, range).take(limit).map(|row| {
+            let (key, version) = row?;
+            Ok(DirectoryEntry { name: key.name, lin: version.row.lin, kind: version.row.kind })
+        });
+        entries.collect()
+    }
+
+    /// What a file holds.
+    ///
+    /// # Errors
+    /// The LIN is not there, or the store failed.
+    pub fn content(&self, lin: Lin) -> Result<StoredContent, Failure> {
+        Ok(self.file(lin)?.content)
+    }
+
+    /// At most so many extents of a file that reach beyond an offset, in order. The next page begins at the end of the
+    /// last one.
+    ///
+    /// # Errors
+    /// The LIN is not there or not a file, or the store failed.
+    pub fn extents(&self, lin: Lin, offset: u64, limit: usize) -> Result<Vec<PublishedExtent>, Failure> {
+        tree::file(&*self.rows, self.moment, lin)?;
+        let extents = tree::extents(&*self.rows, self.moment, ExtentKey { lin, offset });
+        Ok(extents.take(limit).collect::<Result<_, _>>()?)
+    }
+
+    /// The target of a symbolic link.
+    ///
+    /// # Errors
+    /// The LIN is not there or not a symbolic link, or the store failed.
+    pub fn symlink_target(&self, lin: Lin) -> Result<Bytes, Failure> {
+        let file = self.file(lin)?;
+        match file.content {
+            StoredContent::Target(target) => Ok(target),
+            _ => Err(OperationError::WrongKind { lin, kind: file.attributes.kind }.into()),
+        }
+    }
+
+    /// The extended attributes of a LIN with their values, in the order of their names.
+    ///
+    /// # Errors
+    /// The LIN is not there, or the store failed.
+    pub fn xattrs(&self, lin: Lin) -> Result<Vec<(Bytes, Bytes)>, Failure> {
+        tree::inode(&*self.rows, self.moment, lin)?;
+        Ok(tree::xattrs(&*self.rows, self.moment, lin).collect::<Result<_, _>>()?)
+    }
+
+    /// One extended attribute.
+    ///
+    /// # Errors
+    /// The LIN or the attribute is not there, or the store failed.
+    pub fn xattr(&self, lin: Lin, name: &Bytes) -> Result<Bytes, Failure> {
+        tree::inode(&*self.rows, self.moment, lin)?;
+        let missing = || OperationError::NoXattr { lin, name: name.escape_ascii().to_string() };
+        let found = version::<Xattrs>(&*self.rows, self.moment, &XattrKey { lin, name: name.clone() })?;
+        Ok(found.ok_or_else(missing)?.row)
+    }
+
+    /// The directories and names of a LIN; none for the root. A directory has one.
+    ///
+    /// # Errors
+    /// The LIN is not there, or the store failed.
+    pub fn links(&self, lin: Lin) -> Result<Vec<(Lin, Name)>, Failure> {
+        tree::inode(&*self.rows, self.moment, lin)?;
+        Ok(tree::links(&*self.rows, self.moment, lin).collect::<Result<_, _>>()?)
+    }
+
+    /// At most so many LINs that are alive, after a LIN, in their order.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn lins(&self, after: Option<Lin>, limit: usize) -> Result<Vec<Lin>, Failure> {
+        let range = after.map_or_else(KeyRange::all, |lin| KeyRange::all().after(&lin));
+        let lins = versions::<Inodes>(&*self.rows, self.moment, range).take(limit);
+        Ok(lins.map(|row| row.map(|(lin, _)| lin)).collect::<Result<_, _>>()?)
+    }
+}
+
+impl From<Body> for StoredContent {
+    fn from(body: Body) -> Self {
+        match body {
+            Body::Directory => Self::Entries,
+            Body::Target(target) => Self::Target(target),
+            Body::Inline(bytes) => Self::Inline(bytes),
+            Body::Extents => Self::Extents,
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What outlives the process, and sameness on every node.
+
+use bytes::Bytes;
+use namespace::{Entry, Store, StoreError};
+use types::{Content, FileKind, Lin, Operation, Request};
+
+use crate::world::{World, create, name};
+
+fn make(name: &str) -> Vec<Request> {
+    vec![Request { key: None, operation: Operation::Change(create(Lin::ROOT, name, FileKind::File)) }]
+}
+
+#[test]
+fn stores_that_apply_one_log_in_different_batches_are_equal() {
+    let mut world = World::new();
+    let other = Store::open(world.folder.path().join("other")).unwrap();
+    let entries: Vec<Entry> = (0..20).map(|number| world.entry(make(&format!("f{}", number % 13)))).collect();
+    for entry in &entries {
+        world.store.apply(std::slice::from_ref(entry)).unwrap();
+    }
+    for pack in entries.chunks(7) {
+        other.apply(pack).unwrap();
+    }
+    let (one, two) = (world.view(), other.view().unwrap());
+    assert_eq!(one.digest(), two.digest());
+    assert_eq!(one.dump_digest().unwrap(), two.dump_digest().unwrap());
+    let more = world.entry(make("g"));
+    other.apply(&[more]).unwrap();
+    assert_ne!(one.digest(), other.view().unwrap().digest());
+    assert_ne!(one.dump_digest().unwrap(), other.view().unwrap().dump_digest().unwrap());
+}
+
+#[test]
+fn a_store_opens_where_its_last_flush_left_it_or_later() {
+    let mut world = World::new();
+    world.file(Lin::ROOT, "a");
+    let flushed = world.store.flush().unwrap();
+    assert_eq!(flushed, world.store.applied().index);
+    let copy = world.folder.path().join("copy");
+    let applied = world.store.checkpoint(&copy).unwrap();
+    world.file(Lin::ROOT, "b");
+    let reopened = Store::open(&copy).unwrap();
+    assert_eq!(reopened.applied(), applied);
+    assert_eq!(world.names(&reopened.view().unwrap(), Lin::ROOT), ["a"]);
+    let folder = world.folder.path().join("state");
+    let applied = world.store.applied();
+    let World { store, folder: _kept, .. } = world;
+    drop(store);
+    let store = Store::open(folder).unwrap();
+    assert_eq!(store.applied(), applied, "closing in order flushes");
+    assert_eq!(store.applied().position, Some(Bytes::from_static(b"2")));
+}
+
+#[test]
+fn an_entry_is_applied_once_and_in_order() {
+    let mut world = World::new();
+    let first = world.entry(make("a"));
+    let second = world.entry(make("b"));
+    world.store.apply(std::slice::from_ref(&second)).unwrap();
+    let refused = world.store.apply(&[first]);
+    assert!(matches!(refused, Err(StoreError::OutOfOrder { index: 1, applied: 2 })), "{refused:?}");
+    assert!(matches!(world.store.apply(&[second]), Err(StoreError::Stopped)));
+}
+
+#[test]
+fn the_membership_stays_until_the_next_one() {
+    let world = World::new();
+    let entry = |index, membership: Option<&'static [u8]>| Entry {
+        index,
+        position: Bytes::from(index.to_string()),
+        membership: membership.map(Bytes::from_static),
+        batch: None,
+    };
+    world.store.apply(&[entry(0, Some(b"one")), entry(1, None)]).unwrap();
+    let applied = world.store.applied();
+    assert_eq!((applied.index, applied.membership), (1, Some(Bytes::from_static(b"one"))));
+    assert_eq!(world.view().revision(), namespace::GENESIS, "an entry without operations takes no revision");
+}
+
+#[test]
+fn a_view_does_not_move_and_can_be_read_from_other_threads() {
+    let mut world = World::new();
+    let f = world.file(Lin::ROOT, "f");
+    let view = world.view();
+    world.write(f, Content::Inline(Bytes::from_static(b"x"))).unwrap();
+    world.remove(Lin::ROOT, "f").unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            let view = view.clone();
+            scope.spawn(move || {
+                assert_eq!(view.attributes(f).unwrap().size, 0);
+                assert_eq!(view.lookup(Lin::ROOT, &name("f")).unwrap().lin, f);
+            });
+        }
+    });
+    let World { store, .. } = world;
+    drop(store);
+    assert_eq!(view.attributes(f).unwrap().size, 0, "a view keeps its store open");
+}
