@@ -1,12 +1,11 @@
 //! Which node a data folder is (rule P6).
 //!
-//! The identity file lies beside log and vote, and a copy of its core in every volume. A node that finds none, or
-//! another one, is a new node: it never votes with what it finds.
+//! The identity file lies beside log and vote, and names the volumes. A node that finds none, or another one, is a new
+//! node: it never votes with what it finds.
 //!
 //! **Order.** The file is written twice. As [`MembershipState::Joining`] before anything else of a membership is on
-//! disk, and as [`MembershipState::Member`] after everything is: keys, Raft's first state, the volumes' copies. Nothing
-//! was acknowledged to anybody before the second write, so a folder that is found joining may be emptied and the node
-//! may join anew. A folder that holds a log and no identity is refused: a person must say what it is.
+//! disk, and as [`MembershipState::Member`] after everything is. Nothing was acknowledged to anybody before the second
+//! write, so a folder that is found joining may be emptied and the node may join anew. A folder that holds a log and no identity is refused: a person must say what it is.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -19,8 +18,6 @@ use types::{ClusterId, ErrorKind, NodeId, VolumeId};
 const FORMAT: u32 = 1;
 /// The name of the file in the data folder.
 pub const IDENTITY_FILE: &str = "identity.toml";
-/// The name of the file in each volume.
-pub const VOLUME_FILE: &str = "volume.toml";
 
 /// Who the node is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +28,7 @@ pub struct Identity {
     pub state: MembershipState,
     /// The cluster.
     pub cluster: ClusterId,
-    /// The node's number in it.
+    /// The node's number in it; zero while it is joining and has none.
     pub node: NodeId,
     /// How many first nodes form the cluster.
     pub first_nodes: u16,
@@ -49,19 +46,6 @@ pub enum MembershipState {
     Member,
 }
 
-/// Which volume a folder is, and whose.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct VolumeIdentity {
-    format: u32,
-    /// The cluster.
-    pub cluster: ClusterId,
-    /// The node.
-    pub node: NodeId,
-    /// The volume.
-    pub volume: VolumeId,
-}
-
 /// Why an identity could not be read, written or accepted.
 #[derive(Debug, Error)]
 pub enum IdentityError {
@@ -76,14 +60,6 @@ pub enum IdentityError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A volume belongs to somebody else, or is not the one it was.
-    #[error("{folder:?} is not the volume that this node had there: {reason}; correct `volumes` in the configuration")]
-    OtherVolume {
-        /// The volume's folder.
-        folder: PathBuf,
-        /// What differs.
-        reason: String,
-    },
 }
 
 impl IdentityError {
@@ -93,7 +69,6 @@ impl IdentityError {
         match self {
             Self::File(_) => ErrorKind::Internal,
             Self::Malformed { .. } => ErrorKind::Corrupt,
-            Self::OtherVolume { .. } => ErrorKind::Conflict,
         }
     }
 }
@@ -109,12 +84,6 @@ impl Identity {
     #[must_use]
     pub fn into_member(self) -> Self {
         Self { state: MembershipState::Member, ..self }
-    }
-
-    /// What lies in the volume of that index.
-    #[must_use]
-    pub const fn of_volume(&self, volume: VolumeId) -> VolumeIdentity {
-        VolumeIdentity { format: FORMAT, cluster: self.cluster, node: self.node, volume }
     }
 }
 
@@ -151,48 +120,6 @@ impl IdentityFile {
     /// Writes the node's identity and syncs it.
     pub fn write(&self, identity: &Identity) -> Result<(), IdentityError> {
         write_toml(&self.files, &self.folder.join(IDENTITY_FILE), identity)
-    }
-
-    /// Marks the folder of a new volume. It must hold no mark yet, or the same one.
-    pub fn mark_volume(&self, folder: &Path, mark: &VolumeIdentity) -> Result<(), IdentityError> {
-        let path = folder.join(VOLUME_FILE);
-        match read_toml::<VolumeIdentity>(&self.files, &path)? {
-            None => write_toml(&self.files, &path, mark),
-            Some(found) if found == *mark => Ok(()),
-            Some(found) => Err(IdentityError::OtherVolume {
-                folder: folder.to_owned(),
-                reason: format!("it is volume {} of node {} of cluster {}", found.volume, found.node, found.cluster),
-            }),
-        }
-    }
-
-    /// Checks that the folders of the configuration are the volumes of the node, in this order.
-    pub fn check_volumes(&self, identity: &Identity, folders: &[PathBuf]) -> Result<(), IdentityError> {
-        for (index, volume) in identity.volumes.iter().enumerate() {
-            let folder = folders.get(index).ok_or_else(|| IdentityError::OtherVolume {
-                folder: self.folder.clone(),
-                reason: format!("volume {volume} is not configured"),
-            })?;
-            self.check_volume(folder, &identity.of_volume(*volume))?;
-        }
-        match folders.get(identity.volumes.len()) {
-            None => Ok(()),
-            Some(added) => Err(IdentityError::OtherVolume {
-                folder: added.clone(),
-                reason: "a volume cannot be added to a node that has joined".to_owned(),
-            }),
-        }
-    }
-
-    fn check_volume(&self, folder: &Path, mark: &VolumeIdentity) -> Result<(), IdentityError> {
-        match read_toml::<VolumeIdentity>(&self.files, &folder.join(VOLUME_FILE))? {
-            Some(found) if found == *mark => Ok(()),
-            Some(_) => self.mark_volume(folder, mark),
-            None => Err(IdentityError::OtherVolume {
-                folder: folder.to_owned(),
-                reason: format!("{VOLUME_FILE} of volume {} is missing", mark.volume),
-            }),
-        }
     }
 }
 
@@ -241,23 +168,6 @@ mod tests {
         for text in [text.replace("format = 1", "format = 9"), format!("surprise = 1\n{text}"), "format".to_owned()] {
             Files::real().write_atomic(&folder.path().join(IDENTITY_FILE), text.as_bytes(), 0o600).unwrap();
             assert!(matches!(file.read(), Err(IdentityError::Malformed { .. })), "{text}");
-        }
-    }
-
-    #[test]
-    fn swapped_missing_and_added_volumes_are_noticed() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = IdentityFile::new(Files::real(), folder.path().to_owned());
-        let folders: Vec<PathBuf> = ["a", "b", "c"].map(|name| folder.path().join(name)).to_vec();
-        for (path, volume) in folders.iter().zip(&identity().volumes) {
-            Files::real().create_dirs(path).unwrap();
-            file.mark_volume(path, &identity().of_volume(*volume)).unwrap();
-        }
-        file.check_volumes(&identity(), &folders[..2]).unwrap();
-        let swapped = [folders[1].clone(), folders[0].clone()];
-        for wrong in [&folders[..1], &folders[..], &swapped] {
-            let error = file.check_volumes(&identity(), wrong).unwrap_err();
-            assert!(matches!(error, IdentityError::OtherVolume { .. }), "{error}");
         }
     }
 }

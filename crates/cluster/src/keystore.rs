@@ -6,7 +6,6 @@
 //!
 //! The bytes of each file are described in `FORMAT.md`.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use runtime::{FileError, Files};
@@ -68,25 +67,9 @@ impl KeystoreError {
     }
 }
 
-/// The two symmetric keys of a repository that nodes hold (rules P28 and P29).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RepositoryKeys {
-    /// Encrypts the tables.
-    pub metadata: Secret<32>,
-    /// Keys the digests in the tables.
-    pub digest: Secret<32>,
-}
-
-impl RepositoryKeys {
-    /// BLAKE3 of the metadata key and then the digest key, as the site's record in Raft holds it.
-    #[must_use]
-    pub fn fingerprint(&self) -> [u8; 32] {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(self.metadata.expose());
-        hasher.update(self.digest.expose());
-        *hasher.finalize().as_bytes()
-    }
-}
+/// The keys of a repository that nodes hold (rules P28 and P29), as the crate `repo` lays them out: the public data key,
+/// the metadata key, the digest key.
+pub type RepositoryKeys = Secret<96>;
 
 /// The keystore of one node. Its methods use files, so they belong on a blocking thread.
 #[derive(Clone, Debug)]
@@ -127,6 +110,21 @@ impl Keystore {
         Ok(Some(Authority::load(cluster, certificate, &key)?))
     }
 
+    /// Keeps the node's own private key before it is certified, so that a join that is tried again is the same join.
+    pub fn put_node_key(&self, key: &SecretText) -> Result<(), KeystoreError> {
+        self.put(NODE_KEY, key.expose().as_bytes())
+    }
+
+    /// Reads the node's own private key, certified or not.
+    pub fn node_key(&self) -> Result<Option<SecretText>, KeystoreError> {
+        self.text(NODE_KEY)
+    }
+
+    /// Whether this node has the authority's private key.
+    pub fn has_authority_key(&self) -> Result<bool, KeystoreError> {
+        Ok(self.files.exists(&self.folder.join(AUTHORITY_KEY))?)
+    }
+
     /// Keeps the node's own certificate and key.
     pub fn put_node(&self, credentials: &Credentials) -> Result<(), KeystoreError> {
         self.put(NODE_KEY, credentials.key_pem.expose().as_bytes())?;
@@ -151,31 +149,20 @@ impl Keystore {
         self.secret(GEAR_SEED)
     }
 
-    /// Keeps the metadata key and the digest key of a repository.
+    /// Keeps the keys of a repository.
     pub fn put_repository(&self, repository: RepositoryId, keys: &RepositoryKeys) -> Result<(), KeystoreError> {
-        let both = Secret::new(join(keys.metadata.expose(), keys.digest.expose()));
-        self.put_secret(&repository_file(repository), both.expose())
+        self.put_secret(&repository_file(repository), keys.expose())
     }
 
     /// Reads the keys of a repository.
     pub fn repository(&self, repository: RepositoryId) -> Result<Option<RepositoryKeys>, KeystoreError> {
-        let both: Option<Secret<64>> = self.secret(&repository_file(repository))?;
-        Ok(both.map(|both| {
-            let (metadata, digest) = split(both.expose());
-            RepositoryKeys { metadata: Secret::new(metadata), digest: Secret::new(digest) }
-        }))
+        self.secret(&repository_file(repository))
     }
 
-    /// The fingerprints of all repository keys that the node has.
-    pub fn fingerprints(&self) -> Result<BTreeMap<RepositoryId, [u8; 32]>, KeystoreError> {
-        let mut fingerprints = BTreeMap::new();
-        for entry in self.files.list(&self.folder)? {
-            let Some(repository) = entry.name.to_str().and_then(repository_of_file) else { continue };
-            if let Some(keys) = self.repository(repository)? {
-                fingerprints.insert(repository, keys.fingerprint());
-            }
-        }
-        Ok(fingerprints)
+    /// The repositories whose keys the node has.
+    pub fn repositories(&self) -> Result<Vec<RepositoryId>, KeystoreError> {
+        let entries = self.files.list(&self.folder)?;
+        Ok(entries.iter().filter_map(|entry| entry.name.to_str().and_then(repository_of_file)).collect())
     }
 
     fn put_secret(&self, name: &str, bytes: &[u8]) -> Result<(), KeystoreError> {
@@ -220,22 +207,6 @@ fn repository_of_file(name: &str) -> Option<RepositoryId> {
     name.strip_prefix(REPOSITORY_PREFIX)?.strip_suffix(REPOSITORY_SUFFIX)?.parse().ok()
 }
 
-fn join(first: &[u8; 32], second: &[u8; 32]) -> [u8; 64] {
-    let mut both = [0; 64];
-    let (left, right) = both.split_at_mut(32);
-    left.copy_from_slice(first);
-    right.copy_from_slice(second);
-    both
-}
-
-fn split(both: &[u8; 64]) -> ([u8; 32], [u8; 32]) {
-    let (mut first, mut second) = ([0; 32], [0; 32]);
-    let (left, right) = both.split_at(32);
-    first.copy_from_slice(left);
-    second.copy_from_slice(right);
-    (first, second)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -258,7 +229,7 @@ mod tests {
         let key = NodeKey::generate().unwrap();
         let certificate = authority.sign_node(&key.signing_request().unwrap(), NodeId(1), [1; 16], NOW).unwrap();
         let node = Credentials::new(&certificate, authority.certificate(), &key).unwrap();
-        let keys = RepositoryKeys { metadata: Secret::new([1; 32]), digest: Secret::new([2; 32]) };
+        let keys = RepositoryKeys::new([3; 96]);
 
         keystore.put_authority_certificate(authority.certificate()).unwrap();
         assert!(keystore.authority(cluster).unwrap().is_none(), "without its key there is no authority");
@@ -270,8 +241,8 @@ mod tests {
         assert_eq!(keystore.authority(cluster).unwrap().unwrap().certificate(), authority.certificate());
         assert_eq!(keystore.node().unwrap().unwrap().fingerprint().unwrap(), key.fingerprint());
         assert_eq!(keystore.gear_seed().unwrap(), Some(Secret::new([7; 8])));
-        assert_eq!(keystore.repository(repository).unwrap(), Some(keys.clone()));
-        assert_eq!(keystore.fingerprints().unwrap(), BTreeMap::from([(repository, keys.fingerprint())]));
+        assert_eq!(keystore.repository(repository).unwrap(), Some(keys));
+        assert_eq!(keystore.repositories().unwrap(), [repository]);
         let names = Files::real().list(&keystore.folder).unwrap();
         assert_eq!(names.len(), 6, "{names:?}");
         for entry in names {

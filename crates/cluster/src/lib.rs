@@ -22,7 +22,7 @@ mod token;
 mod token_book;
 
 pub use gate::{Caller, Door, GateLayer, GateService, Membership};
-pub use identity::{Identity, IdentityError, IdentityFile, MembershipState, VolumeIdentity};
+pub use identity::{Identity, IdentityError, IdentityFile, MembershipState};
 pub use keystore::{Keystore, KeystoreError, RepositoryKeys};
 pub use pinned::{PinnedError, fetch_authority};
 pub use pki::{
