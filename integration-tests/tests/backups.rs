@@ -28,20 +28,13 @@ impl Protected {
         let cli = cluster.cli(1);
         cli.ok(&["fs", "put", "-r", &shown(&tree), "/tree"]).unwrap();
         cli.ok(&["site", "add", "cloud", &url, "--passphrase-file", &shown(&passphrase)]).unwrap();
-        cli.ok(&["repo", "kit", "cloud", "--output", &shown(&kit)]).unwrap();
+        cli.ok(&["repo", "kit", "cloud", "--passphrase-file", &shown(&passphrase), "--output", &shown(&kit)]).unwrap();
         cli.ok(&["policy", "create", "daily", "--site", "cloud", "/tree"]).unwrap();
         Self { cluster, tree, repository, kit, passphrase }
     }
 
     fn back_up(&self) {
         self.cluster.cli(2).ok(&["backup", "run", "daily"]).unwrap();
-    }
-
-    /// The arguments that every command on a repository without a cluster has.
-    fn with_kit<'a>(&self, before: &[&'a str], after: &[&'a str]) -> Vec<String> {
-        let keys = ["--kit".to_owned(), shown(&self.kit), "--passphrase-file".to_owned(), shown(&self.passphrase)];
-        let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-        [owned(before), keys.to_vec(), owned(after)].concat()
     }
 }
 
@@ -56,7 +49,7 @@ fn a_backup_comes_back_when_the_cluster_is_gone() {
     protected.cluster.destroy().unwrap();
 
     let target = protected.cluster.path("restored");
-    let command = protected.with_kit(&["restore"], &[&shown(&target)]);
+    let command = ["restore", "--kit", &shown(&protected.kit), &shown(&target)];
     protected.cluster.cli_without_cluster().ok(&command).unwrap();
 
     let comparison = compare(&protected.tree, &target, CompareOptions::default()).unwrap();
@@ -86,7 +79,7 @@ fn a_flipped_bit_in_any_kind_of_object_is_found_and_named() {
         damaged[middle] ^= 1;
         fs::write(&object, damaged).unwrap();
 
-        let command = protected.with_kit(&["repo", "check"], &[]);
+        let command = ["repo", "check", "--deep", "--kit", &shown(&protected.kit)];
         let output = protected.cluster.cli_without_cluster().run(&command).unwrap();
 
         assert_ne!(output.code, Some(0), "{kind}");
@@ -104,10 +97,11 @@ fn a_wrong_passphrase_is_refused_and_nothing_is_written() {
     fs::write(&protected.passphrase, "wrong\n").unwrap();
     let target = protected.cluster.path("restored");
 
-    let command = protected.with_kit(&["restore"], &[&shown(&target)]);
+    let url = format!("file://{}", protected.repository.display());
+    let command = ["restore", "--url", &url, "--passphrase-file", &shown(&protected.passphrase), &shown(&target)];
     let output = protected.cluster.cli_without_cluster().run(&command).unwrap();
 
-    assert_ne!(output.code, Some(0));
+    assert_eq!(output.code, Some(9), "{}", output.stderr);
     assert!(output.stderr.contains("passphrase"), "{}", output.stderr);
     assert!(!target.exists());
 }
