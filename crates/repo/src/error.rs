@@ -1,0 +1,152 @@
+//! What can go wrong with a repository.
+
+use site::SiteError;
+use thiserror::Error;
+use types::{Epoch, ErrorKind, RepositoryId, SetId};
+
+use crate::ObjectNumber;
+
+/// Why something in a repository could not be written or read. Every variant names the object that it is about.
+#[derive(Debug, Error)]
+pub enum RepoError {
+    /// The site failed.
+    #[error(transparent)]
+    Site(#[from] SiteError),
+    /// There is no repository at the site.
+    #[error("there is no repository at {site}: it has no holdfast.json")]
+    NoRepository {
+        /// The site.
+        site: String,
+    },
+    /// The bytes of an object are not what was written.
+    #[error("{name} is damaged: {what}")]
+    Damaged {
+        /// The object.
+        name: String,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// An object was written by another version of the format.
+    #[error("{name} has format version {found}; this program reads version {supported}: use a newer one")]
+    Version {
+        /// The object.
+        name: String,
+        /// Its version.
+        found: u32,
+        /// The version that this program reads.
+        supported: u32,
+    },
+    /// An object belongs to another repository.
+    #[error("{name} belongs to repository {found}, not to {expected}")]
+    Foreign {
+        /// The object.
+        name: String,
+        /// The repository that it names.
+        found: RepositoryId,
+        /// The repository that is being read.
+        expected: RepositoryId,
+    },
+    /// A part of a repository is not there.
+    #[error("{name} is missing; {needed_by} needs it")]
+    Missing {
+        /// The object.
+        name: String,
+        /// What names it.
+        needed_by: String,
+    },
+    /// The passphrase does not open the repository's keys.
+    #[error("the passphrase does not open {name}")]
+    WrongPassphrase {
+        /// The key object.
+        name: String,
+    },
+    /// The private key, or the metadata keys, are those of another repository.
+    #[error("the key does not belong to the repository: it does not fit {name}")]
+    WrongKey {
+        /// The key object.
+        name: String,
+    },
+    /// Reading blocks takes the private key.
+    #[error("{name} cannot be read without the private key: give the passphrase or the recovery kit")]
+    NeedsPrivateKey {
+        /// The object.
+        name: String,
+    },
+    /// The passphrase is too short to protect anything.
+    #[error("a passphrase needs at least {least} characters")]
+    ShortPassphrase {
+        /// The least length in characters.
+        least: usize,
+    },
+    /// Two clusters own the repository.
+    #[error("two clusters own the repository: {first} and {second}; adopt it with the one that is to go on")]
+    TwoOwners {
+        /// One owner object.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// Two commits of one generation and number: two clusters wrote as one owner (rule P22).
+    #[error("the repository has forked: {first} and {second} have the same number; no backup may start")]
+    Fork {
+        /// One commit.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// The repository has no such backup.
+    #[error("the repository has no backup {epoch} of set {set}; `repo list` shows what it has")]
+    NoBackup {
+        /// The backup.
+        epoch: Epoch,
+        /// The set.
+        set: SetId,
+    },
+    /// A row points to an object that nobody knows.
+    #[error("a row of {name} points to object {number}, which the repository does not have")]
+    UnknownObject {
+        /// The object whose row it is.
+        name: String,
+        /// The number.
+        number: ObjectNumber,
+    },
+    /// A limit of the format was met.
+    #[error("{name} would exceed a limit of the format: {limit}")]
+    Limit {
+        /// The object.
+        name: String,
+        /// The limit.
+        limit: &'static str,
+    },
+}
+
+impl RepoError {
+    pub(crate) fn damaged(name: impl ToString, what: &'static str) -> Self {
+        Self::Damaged { name: name.to_string(), what }
+    }
+
+    /// Says who needs an object that is not there; every other error stays as it is.
+    pub(crate) fn missing(error: SiteError, needed_by: impl ToString) -> Self {
+        match error {
+            SiteError::NotFound { name, .. } => Self::Missing { name, needed_by: needed_by.to_string() },
+            SiteError::OutOfRange { name, .. } => Self::Damaged { name, what: "it is shorter than it was" },
+            error => Self::Site(error),
+        }
+    }
+
+    /// What the caller can do about it.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Site(error) => error.kind(),
+            Self::NoRepository { .. } | Self::NoBackup { .. } => ErrorKind::NotFound,
+            Self::Damaged { .. } | Self::Missing { .. } | Self::Foreign { .. } | Self::UnknownObject { .. } => {
+                ErrorKind::Corrupt
+            }
+            Self::Version { .. } => ErrorKind::Unsupported,
+            Self::WrongPassphrase { .. } | Self::WrongKey { .. } | Self::NeedsPrivateKey { .. } => ErrorKind::Denied,
+            Self::ShortPassphrase { .. } | Self::Limit { .. } => ErrorKind::InvalidRequest,
+            Self::TwoOwners { .. } | Self::Fork { .. } => ErrorKind::Conflict,
+        }
+    }
+}

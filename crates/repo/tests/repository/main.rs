@@ -1,0 +1,12 @@
+//! Repositories, written and read as nodes and people do.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "clippy allows them in tests, and not in what tests share"
+)]
+
+mod round_trip;
+mod world;

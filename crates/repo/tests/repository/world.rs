@@ -1,0 +1,311 @@
+//! A small repository with two backups, and what they should give back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use repo::{
+    CoalesceOptions, Commit, CommitTotals, EntryRecord, EntryRow, ExtentRecord, ExtentRow, InodeRecord, InodeRow,
+    KeyObject, NewKeys, NewRepository, ObjectNumber, ObjectOptions, ObjectWriter, PassphraseCost, Repository,
+    RootRecord, RunOptions, SealedObject, Unlock, Writer,
+};
+use runtime::Seed;
+use site::{Memory, Recording, Site};
+use types::{
+    ClusterId, Digest, Epoch, Fence, FileKind, Generation, Incarnation, Lin, Name, NodeId, ObjectReport, RepositoryId,
+    SetId, Timestamp,
+};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+pub const REPOSITORY: RepositoryId = RepositoryId(Uuid::from_u128(0xf00d));
+pub const CLUSTER: ClusterId = ClusterId(Uuid::from_u128(0xc1));
+pub const PASSPHRASE: &str = "correct horse battery";
+pub const SET: SetId = SetId(3);
+pub const ROOT: Lin = Lin(1);
+
+/// A file tree as a backup should give it back: content by LIN, LIN by directory and name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tree {
+    pub files: BTreeMap<Lin, Vec<u8>>,
+    pub entries: BTreeMap<(Lin, Name), Lin>,
+}
+
+pub struct World {
+    pub memory: Arc<Memory>,
+    pub recording: Arc<Recording>,
+    pub site: Site,
+    pub seed: Seed,
+    pub keys: NewKeys,
+    pub options: CoalesceOptions,
+}
+
+impl World {
+    /// An empty repository.
+    pub async fn new(seed: u64) -> Self {
+        let memory = Arc::new(Memory::default());
+        let recording = Arc::new(Recording::new(Arc::clone(&memory) as Arc<dyn site::Medium>));
+        let site = Site::over("memory", Arc::clone(&recording) as Arc<dyn site::Medium>);
+        let seed = Seed::fixed(seed);
+        let keys = KeyObject::create(REPOSITORY, PASSPHRASE, PassphraseCost::LEAST, &seed).unwrap();
+        let new = NewRepository {
+            repository: REPOSITORY,
+            cluster: CLUSTER,
+            generation: Generation(1),
+            keys: keys.object.clone(),
+            random: 9,
+        };
+        Repository::create(&site, &new).await.unwrap();
+        let runs = RunOptions { rows_per_group: 7, length: 20_000 };
+        Self { memory, recording, site, seed, keys, options: CoalesceOptions { runs, read_ahead: 4096 } }
+    }
+
+    pub fn writer(&self, epoch: u64, sequence: u64) -> Writer {
+        Writer {
+            generation: Generation(1),
+            epoch: Epoch(epoch),
+            fence: Fence(epoch * 10),
+            node: NodeId(2),
+            incarnation: Incarnation(5),
+            sequence,
+        }
+    }
+
+    pub fn object(&self, epoch: u64, sequence: u64) -> ObjectWriter {
+        let options = ObjectOptions { capacity: 3 << 20, bundle_length: 64 << 10 };
+        let writer = self.writer(epoch, sequence);
+        ObjectWriter::new(writer, REPOSITORY, &self.keys.keys.writer, &self.seed, options).unwrap()
+    }
+
+    pub async fn put(&self, object: &SealedObject) -> ObjectReport {
+        self.site.put_same(&object.name, object.bytes.clone()).await.unwrap();
+        ObjectReport {
+            name: object.name.clone(),
+            size: object.bytes.len() as u64,
+            hash: object.hash,
+            node: NodeId(2),
+            bytes_plain: object.bytes_plain,
+            units: vec![],
+        }
+    }
+
+    /// Merges and commits.
+    pub async fn commit(&self, epoch: u64, base: Option<u64>, reports: &[ObjectReport]) -> Commit {
+        let writer = self.writer(epoch, 1 << 32);
+        let keys = &self.keys.keys.writer;
+        let merged = repo::coalesce(&self.site, REPOSITORY, keys, &self.seed, writer, reports, self.options).await;
+        let merged = merged.unwrap();
+        let listed = self.open().await.list().await.unwrap();
+        let mut runs = listed.head().map_or_else(Vec::new, |head| head.runs.clone());
+        runs.extend(merged.runs);
+        let commit = Commit {
+            repository: REPOSITORY,
+            number: listed.head().map_or(0, |head| head.number) + 1,
+            writer,
+            parent: listed.head_reference().cloned(),
+            set: SET,
+            policy: "home".into(),
+            definition_hash: [1; 32],
+            roots: vec![RootRecord { lin: ROOT, path: "/home".into() }],
+            snapshot_time: Timestamp { seconds: 1_700_000_000 + epoch.cast_signed(), nanoseconds: 5 },
+            base: base.map(Epoch),
+            runs,
+            totals: merged.totals,
+            voids: vec![],
+            state: None,
+        };
+        let bytes = commit.seal(keys, &self.seed).unwrap();
+        self.site.put_same(&commit.name().to_string(), bytes).await.unwrap();
+        commit
+    }
+
+    pub async fn open(&self) -> Repository {
+        Repository::open(&self.site, Unlock::PrivateKey(self.keys.keys.private.clone())).await.unwrap()
+    }
+
+    pub fn passphrase() -> Unlock {
+        Unlock::Passphrase(Zeroizing::new(PASSPHRASE.into()))
+    }
+
+    /// Writes the two backups of [`trees`].
+    pub async fn with_two_backups(seed: u64) -> (Self, [Tree; 2]) {
+        let world = Self::new(seed).await;
+        let (first, second) = trees(&world.seed);
+        world.back_up(1, None, &Tree::default(), &first).await;
+        world.back_up(2, Some(1), &first, &second).await;
+        (world, [first, second])
+    }
+
+    /// Backs up the difference of two trees, through several objects.
+    pub async fn back_up(&self, epoch: u64, base: Option<u64>, before: &Tree, after: &Tree) -> Commit {
+        let mut packer = Packer { world: self, epoch, object: self.object(epoch, 0), sequence: 0, reports: vec![] };
+        for (lin, content) in &after.files {
+            let old = before.files.get(lin);
+            if old != Some(content) {
+                packer.file(*lin, content, old.map_or(0, Vec::len)).await;
+            }
+        }
+        for lin in before.files.keys().filter(|lin| !after.files.contains_key(lin)) {
+            packer.object.add_inode(removed(*lin, epoch));
+        }
+        for ((parent, name), lin) in &after.entries {
+            if before.entries.get(&(*parent, name.clone())) != Some(lin) {
+                packer.object.add_entry(entry(*parent, name, Some(*lin), epoch));
+            }
+        }
+        for (parent, name) in before.entries.keys().filter(|key| !after.entries.contains_key(key)) {
+            packer.object.add_entry(entry(*parent, name, None, epoch));
+        }
+        packer.flush().await;
+        self.commit(epoch, base, &packer.reports).await
+    }
+}
+
+struct Packer<'a> {
+    world: &'a World,
+    epoch: u64,
+    object: ObjectWriter,
+    sequence: u64,
+    reports: Vec<ObjectReport>,
+}
+
+/// Blocks of this length, whatever their content.
+const BLOCK: usize = 150_000;
+
+impl Packer<'_> {
+    async fn file(&mut self, lin: Lin, content: &[u8], length_before: usize) {
+        self.object.add_inode(inode(lin, content, self.epoch));
+        let mut offset = 0_usize;
+        for plain in content.chunks(BLOCK) {
+            let digest = block::digest(plain);
+            let length = u32::try_from(plain.len()).unwrap();
+            let (keyed, location) = if content.len() <= 4096 {
+                self.object.add_inline(plain).unwrap()
+            } else {
+                let stored = block::encode(plain).unwrap().stored;
+                let location = self.add(&digest, length, &stored, content.len());
+                (self.object.keyed(&digest), location)
+            };
+            let extent = ExtentRecord { length, digest: keyed, block_offset: 0, location };
+            self.object.add_extent(self.extent(lin, offset, Some(extent)));
+            offset += plain.len();
+        }
+        let gone = (0..length_before).step_by(BLOCK).filter(|offset| *offset >= content.len());
+        for offset in gone {
+            self.object.add_extent(self.extent(lin, offset, None));
+        }
+        if self.object.is_full() {
+            self.flush().await;
+        }
+    }
+
+    fn add(&mut self, digest: &Digest, length: u32, stored: &[u8], file: usize) -> repo::Location {
+        if file <= 128 << 10 {
+            self.object.add_small_block(digest, length, stored).unwrap()
+        } else {
+            self.object.add_block(digest, length, stored).unwrap()
+        }
+    }
+
+    fn extent(&self, lin: Lin, offset: usize, extent: Option<ExtentRecord>) -> ExtentRow {
+        let (offset, from) = (offset as u64, Epoch(self.epoch));
+        ExtentRow { set: SET, lin, offset, from, seq: ObjectNumber::OWN, extent }
+    }
+
+    async fn flush(&mut self) {
+        self.sequence += 1;
+        let next = self.world.object(self.epoch, self.sequence);
+        let full = std::mem::replace(&mut self.object, next).finish().unwrap();
+        self.reports.push(self.world.put(&full).await);
+    }
+}
+
+fn inode(lin: Lin, content: &[u8], epoch: u64) -> InodeRow {
+    let time = |seconds: i64| Timestamp { seconds: seconds - 5, nanoseconds: 999_999_999 };
+    let inode = InodeRecord {
+        kind: FileKind::File,
+        mode: 0o4755,
+        uid: u32::MAX,
+        gid: 7,
+        nlink: 1,
+        size: content.len() as u64,
+        atime: time(1),
+        mtime: time(2),
+        ctime: time(3),
+        target: Bytes::new(),
+        xattrs: vec![("user.a".into(), Bytes::from_static(b"\0\xff")), ("user.b".into(), Bytes::new())],
+    };
+    InodeRow { set: SET, lin, from: Epoch(epoch), seq: ObjectNumber::OWN, inode: Some(inode) }
+}
+
+fn removed(lin: Lin, epoch: u64) -> InodeRow {
+    InodeRow { set: SET, lin, from: Epoch(epoch), seq: ObjectNumber::OWN, inode: None }
+}
+
+fn entry(parent: Lin, name: &Name, lin: Option<Lin>, epoch: u64) -> EntryRow {
+    let entry = lin.map(|lin| EntryRecord { lin, kind: FileKind::File });
+    EntryRow { set: SET, parent, name: name.clone(), from: Epoch(epoch), seq: ObjectNumber::OWN, entry }
+}
+
+/// Two trees: of the second, files are the same, new, changed, cut, longer, renamed or gone.
+pub fn trees(seed: &Seed) -> (Tree, Tree) {
+    let mut first = Tree::default();
+    let lengths = [0, 1, 100, 4096, 5000, 100_000, 131_072, 131_073, 700_000, 2_000_000];
+    for number in 0..60_u64 {
+        let lin = Lin((1 << 56) + 10 + number);
+        let length = lengths[usize::try_from(number).unwrap() % lengths.len()];
+        let mut content = vec![0; length];
+        seed.fill(&mut content[..length / 2]);
+        first.files.insert(lin, content);
+        let name = [b"f \xff".as_slice(), number.to_string().as_bytes()].concat();
+        first.entries.insert((Lin(number % 3 + 1), Name::new(name).unwrap()), lin);
+    }
+    let mut second = first.clone();
+    let lins: Vec<Lin> = first.files.keys().copied().collect();
+    for (index, lin) in lins.iter().enumerate() {
+        let content = second.files.get_mut(lin).unwrap();
+        match index % 6 {
+            1 => content.truncate(content.len() / 3),
+            2 => content.extend_from_slice(&seed.bytes::<1000>()),
+            3 => content.iter_mut().for_each(|byte| *byte ^= 0x55),
+            4 => {
+                second.files.remove(lin);
+                second.entries.retain(|_, target| target != lin);
+            }
+            _ => {}
+        }
+    }
+    let (key, lin) = second.entries.iter().next().map(|(key, lin)| (key.clone(), *lin)).unwrap();
+    second.entries.remove(&key);
+    second.entries.insert((Lin(77), Name::new("renamed").unwrap()), lin);
+    (first, second)
+}
+
+/// Reads a whole backup.
+pub async fn read(repository: &Repository<repo::Listed>, epoch: u64) -> Result<Tree, repo::RepoError> {
+    let backup = repository.at(SET, Epoch(epoch))?;
+    let mut tree = Tree::default();
+    let mut inodes = backup.inodes().await?;
+    while let Some(row) = inodes.next().await? {
+        let size = usize::try_from(row.inode.unwrap().size).unwrap();
+        tree.files.insert(row.lin, vec![0; size]);
+    }
+    let mut extents = backup.extents().await?;
+    while let Some(row) = extents.next().await? {
+        let Some(content) = tree.files.get_mut(&row.lin) else { continue };
+        let extent = row.extent.unwrap();
+        let plain = backup.block(&extent.location, &extent.digest).await?;
+        let offset = usize::try_from(row.offset).unwrap();
+        content[offset..offset + plain.len()].copy_from_slice(&plain);
+    }
+    let mut entries = backup.entries().await?;
+    while let Some(row) = entries.next().await? {
+        tree.entries.insert((row.parent, row.name), row.entry.unwrap().lin);
+    }
+    Ok(tree)
+}
+
+/// What a commit's totals should add up to.
+pub fn rows(totals: &CommitTotals) -> u64 {
+    totals.rows.iter().sum()
+}
