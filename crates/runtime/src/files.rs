@@ -102,6 +102,14 @@ impl Files {
         self.open(path, OpenOptions::new().read(true))
     }
 
+    /// Opens a file that is there, for reading and writing.
+    ///
+    /// # Errors
+    /// The system's, with path and operation.
+    pub fn open_update(&self, path: &Path) -> Result<File, FileError> {
+        self.open(path, OpenOptions::new().read(true).write(true))
+    }
+
     /// Opens a file for reading and writing; makes it, with mode 0600, if it is not there.
     ///
     /// # Errors

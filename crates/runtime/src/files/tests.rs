@@ -120,6 +120,7 @@ fn what_exists_must_not_be_created_and_what_is_absent_may_be_removed() {
     assert_eq!(files.mode(&deep).unwrap(), 0o700);
     drop(files.create(&deep.join("file")).unwrap());
     assert!(files.create(&deep.join("file")).unwrap_err().is_already_there());
+    assert!(files.open_update(&deep.join("other")).unwrap_err().is_not_found());
     files.remove_dir_all(&folder.path().join("b")).unwrap();
     assert!(!files.exists(&deep).unwrap());
     files.remove_dir_all(&deep).unwrap();

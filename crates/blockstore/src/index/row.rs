@@ -1,0 +1,178 @@
+//! Values of the index. Each begins with its version.
+
+use types::{Digest, PgId, VolumeId};
+use uuid::Uuid;
+
+use crate::fields::Fields;
+use crate::record::{RecordHeader, record_length};
+use crate::segment::SegmentNumber;
+
+const VERSION: u8 = 1;
+
+/// Where a block is, and what is known of it without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub(crate) state: RowState,
+    pub(crate) segment: SegmentNumber,
+    /// Where its record begins.
+    pub(crate) offset: u64,
+    pub(crate) payload_length: u32,
+    pub(crate) plain_length: u32,
+    pub(crate) pg: PgId,
+    pub(crate) digest: Digest,
+}
+
+/// Whether the block can be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RowState {
+    Held,
+    /// Its bytes were found to be bad.
+    Quarantined,
+}
+
+/// How much of a segment is in use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SegmentUse {
+    pub(crate) live_blocks: u64,
+    /// With headers and padding.
+    pub(crate) live_bytes: u64,
+    /// All that was ever written to it.
+    pub(crate) length: u64,
+}
+
+/// The records up to here are in the index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Covered {
+    pub(crate) volume: VolumeId,
+    pub(crate) segment: SegmentNumber,
+    pub(crate) offset: u64,
+}
+
+impl Row {
+    pub(crate) const fn of(header: &RecordHeader, segment: SegmentNumber, offset: u64) -> Self {
+        Self {
+            state: RowState::Held,
+            segment,
+            offset,
+            payload_length: header.payload_length,
+            plain_length: header.plain_length,
+            pg: header.pg,
+            digest: header.digest,
+        }
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        self.state == RowState::Held
+    }
+
+    pub(crate) const fn record_length(&self) -> u64 {
+        record_length(self.payload_length)
+    }
+
+    pub(super) fn to_bytes(self) -> Vec<u8> {
+        let mut bytes = vec![VERSION, matches!(self.state, RowState::Quarantined).into()];
+        bytes.extend_from_slice(&self.segment.0.to_le_bytes());
+        bytes.extend_from_slice(&self.offset.to_le_bytes());
+        bytes.extend_from_slice(&self.payload_length.to_le_bytes());
+        bytes.extend_from_slice(&self.plain_length.to_le_bytes());
+        bytes.extend_from_slice(&self.pg.0.to_le_bytes());
+        bytes.extend_from_slice(&self.digest.0);
+        bytes
+    }
+
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+        let mut fields = versioned(bytes)?;
+        let state = match fields.u8()? {
+            0 => RowState::Held,
+            1 => RowState::Quarantined,
+            _ => return None,
+        };
+        Some(Self {
+            state,
+            segment: SegmentNumber(fields.u64()?),
+            offset: fields.u64()?,
+            payload_length: fields.u32()?,
+            plain_length: fields.u32()?,
+            pg: PgId(fields.u32()?),
+            digest: Digest(fields.take()?),
+        })
+    }
+}
+
+impl SegmentUse {
+    pub(crate) const fn plus(self, other: Self) -> Self {
+        Self {
+            live_blocks: self.live_blocks + other.live_blocks,
+            live_bytes: self.live_bytes + other.live_bytes,
+            length: self.length + other.length,
+        }
+    }
+
+    pub(super) const fn add(&mut self, row: &Row) {
+        self.live_blocks += 1;
+        self.live_bytes += row.record_length();
+    }
+
+    pub(super) const fn subtract(&mut self, row: &Row) {
+        self.live_blocks = self.live_blocks.saturating_sub(1);
+        self.live_bytes = self.live_bytes.saturating_sub(row.record_length());
+    }
+
+    pub(super) fn to_bytes(self) -> Vec<u8> {
+        let mut bytes = vec![VERSION];
+        for number in [self.live_blocks, self.live_bytes, self.length] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        bytes
+    }
+
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+        let mut fields = versioned(bytes)?;
+        Some(Self { live_blocks: fields.u64()?, live_bytes: fields.u64()?, length: fields.u64()? })
+    }
+}
+
+impl Covered {
+    pub(super) fn to_bytes(self) -> Vec<u8> {
+        let mut bytes = vec![VERSION];
+        bytes.extend_from_slice(self.volume.0.as_bytes());
+        bytes.extend_from_slice(&self.segment.0.to_le_bytes());
+        bytes.extend_from_slice(&self.offset.to_le_bytes());
+        bytes
+    }
+
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+        let mut fields = versioned(bytes)?;
+        Some(Self {
+            volume: VolumeId(Uuid::from_bytes(fields.take()?)),
+            segment: SegmentNumber(fields.u64()?),
+            offset: fields.u64()?,
+        })
+    }
+}
+
+fn versioned(bytes: &[u8]) -> Option<Fields<'_>> {
+    let mut fields = Fields(bytes);
+    (fields.u8()? == VERSION).then_some(fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_come_back_and_cut_ones_do_not() {
+        let state = RowState::Quarantined;
+        let (segment, pg) = (SegmentNumber(2), PgId(6));
+        let row = Row { state, segment, offset: 3, payload_length: 4, plain_length: 5, pg, digest: Digest([7; 32]) };
+        let bytes = row.to_bytes();
+        assert_eq!(Row::parse(&bytes), Some(row));
+        assert!((0..bytes.len()).all(|length| Row::parse(&bytes[..length]).is_none()));
+
+        let used = SegmentUse { live_blocks: 1, live_bytes: 2, length: 3 };
+        assert_eq!(SegmentUse::parse(&used.to_bytes()), Some(used));
+
+        let covered = Covered { volume: VolumeId(Uuid::from_u128(1)), segment, offset: 9 };
+        assert_eq!(Covered::parse(&covered.to_bytes()), Some(covered));
+    }
+}

@@ -1,0 +1,227 @@
+//! Opening what a crash, or a damaged disk, left.
+//!
+//! The index says how far it covers the segments; what is behind that is replayed. An index that is lost, damaged, of
+//! another volume, or ahead of the segments is rebuilt from all of them. Then the tail of the newest segment is cut to
+//! its last whole record. Replaying twice gives the same, so a crash in here costs nothing.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use runtime::{FileError, Files};
+use types::VolumeId;
+
+use crate::BlockStoreError;
+use crate::index::{Changes, Covered, Index, Row};
+use crate::record::{RecordHeader, RecordKind};
+use crate::segment::{SEGMENT_HEADER_LENGTH, SegmentHeader, SegmentNumber};
+use crate::segment_files::SegmentFiles;
+use crate::walk::{Segment, Walk};
+use crate::writer::ActiveSegment;
+
+/// Damaged ranges that are listed one by one; more of them are only summed up.
+const LISTED_MAX: usize = 1024;
+
+/// What was found when the volume was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// Records that were not in the index yet.
+    pub replayed_records: u64,
+    /// Bytes of a cut tail that were removed: no caller was answered for them.
+    pub cut_bytes: u64,
+    /// Bytes that were on the medium once and are no records now. What they held is missing here.
+    pub damaged_bytes: u64,
+    /// The first of those ranges.
+    pub damaged: Vec<DamagedRange>,
+}
+
+/// A range of a segment that should hold records and does not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DamagedRange {
+    /// The segment's number.
+    pub segment: u64,
+    /// Its first bad byte.
+    pub begin: u64,
+    /// The first byte behind that is good again, or where the segment should have ended.
+    pub end: u64,
+}
+
+/// A volume that is ready.
+pub(crate) struct Recovered {
+    pub(crate) index: Index,
+    pub(crate) segments: Arc<SegmentFiles>,
+    pub(crate) active: ActiveSegment,
+    pub(crate) recovery: Recovery,
+}
+
+/// Makes index and segments agree, and finds the end of the log.
+pub(crate) fn recover(files: &Files, folder: &Path, volume: VolumeId) -> Result<Recovered, BlockStoreError> {
+    let segment_folder = folder.join("segments");
+    let segments = Arc::new(SegmentFiles::new(files.clone(), segment_folder.clone(), volume));
+    let mut numbers = SegmentFiles::list(files, &segment_folder)?;
+    remove_unborn(&segments, &mut numbers)?;
+    let mut recovery = Recovery::default();
+    let index = Index::open(files, &folder.join("index"))?;
+    let (index, begin) = agree(index, files, &segments, &numbers, &mut recovery)?;
+    let active = Replay { index: &index, segments: &segments, recovery: &mut recovery }.run(&numbers, begin)?;
+    index.flush()?;
+    Ok(Recovered { index, segments, active, recovery })
+}
+
+/// A crash while a segment is made leaves one without a whole header; nothing was written to it yet.
+fn remove_unborn(segments: &SegmentFiles, numbers: &mut Vec<SegmentNumber>) -> Result<(), FileError> {
+    let Some(last) = numbers.last().copied() else { return Ok(()) };
+    let segment = segments.get(last)?;
+    if segment.file.len()? <= SEGMENT_HEADER_LENGTH && segment.segment_header()?.is_none() {
+        numbers.pop();
+        segments.remove(last)?;
+    }
+    Ok(())
+}
+
+/// Where the replay begins: behind what the index covers, or at the start with an empty index.
+fn agree(
+    index: Index,
+    files: &Files,
+    segments: &SegmentFiles,
+    numbers: &[SegmentNumber],
+    recovery: &mut Recovery,
+) -> Result<(Index, Option<Covered>), BlockStoreError> {
+    let Some(covered) = index.covered()? else { return Ok((index, None)) };
+    let id = segments.id(covered.segment);
+    let length = if numbers.contains(&id.number) { segments.get(id.number)?.file.len()? } else { 0 };
+    if covered.volume == id.volume && length >= covered.offset {
+        return Ok((index, Some(covered)));
+    }
+    if covered.volume == id.volume {
+        recovery.report(id.number, length..covered.offset);
+    }
+    Ok((index.reset(files)?, None))
+}
+
+struct Replay<'a> {
+    index: &'a Index,
+    segments: &'a Arc<SegmentFiles>,
+    recovery: &'a mut Recovery,
+}
+
+impl Replay<'_> {
+    fn run(mut self, numbers: &[SegmentNumber], begin: Option<Covered>) -> Result<ActiveSegment, BlockStoreError> {
+        let first = begin.map_or(SegmentNumber::FIRST, |covered| covered.segment);
+        let mut active = None;
+        for number in numbers.iter().copied().filter(|number| *number >= first) {
+            let from = begin.filter(|covered| covered.segment == number).map(|covered| covered.offset);
+            let is_last = numbers.last() == Some(&number);
+            active = Some(self.segment(number, from, is_last.then_some(Tail))?);
+        }
+        active.map_or_else(|| Ok(ActiveSegment::new(self.make_first()?, SEGMENT_HEADER_LENGTH)), Ok)
+    }
+
+    fn make_first(&self) -> Result<Segment, FileError> {
+        self.segments.create(SegmentHeader { id: self.segments.id(SegmentNumber::FIRST), previous_length: 0 })
+    }
+
+    /// Replays a segment, from its header on if the index has nothing of it.
+    fn segment(
+        &mut self,
+        number: SegmentNumber,
+        from: Option<u64>,
+        tail: Option<Tail>,
+    ) -> Result<ActiveSegment, BlockStoreError> {
+        let segment = self.segments.get(number)?;
+        if from.is_none() {
+            self.check_header(&segment)?;
+        }
+        let from = from.unwrap_or(SEGMENT_HEADER_LENGTH);
+        let mut walk = segment.walk(from)?;
+        if tail.is_some() {
+            self.cut_tail(&segment, &mut walk, from)?;
+        }
+        walk.damage.iter().for_each(|range| self.recovery.report(number, range.clone()));
+        let end = segment.file.len()?.max(from);
+        self.apply(number, end, &walk)?;
+        Ok(ActiveSegment::new(segment, end))
+    }
+
+    /// Looks whether the segment is one, and the one before it is as long as it was.
+    fn check_header(&mut self, segment: &Segment) -> Result<(), BlockStoreError> {
+        let Some(header) = segment.segment_header()?.filter(|header| header.id == segment.id) else {
+            self.recovery.report(segment.id.number, 0..SEGMENT_HEADER_LENGTH);
+            return Ok(());
+        };
+        let previous = SegmentNumber(segment.id.number.0 - 1);
+        let length = match self.segments.get(previous) {
+            Ok(previous) => previous.file.len()?,
+            Err(error) if error.is_not_found() => 0,
+            Err(error) => return Err(error.into()),
+        };
+        if length < header.previous_length {
+            self.recovery.report(previous, length..header.previous_length);
+        }
+        Ok(())
+    }
+
+    fn cut_tail(&mut self, segment: &Segment, walk: &mut Walk, from: u64) -> Result<(), FileError> {
+        let Some(cut) = walk.tail_cut(segment, walk.synced_end().max(from))? else { return Ok(()) };
+        let cut_bytes = segment.file.len()?.saturating_sub(cut);
+        tracing::info!(segment = segment.id.number.0, cut, cut_bytes, "a cut tail is removed");
+        segment.file.set_len(cut)?;
+        segment.file.sync_data()?;
+        walk.forget_from(cut);
+        self.recovery.cut_bytes += cut_bytes;
+        Ok(())
+    }
+
+    fn apply(&mut self, number: SegmentNumber, end: u64, walk: &Walk) -> Result<(), BlockStoreError> {
+        let mut changes = self.index.changes();
+        let mut dead = BTreeMap::new();
+        for (offset, header) in &walk.records {
+            if let Some(row) = replay(&mut changes, header, number, *offset)? {
+                dead.insert((row.segment, row.offset), row);
+            }
+        }
+        changes.cover(Covered { volume: self.segments.id(number).volume, segment: number, offset: end })?;
+        changes.commit()?;
+        self.recovery.replayed_records += walk.records.len() as u64;
+        // The crash may have come before their space was given back; a hole again is no harm.
+        Ok(dead.values().try_for_each(|row| self.segments.get(row.segment)?.punch_payload(row))?)
+    }
+}
+
+/// Replays one record; gives the row of a block that it removed.
+fn replay(
+    changes: &mut Changes<'_>,
+    header: &RecordHeader,
+    number: SegmentNumber,
+    offset: u64,
+) -> Result<Option<Row>, BlockStoreError> {
+    let before = changes.row(header.id)?;
+    let after = match header.kind {
+        RecordKind::Block => Some(Row::of(header, number, offset)),
+        RecordKind::Tombstone => None,
+    };
+    changes.set(header.id, after)?;
+    Ok(before.filter(|_| after.is_none()))
+}
+
+/// The segment is the newest one, so its tail may have been cut.
+struct Tail;
+
+impl Segment {
+    fn segment_header(&self) -> Result<Option<SegmentHeader>, FileError> {
+        let mut bytes = [0; SEGMENT_HEADER_LENGTH as usize];
+        self.file.read_at(0, &mut bytes)?;
+        Ok(SegmentHeader::parse(&bytes))
+    }
+}
+
+impl Recovery {
+    fn report(&mut self, number: SegmentNumber, range: Range<u64>) {
+        tracing::error!(segment = number.0, begin = range.start, end = range.end, "a part of a segment is damaged");
+        self.damaged_bytes += range.end - range.start;
+        if self.damaged.len() < LISTED_MAX {
+            self.damaged.push(DamagedRange { segment: number.0, begin: range.start, end: range.end });
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! How full a volume is.
+
+/// How full a volume is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Blocks that are held.
+    pub blocks: u64,
+    /// Bytes of their records, headers included.
+    pub live_bytes: u64,
+    /// Bytes of records that are dead; the largest part of them is given back to the file system already.
+    pub dead_bytes: u64,
+    /// Segments.
+    pub segments: u64,
+    /// What is free on the disk, in bytes.
+    pub free_bytes: u64,
+    /// The size of the disk, in bytes.
+    pub total_bytes: u64,
+    /// What puts leave alone, in bytes.
+    pub reserve_bytes: u64,
+}
+
+impl Usage {
+    /// What puts can still use, in bytes.
+    #[must_use]
+    pub const fn available_bytes(&self) -> u64 {
+        self.free_bytes.saturating_sub(self.reserve_bytes)
+    }
+}

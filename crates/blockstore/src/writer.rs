@@ -1,0 +1,205 @@
+//! The one thread that changes a volume.
+//!
+//! It takes what waits in its queue, up to a bound, and makes it durable under one sync; while the medium is busy with
+//! that, the next ones gather. Callers are answered after the sync and after the index has changed.
+
+mod active;
+mod command;
+mod log;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use runtime::{Files, LockGuard};
+use tokio::sync::mpsc;
+use types::{BlockId, Digest, VolumeId};
+
+pub(crate) use self::active::ActiveSegment;
+pub(crate) use self::command::{Command, NewRecord, Put, Reply};
+pub(crate) use self::log::{Failure, Log};
+use crate::index::{Changes, Index, Row, RowState};
+use crate::metrics::VolumeMetrics;
+use crate::record::RecordHeader;
+use crate::segment_files::SegmentFiles;
+use crate::{BlockStoreError, Options};
+
+/// The thread's state.
+pub(crate) struct Writer {
+    pub(crate) volume: VolumeId,
+    pub(crate) options: Options,
+    pub(crate) files: Files,
+    pub(crate) index: Arc<Index>,
+    pub(crate) log: Log,
+    pub(crate) segments: Arc<SegmentFiles>,
+    pub(crate) metrics: VolumeMetrics,
+    pub(crate) queue: mpsc::Receiver<Command>,
+    /// A command that was taken from the queue and did not fit the batch.
+    pub(crate) next: Option<Command>,
+    pub(crate) _lock: Arc<LockGuard>,
+}
+
+impl Writer {
+    /// Works until the volume is closed or nobody can send any more.
+    pub(crate) fn run(mut self) -> Result<(), BlockStoreError> {
+        while let Some(command) = self.next.take().or_else(|| self.queue.blocking_recv()) {
+            match command {
+                Command::Put(first) => self.put(first),
+                Command::Remove { ids, reply } => reply.send(self.remove(&ids)),
+                Command::Quarantine { id, row } => self.quarantine(id, &row),
+                Command::Close => break,
+            }
+        }
+        self.index.flush()
+    }
+
+    fn put(&mut self, first: Put) {
+        let index = Arc::clone(&self.index);
+        let mut changes = index.changes();
+        let mut waiting = Vec::new();
+        for put in self.gather(first) {
+            match self.append_put(put.records, &mut changes) {
+                Ok(()) => waiting.push((put.reply, put.permit)),
+                Err(error) => put.reply.send(Err(error)),
+            }
+        }
+        let failed = self.make_durable(changes).err();
+        for (reply, _permit) in waiting {
+            reply.send(failed.as_ref().map_or(Ok(()), |failure| Err(self.error(failure))));
+        }
+    }
+
+    /// The first put and those that wait behind it, as much as one sync should carry.
+    fn gather(&mut self, first: Put) -> Vec<Put> {
+        let mut bytes = first.bytes();
+        let mut batch = vec![first];
+        while bytes < self.options.batch_bytes {
+            match self.queue.try_recv() {
+                Ok(Command::Put(put)) => {
+                    bytes += put.bytes();
+                    batch.push(put);
+                }
+                other => {
+                    self.next = other.ok();
+                    break;
+                }
+            }
+        }
+        batch
+    }
+
+    /// Appends the blocks of a put that are not held yet; none if one of them is refused.
+    fn append_put(&mut self, records: Vec<NewRecord>, changes: &mut Changes<'_>) -> Result<(), BlockStoreError> {
+        let fresh = fresh(records, changes)?;
+        self.check_room(fresh.iter().map(|record| record.header.record_length()).sum())?;
+        for NewRecord { header, payload } in fresh {
+            let row = self.append(header, &payload, changes)?;
+            changes.set(header.id, Some(row))?;
+            self.metrics.puts.inc();
+            self.metrics.put_bytes.inc_by(u64::from(header.payload_length));
+        }
+        Ok(())
+    }
+
+    /// Writes tombstones for the blocks that are there, and gives their space back once those are safe.
+    fn remove(&mut self, ids: &[BlockId]) -> Result<(), BlockStoreError> {
+        let index = Arc::clone(&self.index);
+        let mut changes = index.changes();
+        let mut dead = Vec::new();
+        for id in ids {
+            if let Some(row) = changes.row(*id)? {
+                self.append(RecordHeader::tombstone(*id), &[], &mut changes)?;
+                changes.set(*id, None)?;
+                dead.push(row);
+            }
+        }
+        self.make_durable(changes).map_err(|failure| self.error(&failure))?;
+        dead.iter().for_each(|row| self.give_back(row));
+        Ok(())
+    }
+
+    fn give_back(&self, row: &Row) {
+        self.metrics.removals.inc();
+        let punched = self.segments.get(row.segment).and_then(|segment| segment.punch_payload(row));
+        if let Err(error) = punched {
+            tracing::warn!(volume = %self.volume, %error, "the space of a removed block is not given back");
+        }
+    }
+
+    fn quarantine(&self, id: BlockId, read: &Row) {
+        if let Err(error) = self.try_quarantine(id, read) {
+            tracing::error!(volume = %self.volume, block = %id, %error, "the damaged block is not quarantined");
+        }
+    }
+
+    /// Takes a block out of those that are held, unless it has changed since it was read.
+    fn try_quarantine(&self, id: BlockId, read: &Row) -> Result<(), BlockStoreError> {
+        let mut changes = self.index.changes();
+        if changes.row(id)? == Some(*read) {
+            changes.set(id, Some(Row { state: RowState::Quarantined, ..*read }))?;
+            self.metrics.quarantined.inc();
+        }
+        changes.commit()
+    }
+
+    fn append(
+        &mut self,
+        header: RecordHeader,
+        payload: &[u8],
+        changes: &mut Changes<'_>,
+    ) -> Result<Row, BlockStoreError> {
+        let appended = self.log.append(header, payload, changes, &self.index);
+        appended.map_err(|failure| self.error(&failure))
+    }
+
+    /// One sync for all that was appended, then the index.
+    fn make_durable(&mut self, changes: Changes<'_>) -> Result<(), Failure> {
+        let done = self.log.make_durable(changes);
+        self.metrics.syncs.inc_by(self.log.take_syncs());
+        done
+    }
+
+    fn check_room(&self, needed: u64) -> Result<(), BlockStoreError> {
+        if needed == 0 {
+            return Ok(());
+        }
+        let free = self.files.free_space(&self.options.folder)?.free;
+        let (volume, reserve) = (self.volume, self.options.reserve_bytes);
+        let wanted = needed.saturating_add(reserve).saturating_add(self.log.unwritten());
+        if free >= wanted { Ok(()) } else { Err(BlockStoreError::NoSpace { volume, free, needed, reserve }) }
+    }
+
+    fn error(&self, failure: &Failure) -> BlockStoreError {
+        let (volume, reserve) = (self.volume, self.options.reserve_bytes);
+        match failure {
+            Failure::NoSpace { needed } => BlockStoreError::NoSpace { volume, free: 0, needed: *needed, reserve },
+            Failure::Broken { reason } => BlockStoreError::Unwritable { volume, reason: reason.clone() },
+        }
+    }
+}
+
+/// The records of a put that have to be written: those that are not held, once each.
+fn fresh(records: Vec<NewRecord>, changes: &Changes<'_>) -> Result<Vec<NewRecord>, BlockStoreError> {
+    let mut seen = BTreeMap::new();
+    let mut fresh = Vec::new();
+    for record in records {
+        let (id, given) = (record.header.id, record.header.digest);
+        let row = changes.row(id)?;
+        let known = seen.get(&id).copied().or(row.map(|row| row.digest));
+        check_digest(id, known, given)?;
+        if !row.is_some_and(|row| row.is_held()) && seen.insert(id, given).is_none() {
+            fresh.push(record);
+        }
+    }
+    Ok(fresh)
+}
+
+fn check_digest(id: BlockId, known: Option<Digest>, given: Digest) -> Result<(), BlockStoreError> {
+    match known.filter(|held| *held != given) {
+        Some(held) => Err(BlockStoreError::OtherDigest { id, held, given }),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+#[path = "writer/tests.rs"]
+mod tests;

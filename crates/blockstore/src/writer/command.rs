@@ -1,0 +1,53 @@
+//! What the writer is asked for.
+
+use bytes::Bytes;
+use runtime::BytePermit;
+use tokio::sync::oneshot;
+use types::BlockId;
+
+use crate::BlockStoreError;
+use crate::index::Row;
+use crate::record::RecordHeader;
+
+/// One thing to do.
+pub(crate) enum Command {
+    /// Make blocks durable.
+    Put(Put),
+    /// Let go of blocks.
+    Remove { ids: Vec<BlockId>, reply: Reply },
+    /// Take a block out of those that are held: its bytes are bad.
+    Quarantine { id: BlockId, row: Row },
+    /// Stop.
+    Close,
+}
+
+/// Blocks that are made durable together.
+pub(crate) struct Put {
+    pub(crate) records: Vec<NewRecord>,
+    /// The right to hold their bytes in memory.
+    pub(crate) permit: BytePermit,
+    pub(crate) reply: Reply,
+}
+
+/// A checked block.
+#[derive(Debug)]
+pub(crate) struct NewRecord {
+    pub(crate) header: RecordHeader,
+    pub(crate) payload: Bytes,
+}
+
+/// Where the answer goes.
+pub(crate) struct Reply(pub(crate) oneshot::Sender<Result<(), BlockStoreError>>);
+
+impl Put {
+    pub(crate) fn bytes(&self) -> u64 {
+        self.records.iter().map(|record| record.header.record_length()).sum()
+    }
+}
+
+impl Reply {
+    pub(crate) fn send(self, answer: Result<(), BlockStoreError>) {
+        // Nobody waits any more if the caller was dropped.
+        let _ = self.0.send(answer);
+    }
+}

@@ -1,0 +1,112 @@
+use blockstore::{BlockStoreError, Damage, NewBlock, ScrubDepth};
+use types::{Digest, ErrorKind, PgId};
+
+use crate::support::{
+    Folder, RECORD_HEADER_LENGTH, SEGMENT_HEADER_LENGTH, assert_holds, block_of, close, flip, id, noise, noisy_block,
+};
+
+const FIRST_PAYLOAD: u64 = SEGMENT_HEADER_LENGTH + RECORD_HEADER_LENGTH;
+
+#[tokio::test]
+async fn a_damaged_block_is_an_error_then_in_quarantine_and_a_new_put_heals_it() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    let all = [noisy_block(1, 10_000), noisy_block(2, 10_000)];
+    store.put(all.to_vec()).await.unwrap();
+    flip(&folder.files, &folder.last_segment(), FIRST_PAYLOAD + 5_000);
+
+    let error = store.get(id(1)).await.unwrap_err();
+    assert!(matches!(error, BlockStoreError::Damaged { source: Damage::Payload { .. }, .. }), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    // The next put waits behind the note about the damage.
+    store.put(vec![noisy_block(3, 10)]).await.unwrap();
+    assert!(matches!(store.get(id(1)).await, Err(BlockStoreError::Quarantined { .. })));
+    assert!(!store.holds(id(1)).await.unwrap());
+    assert_eq!(store.quarantined(None, 9).await.unwrap(), [id(1)]);
+    assert_eq!(store.ids(PgId(1), None, 9).await.unwrap(), [2, 3].map(id));
+    assert_eq!(store.usage().await.unwrap().blocks, 2);
+
+    let refused = store.put(vec![block_of(1, b"something else")]).await.unwrap_err();
+    assert!(matches!(refused, BlockStoreError::OtherDigest { .. }), "{refused}");
+    store.put(all.to_vec()).await.unwrap();
+    assert_holds(&store, &all).await;
+    assert!(store.quarantined(None, 9).await.unwrap().is_empty());
+    assert_eq!(store.usage().await.unwrap().blocks, 3);
+    close(store).await;
+
+    folder.lose_index();
+    assert_holds(&folder.open().await, &all).await;
+}
+
+#[tokio::test]
+async fn quarantine_survives_a_reopen_and_ends_with_a_removal() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    store.put(vec![noisy_block(1, 1000)]).await.unwrap();
+    flip(&folder.files, &folder.last_segment(), FIRST_PAYLOAD);
+    assert!(store.get(id(1)).await.is_err());
+    close(store).await;
+    let store = folder.open().await;
+    assert_eq!(store.quarantined(None, 9).await.unwrap(), [id(1)]);
+    store.remove(vec![id(1)]).await.unwrap();
+    assert!(store.quarantined(None, 9).await.unwrap().is_empty());
+    assert_eq!(store.get(id(1)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_damaged_header_and_a_missing_end_are_found() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    store.put(vec![noisy_block(1, 1000), noisy_block(2, 1000)]).await.unwrap();
+    flip(&folder.files, &folder.last_segment(), SEGMENT_HEADER_LENGTH + 20);
+    let error = store.get(id(1)).await.unwrap_err();
+    assert!(matches!(error, BlockStoreError::Damaged { source: Damage::Header, .. }), "{error}");
+    let length = folder.last_segment().metadata().unwrap().len();
+    folder.files.open_update(&folder.last_segment()).unwrap().set_len(length - 100).unwrap();
+    let error = store.get(id(2)).await.unwrap_err();
+    assert!(matches!(error, BlockStoreError::Damaged { source: Damage::Unreadable(_), .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_range_is_given_as_long_as_its_own_frames_are_good() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    let plain = noise(1, 200_000);
+    store.put(vec![block_of(1, &plain)]).await.unwrap();
+    flip(&folder.files, &folder.last_segment(), FIRST_PAYLOAD + 150_000);
+    assert_eq!(store.get_range(id(1), 5, 100).await.unwrap().unwrap(), plain[5..105]);
+    let error = store.get_range(id(1), 150_000, 1).await.unwrap_err();
+    assert!(matches!(error, BlockStoreError::Damaged { source: Damage::Block(_), .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_scrub_goes_through_all_blocks_and_lists_the_bad_ones() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    let all: Vec<_> = (1..=10).map(|sequence| noisy_block(sequence, 1000)).collect();
+    store.put(all.clone()).await.unwrap();
+    flip(&folder.files, &folder.last_segment(), FIRST_PAYLOAD + 10);
+
+    let (mut after, mut blocks, mut bad) = (None, 0, Vec::new());
+    loop {
+        let step = store.scrub(after, 3, ScrubDepth::Checksums).await.unwrap();
+        blocks += step.blocks;
+        bad.extend(step.bad.into_iter().map(|bad| (bad.id, bad.pg)));
+        after = step.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!((blocks, bad), (9, vec![(id(1), Some(PgId(1)))]));
+}
+
+#[tokio::test]
+async fn only_a_deep_scrub_finds_a_block_that_was_wrong_from_the_start() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    let wrong = NewBlock { digest: Digest([7; 32]), ..noisy_block(1, 1000) };
+    store.put(vec![wrong, noisy_block(2, 1000)]).await.unwrap();
+    assert!(store.scrub(None, 9, ScrubDepth::Checksums).await.unwrap().bad.is_empty());
+    let deep = store.scrub(None, 9, ScrubDepth::Digests).await.unwrap();
+    assert_eq!(deep.bad.iter().map(|bad| bad.id).collect::<Vec<_>>(), [id(1)]);
+}

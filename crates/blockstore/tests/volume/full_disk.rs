@@ -1,0 +1,97 @@
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use blockstore::{BlockStoreError, Options};
+use runtime::{FileOperation, Files, Watch};
+use types::ErrorKind;
+
+use crate::support::{Folder, assert_holds, close, id, noisy_block};
+
+/// Fails operations on segments, while it is told to.
+#[derive(Default)]
+struct Failing(Mutex<Option<(FileOperation, io::ErrorKind)>>);
+
+impl Failing {
+    fn set(&self, failure: Option<(FileOperation, io::ErrorKind)>) {
+        *self.0.lock().unwrap() = failure;
+    }
+}
+
+impl Watch for Failing {
+    fn before(&self, operation: FileOperation, path: &Path) -> io::Result<()> {
+        let is_segment = path.extension().is_some_and(|ending| ending == "segment");
+        match *self.0.lock().unwrap() {
+            Some((failing, kind)) if is_segment && failing == operation => Err(kind.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_reserve_is_not_used_up_by_puts() {
+    let folder = Folder::new();
+    let greedy = Options { reserve_bytes: 1 << 60, ..folder.options() };
+    let store = folder.open_with(greedy, Files::real()).await.unwrap();
+    let refused = store.put(vec![noisy_block(1, 1000)]).await.unwrap_err();
+    assert!(matches!(refused, BlockStoreError::NoSpace { .. }) && refused.kind() == ErrorKind::NoSpace);
+    close(store).await;
+    let store = folder.open().await;
+    store.put(vec![noisy_block(1, 1000)]).await.unwrap();
+    close(store).await;
+
+    let greedy = Options { reserve_bytes: 1 << 60, ..folder.options() };
+    let store = folder.open_with(greedy, Files::real()).await.unwrap();
+    store.remove(vec![id(1)]).await.unwrap();
+    assert!(!store.holds(id(1)).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_the_put_and_nothing_else() {
+    for failing in [FileOperation::Write, FileOperation::Open] {
+        let folder = Folder::new();
+        let disk = Arc::new(Failing::default());
+        let store = folder.open_watched(disk.clone()).await;
+        let first: Vec<_> = (0..5).map(|sequence| noisy_block(sequence, 10_000)).collect();
+        store.put(first.clone()).await.unwrap();
+        disk.set(Some((failing, io::ErrorKind::StorageFull)));
+        let more: Vec<_> = (5..10).map(|sequence| noisy_block(sequence, 10_000)).collect();
+        let refused = store.put(more.clone()).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::NoSpace, "{refused}");
+        disk.set(None);
+        assert_holds(&store, &first).await;
+        assert!(!store.holds(id(5)).await.unwrap());
+        store.put(more.clone()).await.unwrap();
+        close(store).await;
+
+        folder.lose_index();
+        let store = folder.open().await;
+        assert_eq!((store.recovery().cut_bytes, store.recovery().damaged_bytes), (0, 0));
+        assert_holds(&store, &[first, more].concat()).await;
+    }
+}
+
+#[tokio::test]
+async fn after_a_failed_write_or_sync_nothing_is_taken_before_a_reopen() {
+    let other = io::ErrorKind::Other;
+    let full = io::ErrorKind::StorageFull;
+    for failing in [(FileOperation::Write, other), (FileOperation::Sync, other), (FileOperation::Sync, full)] {
+        let folder = Folder::new();
+        let disk = Arc::new(Failing::default());
+        let store = folder.open_watched(disk.clone()).await;
+        store.put(vec![noisy_block(1, 1000)]).await.unwrap();
+        disk.set(Some(failing));
+        let refused = store.put(vec![noisy_block(2, 1000)]).await.unwrap_err();
+        assert!(matches!(refused, BlockStoreError::Unwritable { .. }) && refused.kind() == ErrorKind::Unavailable);
+        disk.set(None);
+        assert!(store.put(vec![noisy_block(3, 1000)]).await.is_err());
+        assert!(store.remove(vec![id(1)]).await.is_err());
+        assert_holds(&store, &[noisy_block(1, 1000)]).await;
+        assert!(!store.holds(id(2)).await.unwrap());
+        close(store).await;
+
+        let store = folder.open().await;
+        store.put(vec![noisy_block(2, 1000), noisy_block(3, 1000)]).await.unwrap();
+        assert_holds(&store, &[1, 2, 3].map(|sequence| noisy_block(sequence, 1000))).await;
+    }
+}
