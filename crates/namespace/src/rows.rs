@@ -198,6 +198,8 @@ pub struct SessionRow {
     pub label: String,
     /// State time of its opening.
     pub opened: Timestamp,
+    /// State time when its low-water mark last rose.
+    pub used: Timestamp,
     /// Results below this number are forgotten.
     pub low_water: u64,
     /// Blocks below this number are published or given up for good.

@@ -24,6 +24,7 @@ impl Transaction<'_> {
         let row = SessionRow {
             label: label.to_owned(),
             opened: self.now(),
+            used: self.now(),
             low_water: 1,
             block_mark: 0,
             published: Vec::new(),
@@ -61,6 +62,7 @@ impl Transaction<'_> {
         }
         if low_water > row.low_water {
             row.low_water = low_water;
+            row.used = self.now();
             self.put::<Sessions>(&key.session, &row);
             let first_kept = RememberedKey { session: key.session, sequence: low_water };
             self.forget(key.session, KeyRange::prefix(key.session.encode()).until(&first_kept))?;
@@ -139,7 +141,7 @@ mod tests {
 
     fn session() -> SessionRow {
         let opened = Timestamp::default();
-        SessionRow { label: String::new(), opened, low_water: 1, block_mark: 0, published: Vec::new() }
+        SessionRow { label: String::new(), opened, used: opened, low_water: 1, block_mark: 0, published: Vec::new() }
     }
 
     fn block(sequence: u64) -> BlockId {

@@ -2,13 +2,14 @@
 
 use types::{
     BlockId, Job, JobId, Node, NodeId, ObjectReport, OperationError, PgId, PlacementGroup, Policy, PolicyId, Pool,
-    PoolId, SessionId, ShortCopy, Site, SiteId, Snapshot, SnapshotId,
+    PoolId, SessionId, ShortCopy, Site, SiteId, Snapshot, SnapshotId, Timestamp,
 };
 
 use super::View;
 use crate::error::{Failure, StoreError};
 use crate::keys::{FreedKey, JobObjectKey, Key, KeyRange, NameKey, Named, ShortKey, short_prefix};
 use crate::read::Read as _;
+use crate::rows::SessionRow;
 use crate::tables::{
     Freed, JobObjects, Jobs, Names, Nodes, Pgs, Policies, Pools, Sessions, Short, Sites, Snapshots, Table,
 };
@@ -24,6 +25,17 @@ pub struct SessionState {
     pub low_water: u64,
     /// Blocks below this number are published or given up for good.
     pub block_mark: u64,
+    /// State time of its opening.
+    pub opened: Timestamp,
+    /// State time when its low-water mark last rose.
+    pub used: Timestamp,
+}
+
+impl SessionState {
+    fn new(id: SessionId, row: SessionRow) -> Self {
+        let SessionRow { label, opened, used, low_water, block_mark, .. } = row;
+        Self { id, label, low_water, block_mark, opened, used }
+    }
 }
 
 /// Reads of the cluster's records; they are those of the head, whatever the view's moment. All calls block.
@@ -199,7 +211,16 @@ impl View {
     /// The store failed.
     pub fn session(&self, id: SessionId) -> Result<Option<SessionState>, StoreError> {
         let row = self.rows.row::<Sessions>(&id)?;
-        Ok(row.map(|row| SessionState { id, label: row.label, low_water: row.low_water, block_mark: row.block_mark }))
+        Ok(row.map(|row| SessionState::new(id, row)))
+    }
+
+    /// At most so many open sessions after one, oldest first.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn sessions(&self, after: Option<SessionId>, limit: usize) -> Result<Vec<SessionState>, StoreError> {
+        let rows = self.list::<Sessions>(KeyRange::all(), after.as_ref(), limit)?;
+        Ok(rows.into_iter().map(|(id, row)| SessionState::new(id, row)).collect())
     }
 
     /// At most so many copies that a node is to delete, after a block.

@@ -97,3 +97,35 @@ fn a_view_does_not_move_and_can_be_read_from_other_threads() {
     drop(store);
     assert_eq!(view.attributes(f).unwrap().size, 0, "a view keeps its store open");
 }
+
+/// Copies the files as a killed process leaves them: what is only in memory is gone.
+fn as_after_a_kill(world: &World, name: &str) -> Store {
+    let (from, to) = (world.folder.path().join("state"), world.folder.path().join(name));
+    std::fs::create_dir(&to).unwrap();
+    for file in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
+    Store::open(to).unwrap()
+}
+
+#[test]
+fn a_kill_loses_only_what_was_not_flushed_and_the_log_brings_it_back() {
+    let mut world = World::new();
+    let entries: Vec<Entry> = (0..30).map(|number| world.entry(make(&format!("f{number}")))).collect();
+    for (number, entry) in entries.iter().enumerate() {
+        world.store.apply(std::slice::from_ref(entry)).unwrap();
+        if number % 10 == 4 {
+            let flushed = world.store.flush().unwrap();
+            assert_eq!(flushed, entry.index);
+        }
+    }
+    let revived = as_after_a_kill(&world, "killed");
+    let index = revived.applied().index;
+    assert_eq!(index, 25, "the last flush");
+    assert_eq!(world.names(&revived.view().unwrap(), Lin::ROOT).len(), 25, "all families are of one moment");
+    assert_eq!(revived.view().unwrap().check().unwrap(), []);
+    revived.apply(&entries[25..]).unwrap();
+    let (lived, revived) = (world.view(), revived.view().unwrap());
+    assert_eq!(lived.digest(), revived.digest());
+    assert_eq!(lived.dump_digest().unwrap(), revived.dump_digest().unwrap());
+}

@@ -1,10 +1,20 @@
 //! The state machine from outside: one binary, so that RocksDB is linked once.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test fails by panicking"
+)]
 
 mod blocks;
 mod changes;
+mod cluster;
 mod durability;
+mod histories;
+mod model;
+mod scale;
 mod sessions;
 mod snapshots;
 mod tree;

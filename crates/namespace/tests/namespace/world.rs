@@ -45,10 +45,15 @@ impl World {
         self.store.apply(&[entry]).unwrap().remove(0)
     }
 
+    /// State time of the next entry.
+    pub fn next_time(&self) -> Timestamp {
+        Timestamp { seconds: i64::try_from(self.index).unwrap() + 1, nanoseconds: 0 }
+    }
+
     /// The next entry of the log.
     pub fn entry(&mut self, requests: Vec<Request>) -> Entry {
+        let proposed_at = self.next_time();
         self.index += 1;
-        let proposed_at = Timestamp { seconds: self.index.try_into().unwrap(), nanoseconds: 0 };
         let position = Bytes::from(self.index.to_string());
         let batch = Some(Batch { proposed_at, requests });
         Entry { index: self.index, position, membership: None, batch }

@@ -1,0 +1,190 @@
+//! The state as plain maps in memory: what the state machine must agree with.
+//!
+//! A file is a list of bytes, each from a block or not; a snapshot is a copy of the whole tree. So nothing here is
+//! clever enough to be wrong in the same way as the store.
+
+mod tree;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use types::{
+    BlockId, Change, Content, NewExtent, Operation, OperationError, Outcome, RequestKey, Revision, SessionId, Snapshot,
+    SnapshotId, SnapshotState, Timestamp,
+};
+
+pub use tree::{Inode, Tree};
+
+pub type Answer = Result<Outcome, OperationError>;
+
+/// A session as the model knows it.
+#[derive(Clone, Default)]
+pub struct Session {
+    pub low_water: u64,
+    pub results: BTreeMap<u64, Answer>,
+    pub block_mark: u64,
+}
+
+/// A snapshot and the tree that it sees.
+pub struct Taken {
+    pub snapshot: Snapshot,
+    pub tree: Tree,
+}
+
+/// The whole state.
+pub struct Model {
+    pub revision: Revision,
+    pub now: Timestamp,
+    pub head: Tree,
+    pub snapshots: BTreeMap<SnapshotId, Taken>,
+    pub sessions: BTreeMap<SessionId, Session>,
+    pub published: BTreeSet<BlockId>,
+}
+
+impl Model {
+    /// The state of a store that was given nothing but nodes, a pool and a session.
+    pub fn new(revision: Revision, session: SessionId) -> Self {
+        let first = Session { low_water: 1, ..Session::default() };
+        Self {
+            revision,
+            now: Timestamp::default(),
+            head: Tree::new(),
+            snapshots: BTreeMap::new(),
+            sessions: BTreeMap::from([(session, first)]),
+            published: BTreeSet::new(),
+        }
+    }
+
+    /// What a request answers.
+    pub fn request(&mut self, key: Option<RequestKey>, operation: &Operation) -> Answer {
+        self.revision = self.revision.next();
+        let Some(key) = key else { return self.attempt(operation) };
+        let no_session = OperationError::NoSession { session: key.session };
+        let session = self.sessions.get_mut(&key.session).ok_or(no_session)?;
+        if let Some(first) = session.results.get(&key.sequence) {
+            return first.clone();
+        }
+        let low_water = session.low_water.max(key.low_water);
+        if key.sequence < low_water || key.sequence >= low_water + 1024 {
+            return Err(OperationError::OutsideWindow { session: key.session, sequence: key.sequence });
+        }
+        session.low_water = low_water;
+        session.results.retain(|&sequence, _| sequence >= low_water);
+        let answer = self.attempt(operation);
+        if let Some(session) = self.sessions.get_mut(&key.session) {
+            session.results.insert(key.sequence, answer.clone());
+        }
+        answer
+    }
+
+    /// Carries an operation out, or leaves everything as it was.
+    fn attempt(&mut self, operation: &Operation) -> Answer {
+        let (head, published) = (self.head.clone(), self.published.clone());
+        let answer = self.perform(operation);
+        if answer.is_err() {
+            (self.head, self.published) = (head, published);
+        }
+        answer
+    }
+
+    fn perform(&mut self, operation: &Operation) -> Answer {
+        match operation {
+            Operation::OpenSession { .. } => {
+                let id = SessionId(self.revision.0);
+                self.sessions.insert(id, Session { low_water: 1, ..Session::default() });
+                Ok(Outcome::Session(id))
+            }
+            Operation::CloseSession { session } => {
+                self.sessions.remove(session);
+                Ok(Outcome::Done)
+            }
+            Operation::RaiseBlockMark { session, mark } => {
+                let no_session = OperationError::NoSession { session: *session };
+                let session = self.sessions.get_mut(session).ok_or(no_session)?;
+                session.block_mark = session.block_mark.max(*mark);
+                Ok(Outcome::Done)
+            }
+            Operation::Change(change) => self.change(change),
+            Operation::Register(_) | Operation::Job(_) => panic!("the histories have no {operation:?}"),
+        }
+    }
+
+    fn change(&mut self, change: &Change) -> Answer {
+        match change {
+            Change::CreateSnapshot { name } => self.take(name),
+            Change::DeleteSnapshot { snapshot } => {
+                let missing = OperationError::NoRecord { what: "snapshot".into(), name: snapshot.to_string() };
+                self.snapshots.get_mut(snapshot).ok_or(missing)?.snapshot.state = SnapshotState::Dying;
+                Ok(Outcome::Done)
+            }
+            Change::DropStep { .. } | Change::AcknowledgeFreed { .. } => panic!("{change:?} is not modelled"),
+            Change::Create(create) => {
+                self.head.prepare_create(create)?;
+                self.publish(&create.inode.content)?;
+                self.head.create(create, self.revision, self.now)
+            }
+            Change::Write { lin, content, .. } => {
+                if let Content::Extents(extents) = content {
+                    self.head.prepare_write(*lin, extents)?;
+                    self.publish(content)?;
+                }
+                self.head.change(change, self.now)
+            }
+            _ => self.head.change(change, self.now),
+        }
+    }
+
+    fn take(&mut self, name: &str) -> Answer {
+        if self.live().any(|other| other.snapshot.name == name) {
+            return Err(OperationError::RecordExists { what: "snapshot".into(), name: name.into() });
+        }
+        let snapshot = Snapshot {
+            id: SnapshotId(self.revision.0),
+            name: name.into(),
+            revision: self.revision,
+            created: self.now,
+            state: SnapshotState::Live,
+            pins: 0,
+        };
+        let tree = self.head.clone();
+        self.snapshots.insert(snapshot.id, Taken { snapshot: snapshot.clone(), tree });
+        Ok(Outcome::Snapshot(snapshot))
+    }
+
+    /// Publishes the blocks of new content: each once, by a live session, with two of three copies.
+    fn publish(&mut self, content: &Content) -> Result<(), OperationError> {
+        let Content::Extents(extents) = content else { return Ok(()) };
+        for NewExtent { extent, .. } in extents {
+            let block = extent.block;
+            let live = self.sessions.get(&block.session).is_some_and(|session| block.sequence >= session.block_mark);
+            if !live || !self.published.insert(block) {
+                return Err(OperationError::StaleBlock { block });
+            }
+        }
+        for NewExtent { extent, acknowledged, .. } in extents {
+            let copies = (acknowledged.0 & 0b111).count_ones();
+            if copies < 2 {
+                let acknowledged = u16::try_from(copies).unwrap();
+                return Err(OperationError::TooFewCopies { block: extent.block, acknowledged, needed: 2 });
+            }
+        }
+        Ok(())
+    }
+
+    /// The live snapshots, oldest first.
+    pub fn live(&self) -> impl Iterator<Item = &Taken> {
+        self.snapshots.values().filter(|taken| taken.snapshot.state == SnapshotState::Live)
+    }
+
+    /// Published blocks that nothing readable uses.
+    pub fn unused_blocks(&self) -> BTreeSet<BlockId> {
+        let used: BTreeSet<BlockId> =
+            self.live().map(|taken| &taken.tree).chain([&self.head]).flat_map(Tree::blocks).collect();
+        &self.published - &used
+    }
+
+    /// Those that not even a snapshot that is being dropped uses.
+    pub fn dead_blocks(&self) -> BTreeSet<BlockId> {
+        let used: BTreeSet<BlockId> = self.snapshots.values().flat_map(|taken| taken.tree.blocks()).collect();
+        &self.unused_blocks() - &used
+    }
+}

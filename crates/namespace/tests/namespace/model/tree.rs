@@ -1,0 +1,379 @@
+//! A tree as maps.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use types::{
+    AttributeChanges, Attributes, BlockId, Change, Content, Create, FileKind, Lin, Name, NewExtent, OperationError,
+    Outcome, Removal, Rename, RenameMode, Revision, Timestamp, XattrMode,
+};
+
+use super::Answer;
+
+type Refused<T = ()> = Result<T, OperationError>;
+
+/// A byte of a file: of which block, and which byte of it.
+pub type Place = (BlockId, u32);
+
+/// An inode with everything in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inode {
+    pub kind: FileKind,
+    pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
+    pub atime: Timestamp,
+    pub mtime: Timestamp,
+    pub ctime: Timestamp,
+    /// Of a directory.
+    pub entries: BTreeMap<Name, Lin>,
+    /// Of a symbolic link.
+    pub target: Bytes,
+    /// Of a file that has no bytes in blocks.
+    pub inline: Bytes,
+    /// Of a file: the block of each byte.
+    pub bytes: Vec<Option<Place>>,
+    pub xattrs: BTreeMap<Bytes, Bytes>,
+}
+
+/// All inodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tree(pub BTreeMap<Lin, Inode>);
+
+impl Inode {
+    pub fn new(kind: FileKind, mode: u32, times: Timestamp) -> Self {
+        Self {
+            kind,
+            mode,
+            uid: 0,
+            gid: 0,
+            atime: times,
+            mtime: times,
+            ctime: times,
+            entries: BTreeMap::new(),
+            target: Bytes::new(),
+            inline: Bytes::new(),
+            bytes: Vec::new(),
+            xattrs: BTreeMap::new(),
+        }
+    }
+}
+
+impl Tree {
+    pub fn new() -> Self {
+        Self(BTreeMap::from([(Lin::ROOT, Inode::new(FileKind::Directory, 0o755, Timestamp::default()))]))
+    }
+
+    pub fn inode(&self, lin: Lin) -> Refused<&Inode> {
+        self.0.get(&lin).ok_or(OperationError::NoInode { lin })
+    }
+
+    fn inode_mut(&mut self, lin: Lin) -> Refused<&mut Inode> {
+        self.0.get_mut(&lin).ok_or(OperationError::NoInode { lin })
+    }
+
+    fn directory(&mut self, lin: Lin) -> Refused<&mut Inode> {
+        let inode = self.inode_mut(lin)?;
+        if inode.kind == FileKind::Directory { Ok(inode) } else { Err(OperationError::NotDirectory { lin }) }
+    }
+
+    /// The directories and names of a LIN.
+    pub fn links(&self, lin: Lin) -> BTreeSet<(Lin, Name)> {
+        let named = |(parent, inode): (&Lin, &Inode)| {
+            let entries = inode.entries.iter().filter(|(_, named)| **named == lin);
+            entries.map(|(name, _)| (*parent, name.clone())).collect::<Vec<_>>()
+        };
+        self.0.iter().flat_map(named).collect()
+    }
+
+    pub fn attributes(&self, lin: Lin) -> Refused<Attributes> {
+        let inode = self.inode(lin)?;
+        let links = u32::try_from(self.links(lin).len()).unwrap();
+        let subdirectories = inode.entries.values().filter(|named| self.0[named].kind == FileKind::Directory).count();
+        let (nlink, size) = match inode.kind {
+            FileKind::Directory => (2 + u32::try_from(subdirectories).unwrap(), inode.entries.len()),
+            FileKind::File => (links, inode.bytes.len()),
+            FileKind::Symlink => (links, inode.target.len()),
+        };
+        let Inode { kind, mode, uid, gid, atime, mtime, ctime, .. } = *inode;
+        Ok(Attributes { lin, kind, mode, uid, gid, nlink, size: size as u64, atime, mtime, ctime })
+    }
+
+    pub fn blocks(&self) -> impl Iterator<Item = BlockId> + '_ {
+        self.0.values().flat_map(|inode| inode.bytes.iter().flatten().map(|(block, _)| *block))
+    }
+
+    /// What a create checks before its content is looked at.
+    pub fn prepare_create(&mut self, create: &Create) -> Refused {
+        self.directory(create.parent)?;
+        if let Some(existing) = self.entry(create.parent, &create.name) {
+            if !create.replace {
+                return Err(exists(create.parent, &create.name));
+            }
+            if self.inode(existing)?.kind == FileKind::Directory {
+                return Err(OperationError::IsDirectory { lin: existing });
+            }
+        }
+        Ok(())
+    }
+
+    pub fn create(&mut self, create: &Create, revision: Revision, now: Timestamp) -> Answer {
+        self.prepare_create(create)?;
+        if self.entry(create.parent, &create.name).is_some() {
+            self.unlink(create.parent, &create.name, now)?;
+        }
+        let new = &create.inode;
+        let mut inode = Inode::new(new.kind, new.mode, now);
+        (inode.uid, inode.gid) = (new.uid, new.gid);
+        inode.atime = new.atime.unwrap_or(now);
+        inode.mtime = new.mtime.unwrap_or(now);
+        inode.target = new.target.clone();
+        inode.xattrs = new.xattrs.iter().cloned().collect();
+        if new.kind == FileKind::File {
+            inode.bytes.resize(usize::try_from(new.size).unwrap(), None);
+        }
+        match &new.content {
+            Content::Empty => {}
+            Content::Inline(bytes) => inode.inline = bytes.clone(),
+            Content::Extents(extents) => put_extents(&mut inode, extents),
+        }
+        let lin = Lin(revision.0);
+        self.0.insert(lin, inode);
+        self.add(create.parent, &create.name, lin, now)?;
+        self.attributes(lin).map(Outcome::Inode)
+    }
+
+    pub fn change(&mut self, change: &Change, now: Timestamp) -> Answer {
+        match change {
+            Change::Link { lin, parent, name } => self.link(*lin, *parent, name, now),
+            Change::Remove { parent, name, expect } => self.remove(*parent, name, *expect, now),
+            Change::Rename(rename) => self.rename(rename, now).map(|()| Outcome::Done),
+            Change::SetAttributes { lin, changes } => self.set_attributes(*lin, changes, now),
+            Change::SetXattr { lin, name, value, mode } => {
+                let inode = self.inode_mut(*lin)?;
+                match (inode.xattrs.contains_key(name), mode) {
+                    (true, XattrMode::Create) => {
+                        return Err(OperationError::XattrExists { lin: *lin, name: printable(name) });
+                    }
+                    (false, XattrMode::Replace) => return Err(no_xattr(*lin, name)),
+                    _ => inode.xattrs.insert(name.clone(), value.clone()),
+                };
+                inode.ctime = now;
+                Ok(Outcome::Done)
+            }
+            Change::RemoveXattr { lin, name } => {
+                let inode = self.inode_mut(*lin)?;
+                inode.xattrs.remove(name).ok_or_else(|| no_xattr(*lin, name))?;
+                inode.ctime = now;
+                Ok(Outcome::Done)
+            }
+            Change::Write { lin, content, mtime } => self.write(*lin, content, mtime.unwrap_or(now), now),
+            other => panic!("{other:?} is no change of the tree"),
+        }
+    }
+
+    fn link(&mut self, lin: Lin, parent: Lin, name: &Name, now: Timestamp) -> Answer {
+        self.directory(parent)?;
+        if self.inode(lin)?.kind == FileKind::Directory {
+            return Err(OperationError::IsDirectory { lin });
+        }
+        if self.entry(parent, name).is_some() {
+            return Err(exists(parent, name));
+        }
+        self.add(parent, name, lin, now)?;
+        self.attributes(lin).map(Outcome::Inode)
+    }
+
+    fn remove(&mut self, parent: Lin, name: &Name, expect: Removal, now: Timestamp) -> Answer {
+        let lin = self.existing(parent, name)?;
+        match (expect, self.inode(lin)?.kind) {
+            (Removal::NotDirectory, FileKind::Directory) => return Err(OperationError::IsDirectory { lin }),
+            (Removal::Directory, FileKind::File | FileKind::Symlink) => {
+                return Err(OperationError::NotDirectory { lin });
+            }
+            _ => self.unlink(parent, name, now)?,
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn rename(&mut self, rename: &Rename, now: Timestamp) -> Refused {
+        self.directory(rename.from_parent)?;
+        self.directory(rename.to_parent)?;
+        let (from, to) = ((rename.from_parent, &rename.from_name), (rename.to_parent, &rename.to_name));
+        let moved = self.existing(from.0, from.1)?;
+        let target = self.entry(to.0, to.1);
+        match (rename.mode, target) {
+            (RenameMode::NoReplace, Some(_)) => return Err(exists(to.0, to.1)),
+            (RenameMode::Exchange, None) => return Err(no_entry(to.0, to.1)),
+            (_, Some(target)) if target == moved => return Ok(()),
+            _ => {}
+        }
+        if let (RenameMode::Replace, Some(target)) = (rename.mode, target) {
+            match (self.inode(moved)?.kind, self.inode(target)?.kind) {
+                (FileKind::Directory, FileKind::Directory) => {}
+                (FileKind::Directory, _) => return Err(OperationError::NotDirectory { lin: target }),
+                (_, FileKind::Directory) => return Err(OperationError::IsDirectory { lin: target }),
+                _ => {}
+            }
+        }
+        self.refuse_cycle(moved, to.0)?;
+        match (rename.mode, target) {
+            (RenameMode::Exchange, Some(target)) => {
+                self.refuse_cycle(target, from.0)?;
+                self.take(from.0, from.1, now)?;
+                self.take(to.0, to.1, now)?;
+                self.add(from.0, from.1, target, now)?;
+            }
+            (_, Some(_)) => {
+                self.unlink(to.0, to.1, now)?;
+                self.take(from.0, from.1, now)?;
+            }
+            (_, None) => {
+                self.take(from.0, from.1, now)?;
+            }
+        }
+        self.add(to.0, to.1, moved, now)
+    }
+
+    /// Whether a directory would come to lie at or below itself.
+    fn refuse_cycle(&self, moved: Lin, into: Lin) -> Refused {
+        let mut below = BTreeSet::from([moved]);
+        let mut found = 1;
+        while found > 0 {
+            let next = below.iter().filter_map(|lin| self.0.get(lin)).flat_map(|inode| inode.entries.values());
+            let next: Vec<Lin> = next.copied().collect();
+            found = next.into_iter().filter(|lin| below.insert(*lin)).count();
+        }
+        let directory = self.inode(moved)?.kind == FileKind::Directory;
+        if directory && below.contains(&into) { Err(OperationError::Cycle { lin: moved }) } else { Ok(()) }
+    }
+
+    fn set_attributes(&mut self, lin: Lin, changes: &AttributeChanges, now: Timestamp) -> Answer {
+        let inode = self.inode_mut(lin)?;
+        if let Some(size) = changes.size {
+            match inode.kind {
+                FileKind::File => {}
+                FileKind::Directory => return Err(OperationError::IsDirectory { lin }),
+                kind @ FileKind::Symlink => return Err(OperationError::WrongKind { lin, kind }),
+            }
+            let size = usize::try_from(size).unwrap();
+            inode.bytes.resize(size, None);
+            inode.inline.truncate(size);
+            inode.mtime = now;
+        }
+        inode.mode = changes.mode.unwrap_or(inode.mode);
+        inode.uid = changes.uid.unwrap_or(inode.uid);
+        inode.gid = changes.gid.unwrap_or(inode.gid);
+        inode.atime = changes.atime.unwrap_or(inode.atime);
+        inode.mtime = changes.mtime.unwrap_or(inode.mtime);
+        inode.ctime = now;
+        self.attributes(lin).map(Outcome::Inode)
+    }
+
+    /// What a write of extents checks before the blocks are looked at.
+    pub fn prepare_write(&mut self, lin: Lin, extents: &[NewExtent]) -> Refused {
+        let inode = self.inode_mut(lin)?;
+        match inode.kind {
+            FileKind::File => {}
+            FileKind::Directory => return Err(OperationError::IsDirectory { lin }),
+            kind @ FileKind::Symlink => return Err(OperationError::WrongKind { lin, kind }),
+        }
+        let mut written = inode.clone();
+        written.bytes = vec![None; written.inline.len()];
+        put_extents(&mut written, extents);
+        if written.bytes.iter().take(inode.inline.len()).any(Option::is_none) {
+            return Err(OperationError::MalformedExtents { reason: String::new() });
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, lin: Lin, content: &Content, mtime: Timestamp, now: Timestamp) -> Answer {
+        self.prepare_write(lin, &[]).or_else(|refused| match refused {
+            OperationError::MalformedExtents { .. } => Ok(()),
+            other => Err(other),
+        })?;
+        let inode = self.inode_mut(lin)?;
+        match content {
+            Content::Empty => {
+                inode.bytes.fill(None);
+                inode.inline.clear();
+            }
+            Content::Inline(bytes) => {
+                inode.bytes = vec![None; bytes.len()];
+                inode.inline = bytes.clone();
+            }
+            Content::Extents(extents) => {
+                put_extents(inode, extents);
+                inode.inline.clear();
+            }
+        }
+        (inode.mtime, inode.ctime) = (mtime, now);
+        self.attributes(lin).map(Outcome::Inode)
+    }
+
+    pub fn entry(&self, parent: Lin, name: &Name) -> Option<Lin> {
+        self.0.get(&parent)?.entries.get(name).copied()
+    }
+
+    fn existing(&mut self, parent: Lin, name: &Name) -> Refused<Lin> {
+        self.directory(parent)?;
+        self.entry(parent, name).ok_or_else(|| no_entry(parent, name))
+    }
+
+    /// Adds a name. What has it is changed, and so is the directory.
+    fn add(&mut self, parent: Lin, name: &Name, lin: Lin, now: Timestamp) -> Refused {
+        let directory = self.directory(parent)?;
+        directory.entries.insert(name.clone(), lin);
+        (directory.mtime, directory.ctime) = (now, now);
+        self.inode_mut(lin)?.ctime = now;
+        Ok(())
+    }
+
+    fn take(&mut self, parent: Lin, name: &Name, now: Timestamp) -> Refused<Lin> {
+        let lin = self.existing(parent, name)?;
+        let directory = self.directory(parent)?;
+        directory.entries.remove(name);
+        (directory.mtime, directory.ctime) = (now, now);
+        self.inode_mut(lin)?.ctime = now;
+        Ok(lin)
+    }
+
+    fn unlink(&mut self, parent: Lin, name: &Name, now: Timestamp) -> Refused {
+        let lin = self.existing(parent, name)?;
+        if !self.inode(lin)?.entries.is_empty() {
+            return Err(OperationError::NotEmpty { lin });
+        }
+        self.take(parent, name, now)?;
+        if self.links(lin).is_empty() {
+            self.0.remove(&lin);
+        }
+        Ok(())
+    }
+}
+
+fn put_extents(inode: &mut Inode, extents: &[NewExtent]) {
+    for NewExtent { extent, .. } in extents {
+        let start = usize::try_from(extent.offset).unwrap();
+        let end = start + extent.length as usize;
+        inode.bytes.resize(inode.bytes.len().max(end), None);
+        for (place, byte) in inode.bytes[start..end].iter_mut().zip(extent.block_offset..) {
+            *place = Some((extent.block, byte));
+        }
+    }
+}
+
+fn exists(parent: Lin, name: &Name) -> OperationError {
+    OperationError::EntryExists { parent, name: name.to_string() }
+}
+
+fn no_entry(parent: Lin, name: &Name) -> OperationError {
+    OperationError::NoEntry { parent, name: name.to_string() }
+}
+
+fn no_xattr(lin: Lin, name: &Bytes) -> OperationError {
+    OperationError::NoXattr { lin, name: printable(name) }
+}
+
+fn printable(name: &Bytes) -> String {
+    name.escape_ascii().to_string()
+}
