@@ -1,0 +1,177 @@
+//! A member of the group: what its parts share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::ServerState;
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::metrics::RaftMetrics;
+use runtime::{Clock, Tasks, blocking};
+use tokio::sync::watch;
+use types::{NodeId, Request};
+
+use crate::handle::RequestResult;
+use crate::membership::Change;
+use crate::metrics::Metrics;
+use crate::payload::EncodedRequests;
+use crate::propose::Proposer;
+use crate::raft_types::{Fatal, Group, Raft};
+use crate::read::Rounds;
+use crate::route::{Errand, Fetched, Refusal, Repeat};
+use crate::state::{Incoming, StateError, Stores};
+use crate::status::{self, Role, Status, Vote};
+use crate::{ConsensusError, Options, Transport};
+
+/// A member of the group: what its parts share.
+pub(crate) struct Member {
+    pub options: Options,
+    pub clock: Clock,
+    pub tasks: Tasks,
+    pub metrics: Metrics,
+    pub transport: Arc<dyn Transport>,
+    pub raft: Raft,
+    pub states: Stores,
+    pub incoming: Arc<Incoming>,
+    pub proposer: Proposer,
+    /// Rounds to the other voters, while this node leads.
+    pub leader_rounds: Rounds,
+    /// The number after the last applied entry.
+    pub applied_end: watch::Receiver<u64>,
+}
+
+impl Member {
+    pub async fn propose(&self, requests: Vec<Request>) -> Result<Vec<RequestResult>, ConsensusError> {
+        if requests.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keyed = requests.iter().all(|request| request.key.is_some());
+        let repeat = if keyed { Repeat::Harmless } else { Repeat::Never };
+        let errand = Errand::Propose(EncodedRequests::new(&requests));
+        match self.run_errand(&errand, repeat).await? {
+            Fetched::Results(results) if results.len() == requests.len() => Ok(results),
+            _ => Err(ConsensusError::OutcomeUnknown),
+        }
+    }
+
+    pub async fn change(&self, change: Change) -> Result<(), ConsensusError> {
+        // Each change says how it should be in the end: a second time changes nothing.
+        self.run_errand(&Errand::Change(change), Repeat::Harmless).await.map(drop)
+    }
+
+    /// Asks the leader how far a member must have applied to read now.
+    pub async fn read_round(&self, reads: u64) -> Result<u64, Refusal> {
+        self.metrics.read_rounds.inc();
+        self.metrics.reads.inc_by(reads);
+        match self.run_errand(&Errand::ReadIndex, Repeat::Harmless).await {
+            Ok(Fetched::Index(index)) => Ok(index),
+            _ => Err(Refusal::NotLeader { leader: None }),
+        }
+    }
+
+    pub async fn wait_applied(&self, index: u64) -> Result<(), ConsensusError> {
+        let waited = self.options.timing.request_deadline;
+        let mut applied = self.applied_end.clone();
+        match self.clock.timeout(waited, applied.wait_for(|end| *end > index)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(self.check_running().err().unwrap_or(ConsensusError::NoLeader { waited })),
+            Err(_) => Err(ConsensusError::NoLeader { waited }),
+        }
+    }
+
+    /// What a call says that waited for a leader in vain.
+    pub fn no_leader(&self) -> ConsensusError {
+        ConsensusError::NoLeader { waited: self.options.timing.request_deadline }
+    }
+
+    pub async fn transfer_leadership(&self, deadline: Duration) -> Result<(), ConsensusError> {
+        let status = self.status();
+        let others = status.members.iter().filter(|member| member.vote == Vote::Voter && member.node != status.node);
+        let Some(to) = others.max_by_key(|member| member.matched).map(|member| member.node) else { return Ok(()) };
+        if !status.is_leader() {
+            return Ok(());
+        }
+        self.raft.trigger().transfer_leader(to.get()).await.map_err(|fatal| stopped(&fatal))?;
+        let me = status.node;
+        let handed_over = self.wait_status(|status| status.leader.is_some_and(|leader| leader != me));
+        match self.clock.timeout(deadline, handed_over).await {
+            Ok(handed_over) => handed_over.map(drop),
+            Err(_) => Err(ConsensusError::TransferFailed { to, waited: deadline }),
+        }
+    }
+
+    pub fn status(&self) -> Status {
+        status_of(self.options.node, &self.raft.metrics().borrow_watched())
+    }
+
+    pub fn is_leader(&self) -> bool {
+        self.raft.metrics().borrow_watched().state == ServerState::Leader
+    }
+
+    pub async fn wait_status(
+        &self,
+        mut condition: impl FnMut(&Status) -> bool + Send,
+    ) -> Result<Status, ConsensusError> {
+        let mut news = self.raft.metrics();
+        loop {
+            let status = status_of(self.options.node, &news.borrow_and_update());
+            if condition(&status) {
+                return Ok(status);
+            }
+            if !status.running || news.changed().await.is_err() {
+                return Err(self.check_running().err().unwrap_or(ConsensusError::Stopped { reason: "stopped".into() }));
+            }
+        }
+    }
+
+    /// Fails once the Raft core has stopped.
+    pub fn check_running(&self) -> Result<(), ConsensusError> {
+        self.raft.metrics().borrow_watched().running_state.as_ref().map(drop).map_err(stopped)
+    }
+
+    pub async fn stop(&self, deadline: Duration) -> Result<(), ConsensusError> {
+        self.tasks.shutdown().cancel();
+        let core = self.raft.shutdown().await;
+        let store = self.states.current();
+        let flushed = blocking(move || store.flush()).await;
+        let ended = self.tasks.close(deadline).await;
+        core.map_err(|error| ConsensusError::Stopped { reason: error.to_string() })?;
+        flushed.map_err(StateError::from)?;
+        ended.map_err(|stuck| ConsensusError::Stopped { reason: stuck.to_string() })
+    }
+}
+
+/// Why consensus stopped.
+pub(crate) fn stopped(fatal: &Fatal) -> ConsensusError {
+    ConsensusError::Stopped { reason: fatal.to_string() }
+}
+
+fn status_of(node: NodeId, metrics: &RaftMetrics<Group>) -> Status {
+    let index = |id: &Option<crate::raft_types::LogId>| id.as_ref().map(|id| id.index);
+    let membership = metrics.membership_config.membership();
+    let voters: Vec<u64> = membership.voter_ids().collect();
+    let matched = |node: &u64| metrics.replication.as_ref()?.get(node)?.as_ref().map(|matched| matched.index);
+    let members = membership.nodes().map(|(node, address)| status::Member {
+        node: NodeId(*node),
+        address: address.addr.clone(),
+        vote: if voters.contains(node) { Vote::Voter } else { Vote::Learner },
+        matched: matched(node),
+    });
+    Status {
+        node,
+        role: match metrics.state {
+            ServerState::Leader => Role::Leader,
+            ServerState::Follower => Role::Follower,
+            ServerState::Candidate => Role::Candidate,
+            ServerState::Learner => Role::Learner,
+            ServerState::Shutdown => Role::Stopped,
+        },
+        leader: metrics.current_leader.map(NodeId),
+        term: metrics.current_term,
+        members: members.collect(),
+        last_log: metrics.last_log_index,
+        committed: index(&metrics.local_committed),
+        applied: index(&metrics.last_applied),
+        purged: index(&metrics.purged),
+        running: metrics.running_state.is_ok(),
+    }
+}

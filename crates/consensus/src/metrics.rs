@@ -1,0 +1,59 @@
+//! What consensus counts.
+
+use runtime::metrics::{Counter, Gauge, Histogram};
+
+/// What the log counts.
+#[derive(Clone, Debug)]
+pub(crate) struct LogMetrics {
+    pub syncs: Counter,
+    pub sync_seconds: Histogram,
+    pub entries: Counter,
+    pub bytes: Counter,
+}
+
+/// What proposals, reads and the state store count.
+#[derive(Clone, Debug)]
+pub(crate) struct Metrics {
+    pub proposals: Counter,
+    pub proposed_entries: Counter,
+    pub forwarded: Counter,
+    pub reads: Counter,
+    pub read_rounds: Counter,
+    pub applied_entries: Counter,
+    pub applied_operations: Counter,
+    pub apply_seconds: Histogram,
+    pub applied_index: Gauge,
+    pub purged_index: Gauge,
+    pub snapshots_sent: Counter,
+    pub snapshots_installed: Counter,
+}
+
+impl LogMetrics {
+    pub fn new(metrics: &runtime::Metrics) -> Self {
+        Self {
+            syncs: metrics.counter("raft_log_syncs", "Calls of fdatasync by the log's writer."),
+            sync_seconds: metrics.durations("raft_log_sync_seconds", "Time of a sync of the log."),
+            entries: metrics.counter("raft_log_entries", "Entries written to the log."),
+            bytes: metrics.counter("raft_log_bytes", "Bytes written to the log."),
+        }
+    }
+}
+
+impl Metrics {
+    pub fn new(metrics: &runtime::Metrics) -> Self {
+        Self {
+            proposals: metrics.counter("raft_proposals", "Requests proposed by this node as leader."),
+            proposed_entries: metrics.counter("raft_proposed_entries", "Entries into which they were collected."),
+            forwarded: metrics.counter("raft_forwarded_proposals", "Requests handed to the leader."),
+            reads: metrics.counter("raft_reads", "Linearizable reads."),
+            read_rounds: metrics.counter("raft_read_rounds", "Rounds that served them."),
+            applied_entries: metrics.counter("raft_applied_entries", "Entries applied to the state store."),
+            applied_operations: metrics.counter("raft_applied_operations", "Operations in them."),
+            apply_seconds: metrics.durations("raft_apply_seconds", "Time of one write to the state store."),
+            applied_index: metrics.gauge("raft_applied_index", "The last entry that is applied."),
+            purged_index: metrics.gauge("raft_purged_index", "The last entry that is dropped from the log."),
+            snapshots_sent: metrics.counter("raft_snapshots_sent", "State snapshots sent to members."),
+            snapshots_installed: metrics.counter("raft_snapshots_installed", "State snapshots installed."),
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Messages of openraft to other members.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use openraft::errors::ReplicationClosed;
+use openraft::network::RPCOption;
+use openraft::raft::SnapshotResponse;
+use openraft::{BasicNode, OptionalSend, RaftNetworkFactory, RaftNetworkV2};
+use runtime::{File, blocking};
+use types::NodeId;
+
+use crate::message::{Answer, Message, decode_answer, encode_message};
+use crate::metrics::Metrics;
+use crate::options::Timing;
+use crate::raft_types::{
+    AppendRequest, AppendResponse, Group, RpcError, Snapshot, StreamingError, TransferRequest, TransferResponse,
+    Unreachable, Vote, VoteRequest, VoteResponse,
+};
+use crate::state::{Checkpoint, Transfer};
+use crate::{MessageKind, Transport};
+
+/// Bytes of one piece of a state: small enough for any transport, large enough that its round trip does not count.
+const CHUNK_BYTES: u64 = 1 << 20;
+
+/// Makes the ways to other members.
+#[derive(Clone)]
+pub(crate) struct Network {
+    pub transport: Arc<dyn Transport>,
+    pub timing: Timing,
+    pub metrics: Metrics,
+}
+
+/// The way to one member.
+pub(crate) struct Peer {
+    network: Network,
+    node: NodeId,
+    address: String,
+    /// What appends are: heartbeats have a channel of their own.
+    appends: MessageKind,
+}
+
+impl RaftNetworkFactory<Group> for Network {
+    type Network = Peer;
+
+    async fn new_client(&mut self, target: u64, node: &BasicNode) -> Peer {
+        self.peer(target, node, MessageKind::Replication)
+    }
+
+    async fn new_heartbeat_client(&mut self, target: u64, node: &BasicNode) -> Peer {
+        self.peer(target, node, MessageKind::Heartbeat)
+    }
+}
+
+impl Network {
+    fn peer(&self, target: u64, node: &BasicNode, appends: MessageKind) -> Peer {
+        Peer { network: self.clone(), node: NodeId(target), address: node.addr.clone(), appends }
+    }
+}
+
+impl Peer {
+    /// Sends a message and takes the one answer that fits; whatever goes wrong, openraft shall wait before it tries again.
+    async fn call<T>(
+        &self,
+        kind: MessageKind,
+        message: Message,
+        deadline: Duration,
+        expected: impl FnOnce(Answer) -> Option<T>,
+    ) -> Result<T, Unreachable> {
+        let bytes = encode_message(self.node, &message);
+        let sent = self.network.transport.send(self.node, &self.address, kind, bytes, deadline).await;
+        let answer = decode_answer(&sent.map_err(|error| Unreachable::new(&error))?);
+        let answer = answer.map_err(|error| Unreachable::new(&error))?;
+        expected(answer).ok_or_else(|| Unreachable::from_string(format!("node {} gave another answer", self.node)))
+    }
+
+    async fn send_state(&self, vote: Vote, copy: &Arc<Checkpoint>) -> Result<Vote, Unreachable> {
+        let offer = Message::Offer { vote, contents: copy.contents().clone() };
+        let (transfer, have) = match self.call_snapshot(offer).await? {
+            Answer::Offered { transfer, have } => (transfer, have),
+            Answer::Installed(Some(higher)) => return Ok(higher),
+            _ => return Err(Unreachable::from_string("the offered state was not answered")),
+        };
+        for (number, (entry, have)) in copy.contents().files.iter().zip(have).enumerate() {
+            let file = copy.open_file(entry).map_err(|error| Unreachable::new(&error))?;
+            self.send_file(transfer, number as u64, &file, have..entry.length).await?;
+        }
+        match self.call_snapshot(Message::Install { vote, transfer }).await? {
+            Answer::Installed(Some(vote)) => {
+                self.network.metrics.snapshots_sent.inc();
+                Ok(vote)
+            }
+            _ => Err(Unreachable::from_string("the state was not installed: it has to be offered again")),
+        }
+    }
+
+    async fn send_file(
+        &self,
+        transfer: u64,
+        number: u64,
+        file: &File,
+        range: std::ops::Range<u64>,
+    ) -> Result<(), Unreachable> {
+        let mut offset = range.start;
+        while offset < range.end {
+            let (file, length) = (file.clone(), CHUNK_BYTES.min(range.end - offset));
+            let read = blocking(move || file.read_exact_at(offset, length as usize)).await;
+            let bytes = Bytes::from(read.map_err(|error| Unreachable::new(&error))?);
+            let crc = crc32fast::hash(&bytes);
+            let chunk = Message::Chunk { transfer, file: number, offset, crc, bytes };
+            match self.call_snapshot(chunk).await? {
+                Answer::Taken(true) => offset += length,
+                _ => return Err(Unreachable::from_string("the transfer was cut off: it has to be offered again")),
+            }
+        }
+        Ok(())
+    }
+
+    async fn call_snapshot(&self, message: Message) -> Result<Answer, Unreachable> {
+        self.call(MessageKind::Snapshot, message, self.network.timing.snapshot_deadline, Some).await
+    }
+}
+
+impl RaftNetworkV2<Group> for Peer {
+    type SnapshotData = Transfer;
+
+    async fn append_entries(&mut self, rpc: AppendRequest, option: RPCOption) -> Result<AppendResponse, RpcError> {
+        // Entries may be many: only a heartbeat has to be back within the time that openraft gives it.
+        let deadline = match self.appends {
+            MessageKind::Heartbeat => option.soft_ttl(),
+            _ => self.network.timing.message_deadline,
+        };
+        let expected = |answer| if let Answer::Append(response) = answer { Some(response) } else { None };
+        Ok(self.call(self.appends, Message::Append(rpc), deadline, expected).await?)
+    }
+
+    async fn vote(&mut self, rpc: VoteRequest, option: RPCOption) -> Result<VoteResponse, RpcError> {
+        let expected = |answer| if let Answer::Vote(response) = answer { Some(response) } else { None };
+        Ok(self.call(MessageKind::Heartbeat, Message::Vote(rpc), option.soft_ttl(), expected).await?)
+    }
+
+    async fn pre_vote(&mut self, rpc: VoteRequest, option: RPCOption) -> Result<VoteResponse, RpcError> {
+        let expected = |answer| if let Answer::Vote(response) = answer { Some(response) } else { None };
+        Ok(self.call(MessageKind::Heartbeat, Message::PreVote(rpc), option.soft_ttl(), expected).await?)
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: Snapshot,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        _option: RPCOption,
+    ) -> Result<SnapshotResponse<Group>, StreamingError> {
+        tokio::select! {
+            biased;
+            closed = cancel => Err(StreamingError::Closed(closed)),
+            sent = self.send_state(vote, &snapshot.snapshot) => Ok(SnapshotResponse::new(sent?)),
+        }
+    }
+
+    async fn transfer_leader(&mut self, req: TransferRequest, option: RPCOption) -> Result<TransferResponse, RpcError> {
+        let expected = |answer| if let Answer::TransferLeader(response) = answer { Some(response) } else { None };
+        Ok(self.call(MessageKind::Heartbeat, Message::TransferLeader(req), option.soft_ttl(), expected).await?)
+    }
+}

@@ -1,0 +1,99 @@
+//! Messages of other members, and their answers.
+
+use bytes::Bytes;
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::errors::RaftError;
+use runtime::blocking;
+
+use crate::ConsensusError;
+use crate::member::{Member, stopped};
+use crate::message::{Answer, Message, decode_message, encode_answer};
+use crate::payload::EncodedRequests;
+use crate::raft_types::{Group, Vote};
+use crate::route::Refusal;
+use crate::state::{Chunk, Contents, snapshot_of};
+
+impl Member {
+    /// Answers a message.
+    pub async fn serve(&self, message: Bytes) -> Result<Bytes, ConsensusError> {
+        let answer = match decode_message(self.options.node, &message)? {
+            Message::Append(request) => Answer::Append(self.raft.append_entries(request).await.map_err(core)?),
+            Message::Vote(request) => Answer::Vote(self.raft.vote(request).await.map_err(core)?),
+            Message::PreVote(request) => Answer::Vote(self.raft.pre_vote(request).await.map_err(core)?),
+            Message::TransferLeader(request) => {
+                let handed = self.raft.handle_transfer_leader(request).await;
+                Answer::TransferLeader(handed.map_err(|fatal| stopped(&fatal))?)
+            }
+            Message::Offer { vote, contents } => self.take_offer(vote, contents).await?,
+            Message::Chunk { transfer, file, offset, crc, bytes } => {
+                self.take_chunk(transfer, file as usize, offset, crc, bytes).await?
+            }
+            Message::Install { vote, transfer } => self.install(vote, transfer).await?,
+            Message::Propose { count, bytes } => Answer::Proposed(self.propose_for(count as usize, bytes).await?),
+            Message::ReadIndex => Answer::ReadIndex(self.lead()?.and(self.leader_rounds.join().await)),
+            Message::Change(change) => Answer::Changed(self.change_here(&change).await),
+        };
+        Ok(encode_answer(&answer))
+    }
+
+    /// Says that this node does not lead, if it knows it: a message is never handed on twice.
+    fn lead(&self) -> Result<Result<(), Refusal>, ConsensusError> {
+        self.check_running()?;
+        let leader = self.status().leader;
+        Ok(if self.is_leader() { Ok(()) } else { Err(Refusal::NotLeader { leader }) })
+    }
+
+    async fn propose_for(
+        &self,
+        count: usize,
+        bytes: Bytes,
+    ) -> Result<Result<Vec<crate::RequestResult>, Refusal>, ConsensusError> {
+        let requests = EncodedRequests { count, bytes };
+        if requests.decode().is_none() {
+            return Err(ConsensusError::Malformed { what: "proposal" });
+        }
+        if let Err(refusal) = self.lead()? {
+            return Ok(Err(refusal));
+        }
+        let deadline = self.clock.now() + self.options.timing.request_deadline;
+        Ok(self.proposer.submit(requests, deadline).await)
+    }
+
+    async fn take_offer(&self, vote: Vote, contents: Contents) -> Result<Answer, ConsensusError> {
+        let own = self.raft.metrics().borrow_watched().vote;
+        if own > vote {
+            return Ok(Answer::Installed(Some(own)));
+        }
+        let incoming = self.incoming.clone();
+        let (transfer, have) = blocking(move || incoming.offer(contents)).await?;
+        Ok(Answer::Offered { transfer, have })
+    }
+
+    async fn take_chunk(
+        &self,
+        transfer: u64,
+        file: usize,
+        offset: u64,
+        crc: u32,
+        bytes: Bytes,
+    ) -> Result<Answer, ConsensusError> {
+        let incoming = self.incoming.clone();
+        let taken = blocking(move || incoming.chunk(&Chunk { transfer, file, offset, crc, bytes: &bytes })).await?;
+        Ok(Answer::Taken(taken))
+    }
+
+    async fn install(&self, vote: Vote, transfer: u64) -> Result<Answer, ConsensusError> {
+        let incoming = self.incoming.clone();
+        let Some(received) = blocking(move || incoming.finish(transfer)).await? else {
+            return Ok(Answer::Installed(None));
+        };
+        let snapshot = snapshot_of(received)?;
+        let installed = self.raft.install_full_snapshot(vote, snapshot).await.map_err(|fatal| stopped(&fatal))?;
+        Ok(Answer::Installed(Some(installed.vote)))
+    }
+}
+
+/// The only error of these calls: the core has stopped.
+fn core(error: RaftError<Group>) -> ConsensusError {
+    ConsensusError::Stopped { reason: error.to_string() }
+}

@@ -1,0 +1,203 @@
+//! The start of a member, step by step.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use openraft::{Config, SnapshotPolicy};
+use runtime::{Clock, Files, Tasks, blocking};
+use tokio::sync::watch;
+use types::NodeId;
+
+use crate::log::{LogFolder, LogOptions, LogStore};
+use crate::member::{Member, stopped};
+use crate::metrics::{LogMetrics, Metrics};
+use crate::network::Network;
+use crate::propose::Proposer;
+use crate::raft_types::Raft;
+use crate::read::{Rounds, leader_round};
+use crate::retention::Keeper;
+use crate::state::{Incoming, Machine, Shelf, Stores};
+use crate::watch::watch_core;
+use crate::{ConsensusError, Handle, Options, Transport};
+
+/// Entries in one message of replication; its bytes are bounded by the log.
+const MESSAGE_ENTRIES: u64 = 1024;
+/// Calls that may wait for the Raft core. Proposals are bounded before that; these are votes, appends and reads.
+const CORE_QUEUE: u64 = 4096;
+
+/// What a member needs from its process.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// The group of tasks that it starts its own in; the end of the Raft core ends the process.
+    pub tasks: Tasks,
+    /// Time.
+    pub clock: Clock,
+    /// Files.
+    pub files: Files,
+    /// Where it counts.
+    pub metrics: runtime::Metrics,
+    /// The way to the other members.
+    pub transport: Arc<dyn Transport>,
+}
+
+/// Starts a member: opens log and state, applies what is known to be committed, and takes part from then on.
+///
+/// A node that was never a member waits to be found: it either founds a group ([`Handle::initialize`]), or is added by
+/// the leader of one.
+///
+/// # Errors
+/// Log or state are damaged, belong to another node, or are gone although the marker says that they were there.
+pub async fn start(options: Options, surroundings: Surroundings) -> Result<Handle, ConsensusError> {
+    let config = Arc::new(config(&options)?);
+    let Surroundings { tasks, clock, files, metrics: registry, transport } = surroundings;
+    let tasks = tasks.child("consensus");
+    let metrics = Metrics::new(&registry);
+
+    let (log, stores) = {
+        let log_options = LogOptions {
+            node: options.node,
+            segment_bytes: options.segment_bytes,
+            files: files.clone(),
+            clock: clock.clone(),
+            tasks: tasks.clone(),
+            metrics: LogMetrics::new(&registry),
+        };
+        let options = options.clone();
+        blocking(move || open(&options, log_options)).await?
+    };
+    let shelf = Shelf::new(clock.clone());
+    let applied = stores.applied()?.position.map_or(0, |position| position.index + 1);
+    let (applied_sender, applied_end) = watch::channel(applied);
+    let machine = Machine {
+        stores: stores.clone(),
+        shelf: shelf.clone(),
+        clock: clock.clone(),
+        metrics: metrics.clone(),
+        applied_end: Arc::new(applied_sender),
+    };
+    let network = Network { transport: Arc::clone(&transport), timing: options.timing, metrics: metrics.clone() };
+    let raft =
+        Raft::new(options.node.get(), config, network, log.clone(), machine).await.map_err(|fatal| stopped(&fatal))?;
+
+    watch_core(&tasks, &raft);
+    let keeper = Keeper {
+        retention: options.retention,
+        raft: raft.clone(),
+        log,
+        stores: stores.clone(),
+        shelf,
+        clock: clock.clone(),
+        metrics: metrics.clone(),
+    };
+    keeper.start(&tasks);
+    let proposer = Proposer::start(&tasks, raft.clone(), clock.clone(), options.batching, metrics.clone());
+    let leader_rounds = leader_rounds(&tasks, &raft);
+    let incoming = Arc::new(Incoming::new(files, stores.clone()));
+    let states = stores;
+    Ok(Handle::new(Arc::new(Member {
+        options,
+        clock,
+        tasks,
+        metrics,
+        transport,
+        raft,
+        states,
+        incoming,
+        proposer,
+        leader_rounds,
+        applied_end,
+    })))
+}
+
+fn leader_rounds(tasks: &Tasks, raft: &Raft) -> Rounds {
+    let raft = raft.clone();
+    Rounds::start(tasks, "leader-reads", move |_| {
+        let raft = raft.clone();
+        async move { leader_round(&raft).await }
+    })
+}
+
+/// What openraft is told.
+fn config(options: &Options) -> Result<Config, ConsensusError> {
+    let timing = &options.timing;
+    let milliseconds = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let config = Config {
+        cluster_name: "holdfast".to_owned(),
+        heartbeat_interval: milliseconds(timing.heartbeat),
+        election_timeout_min: milliseconds(timing.election_min),
+        election_timeout_max: milliseconds(timing.election_max),
+        install_snapshot_timeout: milliseconds(timing.snapshot_deadline),
+        max_payload_entries: MESSAGE_ENTRIES,
+        // A member is sent the state only when the log does not reach back to it any more.
+        replication_lag_threshold: u64::MAX,
+        // Copies and purges are ours: see `retention`.
+        snapshot_policy: SnapshotPolicy::Never,
+        max_in_snapshot_log_to_keep: u64::MAX,
+        api_channel_size: Some(CORE_QUEUE),
+        enable_pre_vote: Some(true),
+        ..Config::default()
+    };
+    config.validate().map_err(|error| ConsensusError::Options { reason: error.to_string() })
+}
+
+/// Opens log and state store, made if this node was never a member. Blocks.
+fn open(options: &Options, log_options: LogOptions) -> Result<(LogStore, Stores), ConsensusError> {
+    let files = log_options.files.clone();
+    let log = open_log(options, log_options)?;
+    let stores = Stores::open(&files, &options.folder.join("state"))?;
+    let applied = stores.applied()?.position.map(|position| position.index);
+    match log.purged().map(|purged| purged.index) {
+        Some(purged) if applied.is_none_or(|applied| applied < purged) => {
+            Err(ConsensusError::StateBehindLog { applied, purged })
+        }
+        _ => Ok((log, stores)),
+    }
+}
+
+/// Opens the log, and holds it against the marker (rule P6).
+///
+/// The marker is written after the empty log and before the first vote: while it is not there, this node has promised
+/// nothing to anybody.
+fn open_log(options: &Options, log_options: LogOptions) -> Result<LogStore, ConsensusError> {
+    let files = log_options.files.clone();
+    let folder = LogFolder::new(&options.folder);
+    let missing = folder.missing(&files)?.map(Path::to_owned);
+    match read_marker(&files, &options.marker)? {
+        Some(found) if found != options.node => {
+            Err(ConsensusError::ForeignFolder { node: options.node, found, marker: options.marker.clone() })
+        }
+        Some(node) => match missing {
+            Some(missing) => Err(ConsensusError::LogLost { node, missing, marker: options.marker.clone() }),
+            None => Ok(LogStore::open(&folder, log_options)?),
+        },
+        None => {
+            if missing.is_some() {
+                files.create_dirs(&options.folder).map_err(crate::LogError::from)?;
+                folder.create(&log_options)?;
+            }
+            let log = LogStore::open(&folder, log_options)?;
+            if !log.is_pristine() {
+                return Err(ConsensusError::MarkerLost { marker: options.marker.clone() });
+            }
+            write_marker(&files, &options.marker, options.node)?;
+            Ok(log)
+        }
+    }
+}
+
+const MARKER: &str = "this node has a Raft log; node ";
+
+fn read_marker(files: &Files, path: &Path) -> Result<Option<NodeId>, ConsensusError> {
+    let bytes = match files.read(path) {
+        Err(error) if error.is_not_found() => return Ok(None),
+        other => other.map_err(crate::LogError::from)?,
+    };
+    let node = String::from_utf8(bytes).ok().and_then(|text| text.strip_prefix(MARKER)?.trim_end().parse().ok());
+    let foreign = || crate::LogError::Foreign { path: path.to_owned(), what: "marker" };
+    Ok(Some(node.ok_or_else(foreign)?))
+}
+
+fn write_marker(files: &Files, path: &Path, node: NodeId) -> Result<(), ConsensusError> {
+    let text = format!("{MARKER}{node}\n");
+    Ok(files.write_atomic(path, text.as_bytes(), 0o600).map_err(crate::LogError::from)?)
+}

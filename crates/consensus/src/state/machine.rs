@@ -1,0 +1,187 @@
+//! The state store as openraft uses it.
+
+use std::io;
+use std::sync::Arc;
+
+use futures::{Stream, StreamExt};
+use namespace::Entry as StoreEntry;
+use openraft::OptionalSend;
+use openraft::entry::RaftEntry;
+use openraft::storage::{ApplyResponder, EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
+use runtime::{Clock, blocking};
+use tokio::sync::watch;
+
+use super::{Checkpoint, Shelf, StateError, Stores};
+use crate::metrics::Metrics;
+use crate::payload;
+use crate::position::{self, MembershipRecord, Position};
+use crate::raft_types::{Entry, EntryPayload, Group, LogId, Results, Snapshot, SnapshotMeta, StoredMembership};
+
+/// Entries that are applied by one write. More would only delay the first results.
+const ENTRIES_MAX: usize = 64;
+/// Bytes of entries that are applied by one write.
+const BYTES_MAX: usize = 8 << 20;
+
+/// What is sent to a member that is too far behind: shared, since it is also kept for the next one.
+pub(crate) type Transfer = Arc<Checkpoint>;
+
+/// The state store behind the log.
+pub(crate) struct Machine {
+    pub stores: Stores,
+    pub shelf: Shelf,
+    pub clock: Clock,
+    pub metrics: Metrics,
+    /// The number after the last applied entry.
+    pub applied_end: Arc<watch::Sender<u64>>,
+}
+
+/// A copy that was taken when the builder was made, between two batches.
+pub(crate) struct Builder {
+    copied: Option<Result<Snapshot, StateError>>,
+}
+
+type Responder = Option<ApplyResponder<Group>>;
+
+impl Machine {
+    /// Applies entries by one write to the store, and answers those who wait.
+    async fn apply_chunk(&self, chunk: Vec<EntryResponder<Group>>) -> Result<(), StateError> {
+        let Some(end) = chunk.last().map(|(entry, _)| entry.index() + 1) else { return Ok(()) };
+        let began = self.clock.now();
+        let (entries, responders): (Vec<Entry>, Vec<Responder>) = chunk.into_iter().unzip();
+        let stores = self.stores.clone();
+        let results = blocking(move || {
+            let entries = entries.iter().map(store_entry).collect::<Result<Vec<_>, _>>()?;
+            let results = stores.current().apply(&entries)?;
+            stores.confirm();
+            Ok::<_, StateError>(results)
+        })
+        .await?;
+        self.count(&results, end, began);
+        self.applied_end.send_replace(end);
+        for (results, responder) in results.into_iter().zip(responders) {
+            if let Some(responder) = responder {
+                responder.send(Results(results));
+            }
+        }
+        Ok(())
+    }
+
+    fn count(&self, results: &[namespace::Results], end: u64, began: tokio::time::Instant) {
+        let metrics = &self.metrics;
+        metrics.apply_seconds.observe(self.clock.now().saturating_duration_since(began).as_secs_f64());
+        metrics.applied_entries.inc_by(results.len() as u64);
+        metrics.applied_operations.inc_by(results.iter().map(|results| results.len() as u64).sum());
+        metrics.applied_index.set(i64::try_from(end).unwrap_or(i64::MAX) - 1);
+    }
+
+    /// Copies the state of this moment and keeps the copy.
+    async fn copy(&self) -> Result<Snapshot, StateError> {
+        let (stores, shelf) = (self.stores.clone(), self.shelf.clone());
+        let copied = blocking(move || {
+            let checkpoint = Arc::new(stores.checkpoint()?);
+            shelf.put(Arc::clone(&checkpoint));
+            Ok::<_, StateError>(checkpoint)
+        })
+        .await?;
+        snapshot_of(copied)
+    }
+}
+
+impl RaftStateMachine<Group> for Machine {
+    type SnapshotData = Transfer;
+    type SnapshotBuilder = Builder;
+
+    async fn applied_state(&mut self) -> Result<(Option<LogId>, StoredMembership), io::Error> {
+        let applied = self.stores.applied()?;
+        let membership = stored(applied.membership.as_ref())?;
+        Ok((applied.position.map(LogId::from), membership))
+    }
+
+    async fn apply<S>(&mut self, mut entries: S) -> Result<(), io::Error>
+    where
+        S: Stream<Item = Result<EntryResponder<Group>, io::Error>> + Unpin + OptionalSend,
+    {
+        let (mut chunk, mut bytes) = (Vec::new(), 0);
+        while let Some(next) = entries.next().await {
+            let (entry, responder) = next?;
+            bytes += if let EntryPayload::Normal(payload) = &entry.payload { payload.0.len() } else { 0 };
+            chunk.push((entry, responder));
+            if chunk.len() >= ENTRIES_MAX || bytes >= BYTES_MAX {
+                self.apply_chunk(std::mem::take(&mut chunk)).await?;
+                bytes = 0;
+            }
+        }
+        Ok(self.apply_chunk(chunk).await?)
+    }
+
+    async fn try_create_snapshot_builder(&mut self, _force: bool) -> Option<Self::SnapshotBuilder> {
+        Some(self.get_snapshot_builder().await)
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Self::SnapshotBuilder {
+        // Here, and not in the builder: openraft runs that beside the application of further entries.
+        Builder { copied: Some(self.copy().await) }
+    }
+
+    async fn install_snapshot(&mut self, _meta: &SnapshotMeta, snapshot: Transfer) -> Result<(), io::Error> {
+        let end = snapshot.position().map_or(0, |position| position.index + 1);
+        let (stores, shelf) = (self.stores.clone(), self.shelf.clone());
+        blocking(move || {
+            stores.install(snapshot)?;
+            shelf.clear();
+            Ok::<_, StateError>(())
+        })
+        .await?;
+        self.metrics.snapshots_installed.inc();
+        self.applied_end.send_replace(end);
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot>, io::Error> {
+        if let Some(kept) = self.shelf.get() {
+            return Ok(Some(snapshot_of(kept)?));
+        }
+        match self.stores.applied()?.position {
+            Some(_) => Ok(Some(self.copy().await?)),
+            None => Ok(None),
+        }
+    }
+}
+
+impl RaftSnapshotBuilder<Group> for Builder {
+    type SnapshotData = Transfer;
+
+    async fn build_snapshot(&mut self) -> Result<Snapshot, io::Error> {
+        Ok(self.copied.take().unwrap_or(Err(StateError::CopyTaken))?)
+    }
+}
+
+/// A copy with what openraft wants to know of it.
+pub(crate) fn snapshot_of(checkpoint: Arc<Checkpoint>) -> Result<Snapshot, StateError> {
+    let last_membership = stored(checkpoint.contents().membership.as_ref())?;
+    let meta = SnapshotMeta { last_log_id: checkpoint.position().map(LogId::from), last_membership };
+    Ok(Snapshot { meta, snapshot: checkpoint })
+}
+
+fn stored(membership: Option<&MembershipRecord>) -> Result<StoredMembership, StateError> {
+    match membership {
+        Some(record) => record.stored().ok_or(StateError::Position),
+        None => Ok(StoredMembership::default()),
+    }
+}
+
+/// Translates an entry for the store.
+fn store_entry(entry: &Entry) -> Result<StoreEntry, StateError> {
+    let (index, position) = (entry.index(), Position::from(entry.log_id()));
+    let membership = entry.get_membership().map(|membership| MembershipRecord::new(Some(position), &membership));
+    let batch = match &entry.payload {
+        EntryPayload::Normal(payload) => Some(payload::decode(&payload.0).ok_or(StateError::Payload { index })?),
+        EntryPayload::Blank | EntryPayload::Membership(_) => None,
+    };
+    Ok(StoreEntry {
+        index,
+        position: position::encode(&position).into(),
+        membership: membership.map(|record| position::encode(&record).into()),
+        batch,
+    })
+}
