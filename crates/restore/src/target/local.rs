@@ -272,7 +272,11 @@ impl LocalTarget {
         Ok(shared == there.st_nlink)
     }
 
-    fn remove(&self, path: &RelativePath) -> Result<(), TargetError> {
+    /// Removes what is at a path, unless it is a directory or not there.
+    ///
+    /// # Errors
+    /// Fails if a directory is there, or the entry cannot be removed.
+    pub fn remove(&self, path: &RelativePath) -> Result<(), TargetError> {
         let (parent, name) = self.parent_and_name(path)?;
         match fs::unlinkat(&parent, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
@@ -345,7 +349,7 @@ impl LocalFile {
     ///
     /// # Errors
     /// Fails if the file refuses its mode or times.
-    pub fn finish(self, metadata: &Metadata) -> Result<Warnings, TargetError> {
+    pub fn finish(&self, metadata: &Metadata) -> Result<Warnings, TargetError> {
         set_metadata(self.handle.as_fd(), &self.path, metadata)
     }
 

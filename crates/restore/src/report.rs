@@ -1,0 +1,90 @@
+//! What a restore did.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::{RelativePath, Warnings};
+
+/// Failures that are listed one by one; the rest are counted.
+const FAILURES_MAX: usize = 10_000;
+
+/// What a restore did. It was complete if nothing failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Files that were restored, each with all its names counted once.
+    pub files: u64,
+    /// Of them, files whose content was there already.
+    pub files_kept: u64,
+    /// Directories.
+    pub directories: u64,
+    /// Symbolic links.
+    pub symlinks: u64,
+    /// Further names of files.
+    pub links: u64,
+    /// Bytes that were written.
+    pub bytes_written: u64,
+    /// Bytes that were there already.
+    pub bytes_kept: u64,
+    /// Range reads.
+    pub requests: u64,
+    /// Bytes that they gave.
+    pub bytes_fetched: u64,
+    /// Metadata that the target did not take.
+    pub warnings: Warnings,
+    /// What could not be restored; the first ten thousand.
+    pub failures: Vec<FailedPath>,
+    /// How many paths could not be restored in all.
+    pub failed: u64,
+}
+
+/// A path that could not be restored. Nothing of a file that failed is left in the target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedPath {
+    /// The path in the target.
+    pub path: RelativePath,
+    /// Why.
+    pub reason: String,
+}
+
+impl Report {
+    /// Whether everything was restored.
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
+        self.failed == 0
+    }
+
+    pub(crate) fn fail(&mut self, path: &RelativePath, reason: impl ToString) {
+        self.failed += 1;
+        if self.failures.len() < FAILURES_MAX {
+            self.failures.push(FailedPath { path: path.clone(), reason: reason.to_string() });
+        }
+    }
+}
+
+/// How far a restore is, for whoever watches.
+#[derive(Debug, Default)]
+pub struct Progress {
+    files: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Progress {
+    /// Files and symbolic links that are done, whether they succeeded or not.
+    #[must_use]
+    pub fn files(&self) -> u64 {
+        self.files.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of content that are in place.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn add_file(&self) {
+        self.files.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_bytes(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+}

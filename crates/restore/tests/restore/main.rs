@@ -1,0 +1,161 @@
+//! Restores from a repository in a folder into another folder.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "clippy allows them in tests, and not in what tests share"
+)]
+
+mod world;
+
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use restore::Existing;
+use runtime::Files;
+use types::ErrorKind;
+use world::{AFTER_HOLE, BLOCK, Options, World, block_bytes, mode_of, mtime_of, read};
+
+/// Compares what lies at a path with what the tree of the backup has there.
+fn check(data: &Path) {
+    let mut large = vec![0; usize::try_from(AFTER_HOLE).unwrap() + 2 * BLOCK + 1000];
+    for number in 0..2_u8 {
+        let at = usize::from(number) * BLOCK;
+        large[at..at + BLOCK].copy_from_slice(&block_bytes(number));
+        let at = usize::try_from(AFTER_HOLE).unwrap() + at;
+        large[at..at + BLOCK].copy_from_slice(&block_bytes(number + 2));
+    }
+    let mut inline = b"inline content".to_vec();
+    inline.resize(40, 0);
+    for (path, content) in [("inline", &inline), ("d/large", &large), ("linked", &vec![7; 1000])] {
+        assert!(read(&data.join(path)) == *content, "{path}");
+    }
+    assert_eq!(read(&data.join("d/deep/empty")), b"");
+    (20..60_u8).for_each(|lin| assert_eq!(read(&data.join(format!("d/deep/small-{lin}"))), vec![lin; 5000]));
+
+    let lins =
+        [("", 1), ("d", 2), ("d/deep", 3), ("inline", 10), ("d/deep/empty", 11), ("d/large", 12), ("linked", 13)];
+    for (path, lin) in lins.into_iter().chain([("d/link", 70)]) {
+        let stat = data.join(path).symlink_metadata().unwrap();
+        let (seconds, nanoseconds) = mtime_of(lin);
+        assert_eq!((stat.mtime(), stat.mtime_nsec()), (seconds, i64::from(nanoseconds)), "{path}");
+        if lin != 70 {
+            assert_eq!(stat.mode() & 0o7777, mode_of(lin), "{path}");
+        }
+    }
+    let large = data.join("d/large").metadata().unwrap();
+    assert!(large.blocks() * 512 < AFTER_HOLE, "the hole takes no space");
+    let inodes = ["linked", "d/again", "d/deep/and again"].map(|path| data.join(path).metadata().unwrap().ino());
+    assert!(inodes.iter().all(|inode| *inode == inodes[0]));
+    assert_eq!(data.join("d/link").read_link().unwrap().as_os_str().as_bytes(), b"../out");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_comes_back_under_the_paths_that_it_had() {
+    let world = World::new().await;
+    let (summary, report) = world.restore(None, Existing::Refuse, Options::Usual).await;
+    check(&world.out().join("srv/data"));
+    assert_eq!((report.failed, report.warnings.total()), (0, 0), "{:?}", report.failures);
+    assert_eq!((report.directories, report.files, report.symlinks, report.links), (3, 44, 1, 2));
+    assert_eq!((summary.directories, summary.files, summary.symlinks, summary.link_groups), (3, 44, 1, 1));
+    assert_eq!((summary.requests, summary.bytes_fetched), (report.requests, report.bytes_fetched));
+    assert_eq!(summary.bytes, report.bytes_written);
+    assert_eq!(report.requests, 1, "all slots lie side by side in one object");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_within_the_narrowest_bounds_gives_the_same() {
+    let world = World::new().await;
+    let (summary, report) = world.restore(None, Existing::Refuse, Options::Tiny).await;
+    check(&world.out().join("srv/data"));
+    assert_eq!(report.failed, 0, "{:?}", report.failures);
+    assert!(report.requests >= 44 - 1 - 1);
+    assert_eq!(summary.requests, report.requests);
+    assert!(!world.folder.path().join("spool").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_becomes_the_target_and_a_file_goes_into_it() {
+    let world = World::new().await;
+    let (_, report) = world.restore(Some("/srv/data"), Existing::Refuse, Options::Usual).await;
+    check(&world.out());
+    assert_eq!(report.files, 44);
+
+    Files::real().remove_dir_all(&world.out()).unwrap();
+    let (_, report) = world.restore(Some("/srv/data/d/deep/"), Existing::Refuse, Options::Usual).await;
+    assert_eq!((report.directories, report.files, report.failed), (1, 42, 0));
+    assert_eq!(read(&world.out().join("and again")), vec![7; 1000]);
+
+    Files::real().remove_dir_all(&world.out()).unwrap();
+    let (_, report) = world.restore(Some("/srv/data/d/large"), Existing::Refuse, Options::Usual).await;
+    assert_eq!((report.directories, report.files), (0, 1));
+    assert_eq!(read(&world.out().join("large"))[..BLOCK], block_bytes(0));
+
+    Files::real().remove_dir_all(&world.out()).unwrap();
+    world.restore(Some("/srv"), Existing::Refuse, Options::Usual).await;
+    check(&world.out().join("data"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_that_is_not_there_is_named() {
+    let world = World::new().await;
+    for path in ["/srv/data/nothing", "/elsewhere", "/srv/data/inline/below"] {
+        let refused = world.plan(Some(path), Options::Usual).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::NotFound);
+        assert!(refused.to_string().contains(path), "{refused}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_over_an_earlier_one_brings_only_what_differs() {
+    let world = World::new().await;
+    world.restore(None, Existing::Refuse, Options::Usual).await;
+    let data = world.out().join("srv/data");
+    let (_, again) = world.restore(None, Existing::Overwrite, Options::Usual).await;
+    check(&data);
+    // The file of which the backup wants a part of a block cannot be told by its digest.
+    assert_eq!((again.files_kept, again.bytes_written), (43, 1000));
+
+    let files = Files::real();
+    let damaged = files.open_write(&data.join("d/large")).unwrap();
+    damaged.write_all_at(10, b"damage").unwrap();
+    damaged.write_all_at(AFTER_HOLE - 1000, b"not a hole").unwrap();
+    files.remove(&data.join("d/deep/small-33")).unwrap();
+    files.remove(&data.join("d/again")).unwrap();
+    let (_, repaired) = world.restore(None, Existing::Overwrite, Options::Usual).await;
+    check(&data);
+    assert_eq!(repaired.bytes_written, BLOCK as u64 + 5000 + 1000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_costs_the_files_that_it_touches_and_nothing_half_written_stays() {
+    let world = World::new().await;
+    let object = world.folder.path().join("site").join(&world.object);
+    let file = Files::real().open_write(&object).unwrap();
+    let byte = file.read_exact_at(5000, 1).unwrap();
+    file.write_all_at(5000, &[byte[0] ^ 1]).unwrap();
+    let plan = world.plan(None, Options::Usual).await.unwrap();
+    let target = restore::LocalTarget::open(&world.out(), Existing::Refuse).unwrap();
+    let report = restore::run(&plan, target, std::sync::Arc::default()).await.unwrap();
+
+    assert!(!report.is_complete());
+    assert!(report.failures.iter().all(|failure| failure.reason.contains("damaged")), "{:?}", report.failures);
+    assert!(report.files > 0, "what is not touched is restored");
+    let data = world.out().join("srv/data");
+    for failure in &report.failures {
+        assert!(!world.out().join(std::ffi::OsStr::from_bytes(failure.path.as_bytes())).exists(), "{}", failure.path);
+    }
+    assert_eq!(read(&data.join("inline"))[..14], *b"inline content");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_object_fails_every_file_by_name() {
+    let world = World::new().await;
+    Files::real().remove(&world.folder.path().join("site").join(&world.object)).unwrap();
+    let plan = world.plan(None, Options::Usual).await.unwrap();
+    let target = restore::LocalTarget::open(&world.out(), Existing::Refuse).unwrap();
+    let report = restore::run(&plan, target, std::sync::Arc::default()).await.unwrap();
+    assert_eq!((report.files, report.symlinks), (1, 1), "only what has no content");
+    assert!(report.failures.iter().all(|failure| failure.reason.contains(&world.object)), "{:?}", report.failures);
+}
