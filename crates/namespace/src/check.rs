@@ -16,7 +16,7 @@ use crate::meta;
 use crate::read::{Read as _, decode_key, decode_row};
 use crate::rows::{Body, Dated, EntryRow, ExtentRow, InodeRow, Usage};
 use crate::tables::{
-    Changes, Deadlist, Entries, Extents, Freed, Inodes, Links, Pgs, Short, Snapshots, Versioned, Xattrs,
+    Changes, Deadlist, Entries, Extents, Freed, Inodes, Links, Orphans, Pgs, Short, Snapshots, Versioned, Xattrs,
 };
 use crate::tree;
 
@@ -114,7 +114,7 @@ impl<R: Rows> Checker<'_, R> {
             (inode.kind, &inode.body),
             (FileKind::Directory, Body::Directory)
                 | (FileKind::Symlink, Body::Target(_))
-                | (FileKind::File, Body::Inline(_) | Body::Extents)
+                | (FileKind::File, Body::Inline(_) | Body::Extents(_))
         );
         self.expect(fits, Family::Inode, &key, "its body is that of another kind");
         let indexed = self.rows.row::<Changes>(&ChangedKey { revision: inode.changed, lin })?;
@@ -177,22 +177,30 @@ impl<R: Rows> Checker<'_, R> {
         Ok(())
     }
 
-    /// Extents lie within their file, in order and apart.
+    /// Extents lie within their file, in order and apart; those of no file are orphans.
     fn extents(&mut self) -> Result<(), StoreError> {
-        let mut before = ExtentKey { lin: Lin(0), offset: 0 };
+        let mut before: Option<(ExtentKey, u64)> = None;
         for row in versions::<Extents>(self.rows, Moment::Head, KeyRange::all()) {
             let (key, extent) = row?;
             let bytes = key.encode();
             let end = key.offset.saturating_add(extent.row.length.into());
-            let inode = version::<Inodes>(self.rows, Moment::Head, &key.lin)?.map(|inode| inode.row);
-            let body = inode.as_ref().map(|inode| &inode.body);
-            self.expect(body == Some(&Body::Extents), Family::Extent, &bytes, "its file has no extents");
-            let size = inode.map_or(0, |inode| inode.size);
-            self.expect(end <= size, Family::Extent, &bytes, "it reaches beyond its file");
-            self.expect(before <= key, Family::Extent, &bytes, "it overlaps the one before it");
+            let inode = version::<Inodes>(self.rows, Moment::Head, &key.content.lin)?.map(|inode| inode.row);
+            match inode.filter(|inode| inode.body == Body::Extents(key.content.since)) {
+                Some(inode) => self.expect(end <= inode.size, Family::Extent, &bytes, "it reaches beyond its file"),
+                None => {
+                    let orphan = self.rows.row::<Orphans>(&key.content)?;
+                    self.expect(orphan.is_some(), Family::Extent, &bytes, "it is of no file, and no orphan");
+                }
+            }
+            let apart = before.is_none_or(|(before, end)| before.content != key.content || end <= key.offset);
+            self.expect(apart, Family::Extent, &bytes, "it overlaps the one before it");
             self.extent(&bytes, &extent.row)?;
-            before = ExtentKey { lin: key.lin, offset: end };
+            before = Some((key, end));
         }
+        let orphans = self.rows.rows::<Orphans>(KeyRange::all()).count() as u64;
+        let counted = meta::progress(self.rows)?.orphans;
+        let reason = format!("there are {orphans} orphans and not {counted}");
+        self.expect(counted == orphans, Family::Meta, meta::PROGRESS_KEY, reason);
         Ok(())
     }
 

@@ -15,6 +15,8 @@ use crate::keys::KeyRange;
 
 /// Bytes of one family's memtable; with `atomic_flush` the first full one takes all others along.
 const MEMTABLE_BYTES: usize = 32 << 20;
+/// Bytes of all memtables together: one that is full is flushed, and with it all others.
+const MEMTABLES_BYTES: usize = 128 << 20;
 /// Blocks that stay in memory, over all families.
 const CACHE_BYTES: usize = 128 << 20;
 /// Files kept open: a bound on memory and descriptors.
@@ -46,6 +48,7 @@ impl Database {
         options.create_missing_column_families(true);
         options.set_atomic_flush(true);
         options.set_paranoid_checks(true);
+        options.set_db_write_buffer_size(MEMTABLES_BYTES);
         options.set_max_open_files(OPEN_FILES_MAX);
         options.set_keep_log_file_num(4);
         let family_options = family_options();

@@ -3,20 +3,24 @@
 //! A block is published once, for one contiguous range of one file. So the rows that use it, in the head and in the
 //! history, lie where that range is, and whether one is left is found by a scan of that range alone.
 
-use types::{BLOCK_LENGTH_MAX, BlockId, Lin, NodeId, PublishedExtent};
+use types::{BLOCK_LENGTH_MAX, BlockId, NodeId, PublishedExtent, Revision};
 
 use crate::database::Rows as _;
 use crate::error::StoreError;
-use crate::history::{Moment, split_history_key};
-use crate::keys::{ExtentKey, FreedKey, Key as _, KeyRange, short_prefix};
-use crate::read::{Read as _, decode_row};
-use crate::rows::{Dated, ExtentRow, FreedRow};
-use crate::tables::{Extents, Freed, Pgs, Short, Table as _, Versioned as _};
+use crate::history::{Moment, split_history_key, versions};
+use crate::keys::{ContentKey, ExtentKey, FreedKey, Key as _, KeyRange, short_prefix};
+use crate::read::{Read as _, decode_key, decode_row};
+use crate::rows::{Dated, ExtentRow, FreedRow, OrphanRow};
+use crate::tables::{Extents, Freed, Orphans, Pgs, Short, Table as _, Versioned as _};
 use crate::transaction::{LostExtent, Retired, Transaction};
 use crate::tree;
 
 /// Extents that are looked at together: a bound on memory, not on how many there may be.
 const PAGE: usize = 1024;
+/// Extents that go with a file in the operation that removes or empties it: about a gibibyte of it.
+const DROPPED_AT_ONCE_MAX: usize = 1024;
+/// Extents of orphans that any other operation drops.
+const ORPHANS_DROPPED_MAX: usize = 256;
 
 /// A range of a file, the end excluded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,46 +32,81 @@ pub struct FileRange {
 }
 
 impl Transaction<'_> {
-    /// Drops what a file holds from an offset on.
-    pub fn clear_content(&mut self, lin: Lin, start: u64) -> Result<(), StoreError> {
-        self.clear_range(lin, FileRange { start, end: u64::MAX })
-    }
-
     /// Makes a range of a file a hole. Extents that reach out of it keep what lies outside.
-    pub fn clear_range(&mut self, lin: Lin, range: FileRange) -> Result<(), StoreError> {
+    pub fn clear_range(&mut self, content: ContentKey, range: FileRange) -> Result<(), StoreError> {
         let mut from = range.start;
         loop {
-            let touched: Vec<_> = tree::extents(self, Moment::Head, ExtentKey { lin, offset: from })
+            let touched: Vec<_> = tree::extents(self, Moment::Head, ExtentKey { content, offset: from })
                 .take_while(|row| row.as_ref().map_or(true, |published| published.extent.offset < range.end))
                 .take(PAGE)
                 .collect::<Result<_, _>>()?;
             let Some(last) = touched.last() else { return Ok(()) };
             from = end_of(last);
             for published in touched {
-                self.cut(lin, &published, range)?;
+                self.cut(content, &published, range)?;
             }
         }
     }
 
     /// Removes an extent and puts back what lies outside of a range.
-    fn cut(&mut self, lin: Lin, published: &PublishedExtent, range: FileRange) -> Result<(), StoreError> {
+    fn cut(&mut self, content: ContentKey, published: &PublishedExtent, range: FileRange) -> Result<(), StoreError> {
         let extent = &published.extent;
         let row = ExtentRow::new(extent, published.block_born);
-        if self.delete_version::<Extents>(&ExtentKey { lin, offset: extent.offset })? == Retired::Gone {
-            self.lose(lin, extent.offset, row.clone());
-        }
+        self.drop_extent(ExtentKey { content, offset: extent.offset }, &row, self.revision())?;
         if let Some(left) = piece(extent.offset, &row, extent.offset, range.start) {
-            self.put_version::<Extents>(&ExtentKey { lin, offset: extent.offset }, left)?;
+            self.put_version::<Extents>(&ExtentKey { content, offset: extent.offset }, left)?;
         }
         if let Some(right) = piece(extent.offset, &row, range.end, end_of(published)) {
-            self.put_version::<Extents>(&ExtentKey { lin, offset: range.end }, right)?;
+            self.put_version::<Extents>(&ExtentKey { content, offset: range.end }, right)?;
+        }
+        Ok(())
+    }
+
+    /// Takes all extents from a file, which goes on with another content or not at all. What cannot be dropped at once
+    /// becomes an orphan that later operations drop.
+    pub fn abandon(&mut self, content: ContentKey) -> Result<(), StoreError> {
+        let death = self.revision();
+        if self.drop_extents(content, death, DROPPED_AT_ONCE_MAX)? == DROPPED_AT_ONCE_MAX {
+            self.put::<Orphans>(&content, &OrphanRow { death });
+            self.progress.orphans += 1;
+        }
+        Ok(())
+    }
+
+    /// Drops some extents of an orphan, if there is one: every change of the file system pays a bounded share.
+    pub fn drop_orphans(&mut self) -> Result<(), StoreError> {
+        if self.progress.orphans == 0 {
+            return Ok(());
+        }
+        let Some((content, orphan)) = self.rows::<Orphans>(KeyRange::all()).next().transpose()? else { return Ok(()) };
+        if self.drop_extents(content, orphan.death, ORPHANS_DROPPED_MAX)? < ORPHANS_DROPPED_MAX {
+            self.delete::<Orphans>(&content);
+            self.progress.orphans = self.progress.orphans.saturating_sub(1);
+        }
+        Ok(())
+    }
+
+    /// Drops the first extents of a content, as of the operation that took it from its file; gives their number.
+    fn drop_extents(&mut self, content: ContentKey, death: Revision, limit: usize) -> Result<usize, StoreError> {
+        let first: Vec<_> = versions::<Extents>(self, Moment::Head, KeyRange::prefix(content.encode()))
+            .take(limit)
+            .collect::<Result<_, _>>()?;
+        for (key, version) in &first {
+            self.drop_extent(*key, &version.row, death)?;
+        }
+        Ok(first.len())
+    }
+
+    fn drop_extent(&mut self, key: ExtentKey, row: &ExtentRow, death: Revision) -> Result<(), StoreError> {
+        if self.delete_version_as_of::<Extents>(&key, death)? == Retired::Gone {
+            self.lose(key, row.clone());
         }
         Ok(())
     }
 
     /// Notes that a row of an extent is gone for good.
-    pub fn lose(&mut self, lin: Lin, offset: u64, row: ExtentRow) {
-        self.lost.insert(row.block, LostExtent { lin, offset, row });
+    fn lose(&mut self, key: ExtentKey, row: ExtentRow) {
+        self.lost.insert(row.block, LostExtent { key, row });
     }
 
     /// Frees the blocks that lost their last use in this operation: each holder is to delete its copy.
@@ -82,12 +121,13 @@ impl Transaction<'_> {
 
     /// Whether a row in the head or in the history uses the block of a lost extent.
     fn block_is_used(&self, lost: &LostExtent) -> Result<bool, StoreError> {
-        let start = lost.offset.saturating_sub(u64::from(lost.row.block_offset));
+        let ExtentKey { content, offset } = lost.key;
+        let start = offset.saturating_sub(u64::from(lost.row.block_offset));
         let rest = lost.row.block_length.saturating_sub(lost.row.block_offset);
-        let end = lost.offset.saturating_add(u64::from(rest));
-        let range = KeyRange::prefix(lost.lin.encode())
-            .from(&ExtentKey { lin: lost.lin, offset: start })
-            .until(&ExtentKey { lin: lost.lin, offset: end });
+        let end = offset.saturating_add(u64::from(rest));
+        let range = KeyRange::prefix(content.encode())
+            .from(&ExtentKey { content, offset: start })
+            .until(&ExtentKey { content, offset: end });
         for family in [Extents::FAMILY, Extents::HISTORY] {
             for pair in self.scan(family, range.clone()) {
                 let (key, value) = pair?;
@@ -130,8 +170,7 @@ impl Transaction<'_> {
     pub fn lose_old_extent(&mut self, history_key: &[u8], value: &[u8]) -> Result<(), StoreError> {
         let row: Dated<ExtentRow> = decode_row(Extents::HISTORY, history_key, value)?;
         let (key, _) = split_history_key::<Extents>(history_key)?;
-        let key: ExtentKey = crate::read::decode_key(Extents::HISTORY, key)?;
-        self.lose(key.lin, key.offset, row.row);
+        self.lose(decode_key(Extents::HISTORY, key)?, row.row);
         Ok(())
     }
 }

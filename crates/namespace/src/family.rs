@@ -12,7 +12,7 @@ pub enum Family {
     Dentry = 2,
     /// LIN, directory, name: the way back up.
     Link = 3,
-    /// LIN, offset → extent.
+    /// LIN, content, offset → extent.
     Extent = 4,
     /// LIN, name → value.
     Xattr = 5,
@@ -58,11 +58,13 @@ pub enum Family {
     PolicyJob = 25,
     /// Kind, name → number.
     Name = 26,
+    /// LIN, content: extents that nothing refers to any more.
+    Orphan = 27,
 }
 
 impl Family {
     /// All families, in the order of their tags.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::Meta,
         Self::Inode,
         Self::Dentry,
@@ -90,6 +92,7 @@ impl Family {
         Self::JobObject,
         Self::PolicyJob,
         Self::Name,
+        Self::Orphan,
     ];
 
     /// The name in RocksDB.
@@ -123,6 +126,7 @@ impl Family {
             Self::JobObject => "job_object",
             Self::PolicyJob => "policy_job",
             Self::Name => "name",
+            Self::Orphan => "orphan",
         }
     }
 
@@ -149,6 +153,6 @@ mod tests {
             assert_eq!(usize::from(family.tag()), place);
             assert_eq!(Family::from_tag(family.tag()), Some(family));
         }
-        assert_eq!(Family::from_tag(27), None);
+        assert_eq!(Family::from_tag(28), None);
     }
 }

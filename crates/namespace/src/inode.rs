@@ -5,8 +5,8 @@ use types::{Attributes, FileKind, Lin, Name, OperationError};
 use crate::changes::ChangeFlags;
 use crate::error::{Failure, StoreError};
 use crate::history::Moment;
-use crate::keys::{EntryKey, LinkKey, XattrKey};
-use crate::rows::{EntryRow, InodeRow, Present};
+use crate::keys::{ContentKey, EntryKey, LinkKey, XattrKey};
+use crate::rows::{Body, EntryRow, InodeRow, Present};
 use crate::tables::{Entries, Inodes, Links, Xattrs};
 use crate::transaction::Transaction;
 use crate::tree;
@@ -80,7 +80,7 @@ impl Transaction<'_> {
     /// Removes an inode that has no name any more, with all that it holds.
     pub fn delete_inode(&mut self, inode: &Inode) -> Result<(), StoreError> {
         let lin = inode.lin;
-        self.clear_content(lin, 0)?;
+        self.abandon_body(lin, &inode.row.body)?;
         let xattrs: Vec<_> = tree::xattrs(self, Moment::Head, lin).collect::<Result<_, _>>()?;
         for (name, _) in xattrs {
             self.delete_version::<Xattrs>(&XattrKey { lin, name })?;
@@ -89,6 +89,14 @@ impl Transaction<'_> {
         self.progress.usage.inodes = self.progress.usage.inodes.saturating_sub(1);
         self.recount(inode.counted, 0);
         self.index_removal(lin, inode.row.changed)
+    }
+
+    /// Takes from a file what its body refers to.
+    pub fn abandon_body(&mut self, lin: Lin, body: &Body) -> Result<(), StoreError> {
+        match body {
+            Body::Extents(since) => self.abandon(ContentKey { lin, since: *since }),
+            Body::Directory | Body::Target(_) | Body::Inline(_) => Ok(()),
+        }
     }
 
     /// What a name in a directory names, if it is there.

@@ -167,23 +167,45 @@ impl Key for LinkKey {
     }
 }
 
+/// The extents that a file has at a time: when it is emptied it begins with new ones, and the old ones are an orphan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ContentKey {
+    /// The file.
+    pub lin: Lin,
+    /// The operation that began this content.
+    pub since: Revision,
+}
+
+impl Key for ContentKey {
+    fn encode(&self) -> Vec<u8> {
+        numbers(&[self.lin.0, self.since.0])
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut reader = KeyReader(bytes);
+        let key = Self { lin: Lin(reader.number()?), since: Revision(reader.number()?) };
+        reader.end(key)
+    }
+}
+
 /// The key of an extent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ExtentKey {
-    /// The file.
-    pub lin: Lin,
-    /// Where the extent begins in it.
+    /// What it is part of.
+    pub content: ContentKey,
+    /// Where it begins in the file.
     pub offset: u64,
 }
 
 impl Key for ExtentKey {
     fn encode(&self) -> Vec<u8> {
-        numbers(&[self.lin.0, self.offset])
+        numbers(&[self.content.lin.0, self.content.since.0, self.offset])
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
         let mut reader = KeyReader(bytes);
-        let key = Self { lin: Lin(reader.number()?), offset: reader.number()? };
+        let content = ContentKey { lin: Lin(reader.number()?), since: Revision(reader.number()?) };
+        let key = Self { content, offset: reader.number()? };
         reader.end(key)
     }
 }
@@ -442,7 +464,9 @@ mod tests {
         comes_back(&PgId(9));
         comes_back(&EntryKey { parent: Lin(1), name: name.clone() });
         comes_back(&LinkKey { lin: Lin(1), parent: Lin(2), name });
-        comes_back(&ExtentKey { lin: Lin(1), offset: 1 << 40 });
+        let content = ContentKey { lin: Lin(1), since: Revision(9) };
+        comes_back(&content);
+        comes_back(&ExtentKey { content, offset: 1 << 40 });
         comes_back(&XattrKey { lin: Lin(1), name: Bytes::from_static(b"user.x") });
         comes_back(&ChangedKey { revision: Revision(4), lin: Lin(5) });
         let key = b"any".to_vec();
@@ -457,9 +481,9 @@ mod tests {
 
     #[test]
     fn a_key_that_is_cut_or_has_a_tail_is_refused() {
-        let key = ExtentKey { lin: Lin(1), offset: 2 }.encode();
-        assert_eq!(ExtentKey::decode(&key[..15]), None);
-        assert_eq!(ExtentKey::decode(&[&key[..], &[0]].concat()), None);
+        let key = ContentKey { lin: Lin(1), since: Revision(2) }.encode();
+        assert_eq!(ContentKey::decode(&key[..15]), None);
+        assert_eq!(ContentKey::decode(&[&key[..], &[0]].concat()), None);
         assert_eq!(EntryKey::decode(&[0, 0, 0, 0, 0, 0, 0, 1, b'a']), None);
     }
 

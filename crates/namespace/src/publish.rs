@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use types::{BLOCK_LENGTH_MAX, Extent, Lin, NewExtent, OperationError, PlacementGroup, SeatState, SessionId};
+use types::{BLOCK_LENGTH_MAX, Extent, NewExtent, OperationError, PlacementGroup, SeatState, SessionId};
 
 use crate::error::Failure;
 use crate::extents::FileRange;
-use crate::keys::{ExtentKey, ShortKey};
+use crate::keys::{ContentKey, ExtentKey, ShortKey};
 use crate::read::Read as _;
 use crate::rows::{ExtentRow, Present, SessionRow};
 use crate::tables::{Extents, Pgs, Pools, Sessions, Short};
@@ -19,16 +19,16 @@ pub const EXTENTS_MAX: usize = 65_536;
 
 impl Transaction<'_> {
     /// Puts extents in the place of what a file holds where they are. Gives the end of the last one.
-    pub fn publish(&mut self, lin: Lin, extents: &[NewExtent]) -> Result<u64, Failure> {
+    pub fn publish(&mut self, content: ContentKey, extents: &[NewExtent]) -> Result<u64, Failure> {
         check_shape(extents)?;
         self.claim_blocks(extents)?;
         for new in extents {
             let pg = self.check_copies(new)?;
             self.note_missing_copies(new, &pg);
             let extent = &new.extent;
-            self.clear_range(lin, FileRange { start: extent.offset, end: end_of(extent) })?;
+            self.clear_range(content, FileRange { start: extent.offset, end: end_of(extent) })?;
             let row = ExtentRow::new(extent, self.revision());
-            self.put_version::<Extents>(&ExtentKey { lin, offset: extent.offset }, row)?;
+            self.put_version::<Extents>(&ExtentKey { content, offset: extent.offset }, row)?;
         }
         Ok(extents.last().map_or(0, |last| end_of(&last.extent)))
     }

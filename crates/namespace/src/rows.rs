@@ -94,8 +94,9 @@ pub enum Body {
     Target(Bytes),
     /// The first bytes of a file, which ends in a hole if it is longer. It has no extents.
     Inline(Bytes),
-    /// A file whose bytes are in extents; what none of them covers is a hole.
-    Extents,
+    /// A file whose bytes are in the extents of the content that began with this operation; what none of them covers
+    /// is a hole.
+    Extents(Revision),
 }
 
 impl InodeRow {
@@ -191,6 +192,13 @@ pub struct SnapshotRow {
     pub snapshot: Snapshot,
 }
 
+/// Extents that nothing refers to any more, but for snapshots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrphanRow {
+    /// The operation that took them from their file.
+    pub death: Revision,
+}
+
 /// A client's session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionRow {
@@ -250,6 +258,8 @@ pub struct ProgressRow {
     pub digest: [u8; 32],
     /// What the tree holds.
     pub usage: Usage,
+    /// Rows in `orphan`.
+    pub orphans: u64,
 }
 
 /// What the tree holds at its head.

@@ -9,11 +9,12 @@ use types::{
 
 use crate::family::Family;
 use crate::keys::{
-    ChangedKey, DeadKey, EntryKey, ExtentKey, FreedKey, JobObjectKey, Key, LinkKey, NameKey, PolicyJobKey,
+    ChangedKey, ContentKey, DeadKey, EntryKey, ExtentKey, FreedKey, JobObjectKey, Key, LinkKey, NameKey, PolicyJobKey,
     RememberedKey, ShortKey, XattrKey,
 };
 use crate::rows::{
-    ChangedRow, EntryRow, ExtentRow, FreedRow, InodeRow, PolicyRow, Present, RememberedRow, SessionRow, SnapshotRow,
+    ChangedRow, EntryRow, ExtentRow, FreedRow, InodeRow, OrphanRow, PolicyRow, Present, RememberedRow, SessionRow,
+    SnapshotRow,
 };
 
 /// A family with its key and its row.
@@ -92,4 +93,6 @@ tables! {
     PolicyJobs: PolicyJob, PolicyJobKey => Present;
     /// Names of records.
     Names: Name, NameKey => u64;
+    /// Extents that nothing refers to any more.
+    Orphans: Orphan, ContentKey => OrphanRow;
 }

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use blake3::Hasher;
 use rocksdb::WriteBatch;
-use types::{BlockId, Lin, Revision, SnapshotId, SnapshotState, Timestamp};
+use types::{BlockId, Revision, SnapshotId, SnapshotState, Timestamp};
 
 use crate::database::{Database, Pairs, Rows};
 use crate::error::StoreError;
 use crate::family::Family;
 use crate::history::history_key;
-use crate::keys::{DeadKey, Key, KeyRange};
+use crate::keys::{DeadKey, ExtentKey, Key, KeyRange};
 use crate::meta::PROGRESS_KEY;
 use crate::overlay::Overlay;
 use crate::read::Read as _;
@@ -19,10 +19,8 @@ use crate::tables::{Deadlist, Snapshots, Table, Versioned};
 
 /// An extent row that is gone, by which its block may have lost its last use.
 pub struct LostExtent {
-    /// The file.
-    pub lin: Lin,
-    /// Where the extent began in it.
-    pub offset: u64,
+    /// Where it was.
+    pub key: ExtentKey,
     /// The row.
     pub row: ExtentRow,
 }
@@ -32,8 +30,8 @@ pub struct Transaction<'a> {
     overlay: Overlay<'a>,
     /// How far the store will be with this batch.
     pub progress: ProgressRow,
-    /// What the tree held when the operation began.
-    usage_before: Usage,
+    /// What the tree held when the operation began, and how many orphans there were.
+    before: (Usage, u64),
     /// The live snapshots, oldest first, once they have been read.
     snapshots: Option<Vec<SnapshotId>>,
     /// Extents that the operation removed for good, one for each block.
@@ -44,11 +42,11 @@ pub struct Transaction<'a> {
 impl<'a> Transaction<'a> {
     /// Starts a batch over a state.
     pub fn new(database: &'a Database, progress: ProgressRow) -> Self {
-        let usage_before = progress.usage;
+        let before = (progress.usage, progress.orphans);
         Self {
             overlay: Overlay::new(database),
             progress,
-            usage_before,
+            before,
             snapshots: None,
             lost: BTreeMap::new(),
             hasher: Hasher::new(),
@@ -73,13 +71,13 @@ impl<'a> Transaction<'a> {
     /// Keeps what was written since the last commit.
     pub fn commit(&mut self) {
         self.overlay.commit(&mut self.hasher);
-        self.usage_before = self.progress.usage;
+        self.before = (self.progress.usage, self.progress.orphans);
     }
 
     /// Undoes what was written since the last commit.
     pub fn rollback(&mut self) {
         self.overlay.rollback();
-        self.progress.usage = self.usage_before;
+        (self.progress.usage, self.progress.orphans) = self.before;
         self.snapshots = None;
         self.lost.clear();
     }
@@ -115,7 +113,7 @@ impl<'a> Transaction<'a> {
     /// Writes a row of the head; the one before it goes to the history if a snapshot sees it.
     pub fn put_version<T: Versioned>(&mut self, key: &T::Key, row: T::Row) -> Result<(), StoreError> {
         let key = key.encode();
-        self.retire::<T>(&key)?;
+        self.retire::<T>(&key, self.revision())?;
         let row = encode(&Dated { revision: self.revision(), row });
         self.write(T::FAMILY, key, Some(row));
         Ok(())
@@ -123,23 +121,29 @@ impl<'a> Transaction<'a> {
 
     /// Removes a row of the head; it goes to the history if a snapshot sees it. Tells whether one does.
     pub fn delete_version<T: Versioned>(&mut self, key: &T::Key) -> Result<Retired, StoreError> {
+        self.delete_version_as_of::<T>(key, self.revision())
+    }
+
+    /// Removes a row that nothing of the head has referred to since an earlier operation.
+    pub fn delete_version_as_of<T: Versioned>(&mut self, key: &T::Key, death: Revision) -> Result<Retired, StoreError> {
         let key = key.encode();
-        let retired = self.retire::<T>(&key)?;
+        let retired = self.retire::<T>(&key, death)?;
         self.write(T::FAMILY, key, None);
         Ok(retired)
     }
 
-    /// Keeps the head's row for the newest snapshot that sees it: the newest one of all, if the row was born by then
-    /// (rule P8). Its bytes move as they are, with the death in the birth's place.
-    fn retire<T: Versioned>(&mut self, key: &[u8]) -> Result<Retired, StoreError> {
-        let Some(newest) = self.newest_snapshot()? else { return Ok(Retired::Gone) };
+    /// Keeps the head's row for the newest snapshot that sees it: the newest one before its death, if the row was born
+    /// by then (rule P8). Its bytes move as they are, with the death in the birth's place.
+    fn retire<T: Versioned>(&mut self, key: &[u8], death: Revision) -> Result<Retired, StoreError> {
+        let newest = self.live_snapshots()?.iter().rev().find(|snapshot| snapshot.0 < death.0).copied();
+        let Some(newest) = newest else { return Ok(Retired::Gone) };
         let Some(value) = self.overlay.get(T::FAMILY, key)? else { return Ok(Retired::Gone) };
         let corrupt = |reason| StoreError::corrupt(T::FAMILY.name(), key, reason);
         let (birth, row) = revision_and_rest(&value).map_err(corrupt)?;
         if birth.0 > newest.0 {
             return Ok(Retired::Gone);
         }
-        let old = with_revision(self.revision(), row);
+        let old = with_revision(death, row);
         self.write(T::HISTORY, history_key(key, birth), Some(old));
         self.put_dead(DeadKey { snapshot: newest, family: T::HISTORY, key: key.to_vec(), birth });
         Ok(Retired::Kept)

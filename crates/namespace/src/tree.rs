@@ -60,14 +60,14 @@ pub fn parent(rows: &impl Rows, moment: Moment, lin: Lin) -> Result<Option<Lin>,
     Ok(links(rows, moment, lin).next().transpose()?.map(|(parent, _)| parent))
 }
 
-/// The extents of a file that reach beyond an offset, in order.
+/// The extents of a content that reach beyond an offset, in order.
 pub fn extents<'a>(
     rows: &'a impl Rows,
     moment: Moment,
     from: ExtentKey,
 ) -> impl Iterator<Item = Result<PublishedExtent, StoreError>> + 'a {
-    let first = ExtentKey { lin: from.lin, offset: from.offset.saturating_sub(EXTENT_LENGTH_MAX) };
-    let range = KeyRange::prefix(from.lin.encode()).from(&first);
+    let first = ExtentKey { offset: from.offset.saturating_sub(EXTENT_LENGTH_MAX), ..from };
+    let range = KeyRange::prefix(from.content.encode()).from(&first);
     let reaches = move |extent: &PublishedExtent| {
         extent.extent.offset.saturating_add(u64::from(extent.extent.length)) > from.offset
     };

@@ -4,12 +4,12 @@ use bytes::Bytes;
 use types::{Content, Create, FileKind, Lin, NewInode, OperationError, Outcome, SYMLINK_LENGTH_MAX};
 
 use super::out_of_range;
-use super::write::{check_inline, check_length};
+use super::write::{check_length, inline_body};
 use super::xattr::{XATTRS_MAX, check_xattr};
 use crate::error::Failure;
 use crate::genesis::GENESIS;
 use crate::inode::{entry_exists, entry_key};
-use crate::keys::{EntryKey, XattrKey};
+use crate::keys::{ContentKey, EntryKey, XattrKey};
 use crate::rows::{Body, EntryRow, InodeRow};
 use crate::tables::Xattrs;
 use crate::transaction::Transaction;
@@ -23,10 +23,10 @@ pub fn create(tx: &mut Transaction<'_>, create: &Create) -> Result<Outcome, Fail
         replace(tx, create, &key, existing)?;
     }
     let lin = Lin(tx.revision().0);
-    let body = body(new)?;
+    let body = body(tx, new)?;
     let size = size(new, &body)?;
     if let Content::Extents(extents) = &new.content {
-        let end = tx.publish(lin, extents)?;
+        let end = tx.publish(ContentKey { lin, since: tx.revision() }, extents)?;
         if end > size {
             return Err(
                 OperationError::OutOfRange { what: "the end of the extents".into(), value: end, limit: size }.into()
@@ -66,14 +66,14 @@ fn row(tx: &Transaction<'_>, new: &NewInode, body: Body, size: u64) -> InodeRow 
     }
 }
 
-fn body(new: &NewInode) -> Result<Body, OperationError> {
+fn body(tx: &Transaction<'_>, new: &NewInode) -> Result<Body, OperationError> {
     let wrong = |what: &str| out_of_range(what, 1, 0);
     match (new.kind, &new.content) {
         (FileKind::Symlink, Content::Empty) => check_target(&new.target),
         (_, _) if !new.target.is_empty() => Err(wrong("a target of what is no symbolic link")),
         (FileKind::Directory, Content::Empty) => Ok(Body::Directory),
-        (FileKind::File, Content::Inline(bytes)) => check_inline(bytes),
-        (FileKind::File, Content::Empty | Content::Extents(_)) => Ok(Body::Extents),
+        (FileKind::File, Content::Inline(bytes)) => inline_body(tx, bytes),
+        (FileKind::File, Content::Empty | Content::Extents(_)) => Ok(Body::Extents(tx.revision())),
         (FileKind::Directory | FileKind::Symlink, _) => Err(wrong("content of what is no file")),
     }
 }
@@ -95,7 +95,7 @@ fn size(new: &NewInode, body: &Body) -> Result<u64, OperationError> {
             let what = "the length of the inline content".into();
             Err(OperationError::OutOfRange { what, value: bytes.len() as u64, limit: new.size })
         }
-        Body::Inline(_) | Body::Extents => check_length(new.size),
+        Body::Inline(_) | Body::Extents(_) => check_length(new.size),
     }
 }
 

@@ -51,6 +51,7 @@ fn perform_change(tx: &mut Transaction<'_>, change: &Change) -> Result<Outcome, 
             Ok(Outcome::Done)
         }
     }?;
+    tx.drop_orphans()?;
     tx.free_unused_blocks()?;
     Ok(outcome)
 }

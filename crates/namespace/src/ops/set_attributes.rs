@@ -5,7 +5,9 @@ use types::{AttributeChanges, FileKind, Lin, OperationError, Outcome};
 use super::write::{check_length, kept_inline};
 use crate::changes::ChangeFlags;
 use crate::error::Failure;
+use crate::extents::FileRange;
 use crate::inode::Inode;
+use crate::keys::ContentKey;
 use crate::rows::Body;
 use crate::transaction::Transaction;
 
@@ -36,8 +38,14 @@ fn resize(tx: &mut Transaction<'_>, inode: &mut Inode, size: u64) -> Result<(), 
         kind @ FileKind::Symlink => return Err(OperationError::WrongKind { lin, kind }.into()),
     };
     match &inode.row.body {
-        Body::Inline(bytes) => inode.row.body = kept_inline(bytes, size),
-        _ if size < inode.row.size => tx.clear_content(lin, size)?,
+        Body::Inline(bytes) => inode.row.body = kept_inline(tx, bytes, size)?,
+        body @ Body::Extents(_) if size == 0 => {
+            tx.abandon_body(lin, body)?;
+            inode.row.body = Body::Extents(tx.revision());
+        }
+        Body::Extents(since) if size < inode.row.size => {
+            tx.clear_range(ContentKey { lin, since: *since }, FileRange { start: size, end: u64::MAX })?;
+        }
         _ => {}
     }
     inode.row.size = size;

@@ -1,11 +1,12 @@
 //! Writing the content of a file.
 
 use bytes::Bytes;
-use types::{Content, INLINE_LENGTH_MAX, Lin, NewExtent, OperationError, Outcome, Timestamp};
+use types::{Content, INLINE_LENGTH_MAX, Lin, NewExtent, OperationError, Outcome, Revision, Timestamp};
 
 use super::out_of_range;
 use crate::changes::ChangeFlags;
 use crate::error::Failure;
+use crate::keys::ContentKey;
 use crate::publish::FILE_LENGTH_MAX;
 use crate::rows::Body;
 use crate::transaction::Transaction;
@@ -18,42 +19,46 @@ pub fn write(
     mtime: Option<Timestamp>,
 ) -> Result<Outcome, Failure> {
     let mut inode = tx.file(lin)?;
-    match content {
-        Content::Extents(extents) => {
-            if let Body::Inline(bytes) = &inode.row.body {
-                expect_covered(bytes, extents)?;
-            }
-            let end = tx.publish(lin, extents)?;
-            inode.row.size = inode.row.size.max(end);
-            inode.row.body = Body::Extents;
-        }
-        Content::Inline(bytes) => {
-            inode.row.body = check_inline(bytes)?;
-            inode.row.size = bytes.len() as u64;
-            tx.clear_content(lin, 0)?;
-        }
-        Content::Empty => {
-            inode.row.body = Body::Extents;
-            tx.clear_content(lin, 0)?;
-        }
+    if let Content::Extents(extents) = content {
+        let since = content_of(tx, &inode.row.body, extents)?;
+        let end = tx.publish(ContentKey { lin, since }, extents)?;
+        inode.row.size = inode.row.size.max(end);
+        inode.row.body = Body::Extents(since);
+    } else {
+        tx.abandon_body(lin, &inode.row.body)?;
+        inode.row.body = Body::Extents(tx.revision());
+    }
+    if let Content::Inline(bytes) = content {
+        inode.row.body = inline_body(tx, bytes)?;
+        inode.row.size = bytes.len() as u64;
     }
     inode.row.mtime = mtime.unwrap_or(tx.now());
     Ok(Outcome::Inode(tx.save(inode, ChangeFlags::CONTENT | ChangeFlags::ATTRIBUTES)?))
 }
 
-/// Inline bytes as a body; a file that has none has no extents.
-pub fn check_inline(bytes: &Bytes) -> Result<Body, OperationError> {
+/// The content that extents go to: the file's, or a new one in the place of its inline bytes.
+fn content_of(tx: &Transaction<'_>, body: &Body, extents: &[NewExtent]) -> Result<Revision, OperationError> {
+    match body {
+        Body::Extents(since) => return Ok(*since),
+        Body::Inline(bytes) => expect_covered(bytes, extents)?,
+        Body::Directory | Body::Target(_) => {}
+    }
+    Ok(tx.revision())
+}
+
+/// Inline bytes as a body; a file that has none has extents, and no extent yet.
+pub fn inline_body(tx: &Transaction<'_>, bytes: &Bytes) -> Result<Body, OperationError> {
     match bytes.len() {
-        0 => Ok(Body::Extents),
+        0 => Ok(Body::Extents(tx.revision())),
         1..=INLINE_LENGTH_MAX => Ok(Body::Inline(bytes.clone())),
         length => Err(out_of_range("the length of the inline content", length, INLINE_LENGTH_MAX)),
     }
 }
 
 /// What is left of inline bytes when the file gets a length.
-pub fn kept_inline(bytes: &Bytes, size: u64) -> Body {
+pub fn kept_inline(tx: &Transaction<'_>, bytes: &Bytes, size: u64) -> Result<Body, OperationError> {
     let kept = usize::try_from(size).map_or(bytes.len(), |size| size.min(bytes.len()));
-    if kept == 0 { Body::Extents } else { Body::Inline(bytes.slice(..kept)) }
+    inline_body(tx, &bytes.slice(..kept))
 }
 
 /// A length that a file can have.

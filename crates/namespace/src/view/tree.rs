@@ -6,7 +6,7 @@ use types::{Attributes, FileKind, Lin, Name, OperationError, PublishedExtent, Re
 use super::View;
 use crate::error::Failure;
 use crate::history::{version, versions};
-use crate::keys::{EntryKey, ExtentKey, Key as _, KeyRange, XattrKey};
+use crate::keys::{ContentKey, EntryKey, ExtentKey, Key as _, KeyRange, XattrKey};
 use crate::rows::Body;
 use crate::tables::{Entries, Inodes, Xattrs};
 use crate::tree;
@@ -108,8 +108,9 @@ impl View {
     /// # Errors
     /// The LIN is not there or not a file, or the store failed.
     pub fn extents(&self, lin: Lin, offset: u64, limit: usize) -> Result<Vec<PublishedExtent>, Failure> {
-        tree::file(&*self.rows, self.moment, lin)?;
-        let extents = tree::extents(&*self.rows, self.moment, ExtentKey { lin, offset });
+        let Body::Extents(since) = tree::file(&*self.rows, self.moment, lin)?.body else { return Ok(Vec::new()) };
+        let content = ContentKey { lin, since };
+        let extents = tree::extents(&*self.rows, self.moment, ExtentKey { content, offset });
         Ok(extents.take(limit).collect::<Result<_, _>>()?)
     }
 
@@ -171,7 +172,7 @@ impl From<Body> for StoredContent {
             Body::Directory => Self::Entries,
             Body::Target(target) => Self::Target(target),
             Body::Inline(bytes) => Self::Inline(bytes),
-            Body::Extents => Self::Extents,
+            Body::Extents(_) => Self::Extents,
         }
     }
 }

@@ -179,3 +179,61 @@ fn extents_are_found_page_by_page_from_any_offset() {
     assert_eq!(from(150, 2), [200, 300]);
     assert_eq!(from(950, 2), [0; 0]);
 }
+
+/// A file of 100-byte extents over blocks 0 to `count`.
+fn long_file(world: &mut World, session: SessionId, name: &str, count: u64) -> Lin {
+    let f = world.file(Lin::ROOT, name);
+    let extents: Vec<_> = (0..count).map(|place| extent(session, place, place * 100, 100)).collect();
+    write(world, f, &extents).unwrap();
+    f
+}
+
+fn count_freed(world: &World) -> usize {
+    world.view().freed(NodeId(1), None, usize::MAX).unwrap().len()
+}
+
+#[test]
+fn a_long_file_goes_at_once_and_its_blocks_follow_in_bounded_steps() {
+    let (mut world, session) = World::with_pool();
+    let f = long_file(&mut world, session, "f", 2000);
+    world.remove(Lin::ROOT, "f").unwrap();
+    assert!(world.view().attributes(f).is_err());
+    world.check();
+    let (mut steps, mut before) = (0, count_freed(&world));
+    assert!(before < 1500, "not all at once");
+    while before < 2000 {
+        world.file(Lin::ROOT, &format!("other{steps}"));
+        world.check();
+        let freed = count_freed(&world);
+        assert!(freed > before && freed <= before + 256, "{before}, then {freed}");
+        (steps, before) = (steps + 1, freed);
+    }
+    world.file(Lin::ROOT, "last");
+    let rows = world.view().row_counts().unwrap();
+    assert!(rows.iter().all(|(family, rows)| !["orphan", "extent"].contains(&family.name()) || *rows == 0));
+}
+
+#[test]
+fn a_snapshot_keeps_the_blocks_of_a_long_file_that_it_sees_and_a_later_one_does_not() {
+    let (mut world, session) = World::with_pool();
+    let f = long_file(&mut world, session, "f", 2000);
+    let seeing = world.snapshot("seeing");
+    let resize = |size| AttributeChanges { size: Some(size), ..AttributeChanges::default() };
+    world.change(Change::SetAttributes { lin: f, changes: resize(0) }).unwrap();
+    world.change(Change::SetAttributes { lin: f, changes: resize(1000) }).unwrap();
+    assert!(layout(&world, f).is_empty(), "a hole, though the old extents are not all dropped");
+    let late = world.snapshot("late");
+    let then = world.view().at(seeing.id).unwrap();
+    assert_eq!(then.extents(f, 0, usize::MAX).unwrap().len(), 2000, "some in the head and some in the history");
+    for step in 0..8 {
+        world.file(Lin::ROOT, &format!("step{step}"));
+    }
+    world.check();
+    assert_eq!(count_freed(&world), 0);
+    let then = world.view().at(seeing.id).unwrap();
+    assert_eq!(then.extents(f, 0, usize::MAX).unwrap().len(), 2000);
+    assert!(world.view().at(late.id).unwrap().extents(f, 0, usize::MAX).unwrap().is_empty());
+    world.drop_snapshot(seeing.id, 10_000);
+    assert_eq!(count_freed(&world), 2000);
+    world.check();
+}
