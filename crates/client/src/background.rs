@@ -22,6 +22,9 @@ impl<T: Send + 'static> Pending<T> {
     }
 
     /// Waits for the result.
+    ///
+    /// # Errors
+    /// [`ClientError::Interrupted`] when the work ended without one.
     pub async fn finish(self) -> Result<T, ClientError> {
         self.0.await.map_err(|_| ClientError::Interrupted)
     }

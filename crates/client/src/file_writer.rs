@@ -18,6 +18,7 @@ use wire::{Failure, InvalidMessage};
 
 use crate::background::Pending;
 use crate::block_put::PlainBlock;
+use crate::session::Publishing;
 use crate::small_files::assembled;
 use crate::{ClientError, Piece, PlacementKey, Session};
 
@@ -59,6 +60,7 @@ pub struct FileWriter {
     extents: Vec<NewExtent>,
     /// The file under its temporary name, once it was made.
     temporary: Option<(Lin, Name)>,
+    publishing: Publishing,
 }
 
 impl Session {
@@ -77,6 +79,7 @@ impl Session {
             puts: VecDeque::new(),
             extents: Vec::new(),
             temporary: None,
+            publishing: self.begin_publishing(),
         }
     }
 }
@@ -119,6 +122,9 @@ impl FileWriter {
             let remove = Change::Remove { parent: self.target.parent, name, expect: Removal::NotDirectory };
             let _ = self.session.execute_one(WRITE, remove).await;
         }
+        let Self { session, publishing, .. } = self;
+        drop(publishing);
+        session.raise_block_mark().await;
         finished
     }
 

@@ -26,6 +26,7 @@ mod router;
 mod session;
 mod small_files;
 
+pub use background::Pending;
 pub use client::{Client, Options};
 pub use error::ClientError;
 pub use file_reader::{FileReader, Piece};

@@ -126,6 +126,34 @@ impl FilePath {
         }
     }
 
+    /// The path of each directory on the way, and last of itself; the root is left out.
+    #[must_use]
+    pub fn prefixes(&self) -> Vec<Self> {
+        let count = self.steps.len();
+        (1..=count).map(|length| Self::of_steps(self.steps.iter().take(length).cloned().collect())).collect()
+    }
+
+    /// The same path from the root, each name once and without what says nothing.
+    #[must_use]
+    pub fn absolute(&self) -> Self {
+        match self.prefixes().pop() {
+            Some(path) => path,
+            None => Self { bytes: Bytes::from_static(b"/"), steps: Vec::new() },
+        }
+    }
+
+    fn of_steps(steps: Vec<Step>) -> Self {
+        let mut bytes = Vec::new();
+        for step in &steps {
+            bytes.push(b'/');
+            match step {
+                Step::Down(name) => bytes.extend_from_slice(name.as_bytes()),
+                Step::Up => bytes.extend_from_slice(b".."),
+            }
+        }
+        Self { bytes: bytes.into(), steps }
+    }
+
     fn parent(&self) -> Result<(Self, Name), PathError> {
         match self.steps.split_last() {
             Some((Step::Down(name), above)) => {
@@ -330,6 +358,16 @@ mod tests {
         assert_eq!(names("/a//b/./c/"), ["a", "b", "c"]);
         assert_eq!(names("a/../b"), ["a", "..", "b"]);
         assert!(names("/").is_empty());
+    }
+
+    #[test]
+    fn prefixes_lead_down_to_the_path_itself() {
+        let prefixes = FilePath::new("a//b/../c").unwrap().prefixes();
+        assert_eq!(
+            prefixes.iter().map(FilePath::to_string).collect::<Vec<_>>(),
+            ["/a", "/a/b", "/a/b/..", "/a/b/../c"]
+        );
+        assert!(FilePath::new("/").unwrap().prefixes().is_empty());
     }
 
     #[test]

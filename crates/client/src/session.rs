@@ -1,10 +1,10 @@
 //! Sessions: under one, a change that is tried again gives its first result (law 5).
 
-use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
+use tracing::debug;
 use types::{BlockId, Change, Outcome, SessionId};
 use wire::{Failure, InvalidMessage, v1};
 
@@ -14,8 +14,12 @@ use crate::{Client, ClientError};
 /// How many changes one request carries. The node remembers the results of a window of them, so a request is small
 /// against that window.
 pub const CHANGES_MAX: usize = 256;
-/// Requests in flight; the changes in all of them must fit into the node's window of remembered results.
+/// Requests in flight.
 const REQUESTS_IN_FLIGHT: usize = 4;
+/// How far the numbers in flight may be apart: so many results the cluster remembers of a session.
+const WINDOW: u64 = 1024;
+/// How many blocks the block mark may lag behind before it is raised: each raise is a change of the state of its own.
+const MARK_STEP: u64 = 4096;
 
 /// What became of one change.
 pub type ChangeResult = Result<Outcome, Failure>;
@@ -32,8 +36,39 @@ struct Shared {
     id: SessionId,
     gear_seed: u64,
     numbers: Mutex<Numbers>,
-    next_block: AtomicU64,
+    answered: Notify,
+    blocks: Mutex<Blocks>,
     requests: Semaphore,
+}
+
+/// Numbers of blocks, and which may still be published.
+#[derive(Debug)]
+struct Blocks {
+    next: u64,
+    /// For each writer at work the first block that it may have cut.
+    writers: BTreeMap<u64, u64>,
+    next_writer: u64,
+    /// The mark that the cluster was told.
+    told: u64,
+}
+
+impl Blocks {
+    /// Every block below it is published or given up for good.
+    fn mark(&self) -> u64 {
+        self.writers.values().min().copied().unwrap_or(self.next)
+    }
+}
+
+/// Says that blocks which were cut since it was made may still be published; dropping it gives up the rest.
+pub struct Publishing {
+    shared: Arc<Shared>,
+    writer: u64,
+}
+
+impl Drop for Publishing {
+    fn drop(&mut self) {
+        self.shared.blocks().writers.remove(&self.writer);
+    }
 }
 
 /// Numbers of changes, and which of them are not answered yet.
@@ -44,11 +79,15 @@ struct Numbers {
 }
 
 impl Numbers {
-    fn take(&mut self, count: u64) -> u64 {
+    /// Takes numbers, unless they would be too far from the first that is not answered.
+    fn take(&mut self, count: u64) -> Option<u64> {
         let first = self.next;
+        if first + count > self.low_water() + WINDOW {
+            return None;
+        }
         self.next += count;
         self.in_flight.insert(first);
-        first
+        Some(first)
     }
 
     /// Every result below this number has arrived or is given up.
@@ -67,6 +106,7 @@ struct InFlight<'a> {
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.shared.numbers().in_flight.remove(&self.first);
+        self.shared.answered.notify_waiters();
     }
 }
 
@@ -75,10 +115,26 @@ impl Shared {
         self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn begin(&self, count: usize) -> InFlight<'_> {
+    fn blocks(&self) -> std::sync::MutexGuard<'_, Blocks> {
+        self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes numbers, and waits until the window has room for them.
+    async fn begin(&self, count: usize) -> InFlight<'_> {
+        loop {
+            // Made before the look, so that an answer between the look and the wait is not missed.
+            let answered = self.answered.notified();
+            if let Some(taken) = self.try_begin(count) {
+                return taken;
+            }
+            answered.await;
+        }
+    }
+
+    fn try_begin(&self, count: usize) -> Option<InFlight<'_>> {
         let mut numbers = self.numbers();
-        let first = numbers.take(count as u64);
-        InFlight { shared: self, first, low_water: numbers.low_water() }
+        let first = numbers.take(count as u64)?;
+        Some(InFlight { shared: self, first, low_water: numbers.low_water() })
     }
 }
 
@@ -99,7 +155,8 @@ impl Client {
             id: SessionId(opened.session),
             gear_seed: opened.gear_seed,
             numbers: Mutex::new(Numbers { next: 1, in_flight: BTreeSet::new() }),
-            next_block: AtomicU64::new(1),
+            answered: Notify::new(),
+            blocks: Mutex::new(Blocks { next: 1, writers: BTreeMap::new(), next_writer: 0, told: 1 }),
             requests: Semaphore::new(REQUESTS_IN_FLIGHT),
         };
         Ok(Session { shared: Arc::new(shared) })
@@ -126,8 +183,39 @@ impl Session {
 
     /// A new block's id.
     pub(crate) fn next_block(&self) -> BlockId {
-        let sequence = self.shared.next_block.fetch_add(1, Ordering::Relaxed);
+        let mut blocks = self.shared.blocks();
+        let sequence = blocks.next;
+        blocks.next += 1;
         BlockId { session: self.shared.id, sequence }
+    }
+
+    /// Keeps the block mark below what is cut from now on, for as long as the guard lives.
+    pub(crate) fn begin_publishing(&self) -> Publishing {
+        let mut blocks = self.shared.blocks();
+        let writer = blocks.next_writer;
+        blocks.next_writer += 1;
+        let first = blocks.next;
+        blocks.writers.insert(writer, first);
+        Publishing { shared: Arc::clone(&self.shared), writer }
+    }
+
+    /// Tells the cluster the block mark if it has moved far. What it is told is an offer to forget, so a failure is left
+    /// to the next time.
+    pub(crate) async fn raise_block_mark(&self) {
+        let mark = {
+            let mut blocks = self.shared.blocks();
+            let mark = blocks.mark();
+            if mark < blocks.told + MARK_STEP {
+                return;
+            }
+            blocks.told = mark;
+            mark
+        };
+        let request = v1::RaiseBlockMarkRequest { session: self.shared.id.0, mark };
+        let send = |to: wire::Connection| async move { to.namespace().raise_block_mark(request).await };
+        if let Err(error) = self.shared.client.router().call("raise the block mark", send).await {
+            debug!(%error, mark, "the block mark was not raised");
+        }
     }
 
     /// Carries out changes in order; each has a result of its own, and one that is refused does not stop the others.
@@ -160,7 +248,7 @@ impl Session {
         let count = changes.len();
         // The semaphore is never closed.
         let _permit = shared.requests.acquire().await.map_err(|_| ClientError::Interrupted)?;
-        let numbers = shared.begin(count);
+        let numbers = shared.begin(count).await;
         let request =
             numbered(shared.id, &numbers, changes).map_err(|source| ClientError::BadAnswer { action, source })?;
         let send = |to: wire::Connection| {
@@ -203,11 +291,32 @@ mod tests {
     #[test]
     fn the_low_water_mark_stays_below_everything_in_flight() {
         let mut numbers = Numbers { next: 1, in_flight: BTreeSet::new() };
-        assert_eq!((numbers.take(10), numbers.low_water()), (1, 1));
-        assert_eq!((numbers.take(5), numbers.low_water()), (11, 1));
+        assert_eq!((numbers.take(10), numbers.low_water()), (Some(1), 1));
+        assert_eq!((numbers.take(5), numbers.low_water()), (Some(11), 1));
         numbers.in_flight.remove(&1);
         assert_eq!(numbers.low_water(), 11);
         numbers.in_flight.remove(&11);
         assert_eq!(numbers.low_water(), 16);
+    }
+
+    #[test]
+    fn numbers_never_leave_the_window_of_the_first_that_is_not_answered() {
+        let mut numbers = Numbers { next: 1, in_flight: BTreeSet::new() };
+        let batches: Vec<_> = std::iter::from_fn(|| numbers.take(256)).collect();
+        assert_eq!(batches, [1, 257, 513, 769]);
+        numbers.in_flight.remove(&257);
+        assert_eq!(numbers.take(1), None, "the first batch still holds the window");
+        numbers.in_flight.remove(&1);
+        assert_eq!(numbers.take(512), Some(1025));
+    }
+
+    #[test]
+    fn the_block_mark_waits_for_the_oldest_writer() {
+        let mut blocks = Blocks { next: 10, writers: BTreeMap::new(), next_writer: 0, told: 1 };
+        assert_eq!(blocks.mark(), 10);
+        blocks.writers.extend([(0, 4), (1, 8)]);
+        assert_eq!(blocks.mark(), 4);
+        blocks.writers.remove(&0);
+        assert_eq!(blocks.mark(), 8);
     }
 }

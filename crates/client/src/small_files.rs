@@ -36,6 +36,7 @@ impl Session {
     /// # Errors
     /// When blocks cannot be put or the outcome is not known.
     pub async fn make_small_files(&self, files: Vec<SmallFile>) -> Result<Vec<ChangeResult>, ClientError> {
+        let publishing = self.begin_publishing();
         let mut results: Vec<Option<ChangeResult>> = files.iter().map(|_| None).collect();
         let mut left: Vec<(usize, SmallFile)> = files.into_iter().enumerate().collect();
         for attempt in 1..=ATTEMPTS_MAX {
@@ -56,6 +57,8 @@ impl Session {
             }
             self.client().shared.placement.forget();
         }
+        drop(publishing);
+        self.raise_block_mark().await;
         Ok(results.into_iter().flatten().collect())
     }
 

@@ -1,0 +1,183 @@
+//! `holdfast backup`: run backups and see how they went.
+
+use clap::Subcommand;
+use client::Client;
+use serde_json::{Value, json};
+use types::{Epoch, Job, JobId, JobPhase, Policy, Timestamp};
+
+use super::find_policy;
+use crate::error::CliError;
+use crate::invocation::Invocation;
+use crate::progress::Progress;
+use crate::text;
+
+/// What to do with backups.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a backup, and wait for its end
+    Run {
+        /// The policy
+        policy: String,
+        /// Return as soon as it has started
+        #[arg(long)]
+        no_wait: bool,
+    },
+    /// Show how far a job is
+    Status {
+        /// Its number
+        job: u64,
+        /// Follow it to its end
+        #[arg(long)]
+        wait: bool,
+    },
+    /// List jobs, the newest first
+    List {
+        /// Those of one policy alone
+        #[arg(long)]
+        policy: Option<String>,
+    },
+    /// End a job whose commit is not fixed yet
+    Cancel {
+        /// Its number
+        job: u64,
+    },
+}
+
+pub async fn run(command: Command, invocation: &mut Invocation) -> Result<(), CliError> {
+    let client = invocation.connect().await?;
+    match command {
+        Command::Run { policy, no_wait } => {
+            let policy = find_policy(&client, &policy).await?;
+            let job = client.run_backup(policy.id).await?;
+            let job = if no_wait { job } else { follow(&client, job.id, invocation).await? };
+            show_one(&job, &client, invocation).await?;
+            if no_wait { Ok(()) } else { check_ending(&job) }
+        }
+        Command::Status { job, wait } => {
+            let id = JobId(job);
+            let job = if wait { follow(&client, id, invocation).await? } else { find(&client, id).await? };
+            show_one(&job, &client, invocation).await?;
+            if wait { check_ending(&job) } else { Ok(()) }
+        }
+        Command::List { policy } => {
+            let policies = client.policies().await?;
+            let wanted = match &policy {
+                Some(name) => Some(find_policy(&client, name).await?.id),
+                None => None,
+            };
+            let jobs = client.jobs(wanted).await?;
+            let rows: Vec<_> = jobs.iter().map(|job| (cells(job, &policies), value(job, &policies))).collect();
+            let heads = ["JOB", "POLICY", "BACKUP", "PHASE", "STARTED", "CHANGED", "READ", "UPLOADED", "OBJECTS"];
+            invocation.output.table(&heads, &rows)
+        }
+        Command::Cancel { job } => {
+            let job = client.cancel_job(JobId(job)).await?;
+            show_one(&job, &client, invocation).await
+        }
+    }
+}
+
+async fn find(client: &Client, id: JobId) -> Result<Job, CliError> {
+    let found = client.jobs(None).await?.into_iter().find(|job| job.id == id);
+    found.ok_or_else(|| CliError::NoRecord { what: "job", name: id.to_string() })
+}
+
+async fn follow(client: &Client, id: JobId, invocation: &Invocation) -> Result<Job, CliError> {
+    let progress = Progress::new("backup", invocation.output.format());
+    let job = client.follow_job(id, |job| progress.message(line(job))).await?;
+    progress.finish();
+    Ok(job)
+}
+
+async fn show_one(job: &Job, client: &Client, invocation: &mut Invocation) -> Result<(), CliError> {
+    let policies = client.policies().await?;
+    invocation.output.result(line(job), &value(job, &policies))
+}
+
+/// A job that made no backup is a failure of the command that waited for it.
+fn check_ending(job: &Job) -> Result<(), CliError> {
+    let ending = match &job.phase {
+        JobPhase::Failed(reason) => format!("failed: {reason}"),
+        JobPhase::Cancelled => "was cancelled".to_owned(),
+        JobPhase::Packing | JobPhase::Coalescing | JobPhase::Committing(_) | JobPhase::Succeeded(_) => return Ok(()),
+    };
+    Err(CliError::Job { job: job.id.0, ending })
+}
+
+const fn phase(phase: &JobPhase) -> &'static str {
+    match phase {
+        JobPhase::Packing => "packing",
+        JobPhase::Coalescing => "coalescing",
+        JobPhase::Committing(_) => "committing",
+        JobPhase::Succeeded(_) => "succeeded",
+        JobPhase::Failed(_) => "failed",
+        JobPhase::Cancelled => "cancelled",
+    }
+}
+
+fn line(job: &Job) -> String {
+    let totals = &job.totals;
+    format!(
+        "job {}: backup {} {}; {} of {} units, {} entries, {} read, {} uploaded in {} objects",
+        job.id,
+        job.epoch,
+        phase(&job.phase),
+        totals.units_done,
+        totals.units,
+        totals.lins_changed,
+        text::bytes(totals.bytes_plain),
+        text::bytes(totals.bytes_uploaded),
+        totals.objects
+    )
+}
+
+fn policy_name(job: &Job, policies: &[Policy]) -> String {
+    let found = policies.iter().find(|policy| policy.id == job.policy);
+    found.map_or_else(|| format!("(deleted, {})", job.policy), |policy| policy.name.clone())
+}
+
+fn cells(job: &Job, policies: &[Policy]) -> Vec<String> {
+    vec![
+        job.id.to_string(),
+        policy_name(job, policies),
+        job.epoch.to_string(),
+        phase(&job.phase).to_owned(),
+        text::time(job.started),
+        job.totals.lins_changed.to_string(),
+        text::bytes(job.totals.bytes_plain),
+        text::bytes(job.totals.bytes_uploaded),
+        job.totals.objects.to_string(),
+    ]
+}
+
+fn value(job: &Job, policies: &[Policy]) -> Value {
+    let totals = &job.totals;
+    let commit = match &job.phase {
+        JobPhase::Succeeded(commit) => Some(commit.name.as_str()),
+        JobPhase::Committing(ticket) => Some(ticket.commit.name.as_str()),
+        _ => None,
+    };
+    let reason = if let JobPhase::Failed(reason) = &job.phase { Some(reason) } else { None };
+    let by_node = totals.bytes_by_node.iter().map(|(node, bytes)| json!({ "node": node, "bytes_plain": bytes }));
+    json!({
+        "job": job.id,
+        "policy": policy_name(job, policies),
+        "set": job.set,
+        "epoch": job.epoch,
+        "base": job.base.map(Epoch::get),
+        "phase": phase(&job.phase),
+        "reason": reason,
+        "commit": commit,
+        "coordinator": job.coordinator,
+        "started": text::decimal(job.started),
+        "finished": job.finished.map(|time: Timestamp| text::decimal(time)),
+        "lins_nominated": totals.lins_nominated,
+        "lins_changed": totals.lins_changed,
+        "bytes_plain": totals.bytes_plain,
+        "bytes_uploaded": totals.bytes_uploaded,
+        "objects": totals.objects,
+        "units": totals.units,
+        "units_done": totals.units_done,
+        "bytes_by_node": by_node.collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,179 @@
+//! `holdfast cluster`: form a cluster and see how it is.
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+use wire::v1;
+use zeroize::Zeroizing;
+
+use crate::context::AdminIdentity;
+use crate::error::CliError;
+use crate::invocation::Invocation;
+use crate::output::Format;
+use crate::text;
+
+/// What to do with the cluster.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a new cluster of the node behind --socket, and keep the admin's identity as a context
+    Init {
+        /// How many nodes the cluster begins with; it takes files once they have joined
+        #[arg(long, value_name = "COUNT", default_value = "3", value_parser = first_nodes)]
+        first_nodes: u32,
+        /// The name of the new context
+        #[arg(long, default_value = "holdfast")]
+        name: String,
+    },
+    /// Make the node behind --socket join a cluster
+    Join {
+        /// The one-time token that `cluster init` or `cluster token` printed
+        token: String,
+    },
+    /// Show who is there, who leads and what is wrong
+    Status,
+    /// Make one-time tokens for nodes that are to join
+    Token {
+        /// How many
+        #[arg(long, default_value_t = 1)]
+        count: u32,
+    },
+}
+
+pub async fn run(command: Command, invocation: &mut Invocation) -> Result<(), CliError> {
+    match command {
+        Command::Init { first_nodes, name } => init(first_nodes, &name, invocation).await,
+        Command::Join { token } => join(token, invocation).await,
+        Command::Status => status(invocation).await,
+        Command::Token { count } => {
+            let tokens = invocation.connect().await?.create_tokens(count).await?;
+            invocation.output.result(tokens.join("\n"), &json!({ "tokens": tokens }))
+        }
+    }
+}
+
+async fn init(first_nodes: u32, name: &str, invocation: &mut Invocation) -> Result<(), CliError> {
+    need_socket(invocation)?;
+    // The admin's key is given out once: whether it can be kept is asked first.
+    invocation.choice.check_new(name)?;
+    let admin = std::env::var("USER").unwrap_or_else(|_| "admin".to_owned());
+    let made = invocation.connect().await?.initialize(v1::InitializeRequest { first_nodes, admin }).await?;
+    let identity = AdminIdentity {
+        cluster: made.cluster.clone(),
+        endpoints: vec![made.address.clone()],
+        authority_pem: made.authority_pem,
+        certificate_pem: made.admin_certificate_pem,
+        key_pem: Zeroizing::new(made.admin_key_pem),
+    };
+    let file = invocation.choice.add(name, identity)?;
+    let mut lines = vec![
+        format!("cluster {} of {first_nodes} first nodes, this one at {}", made.cluster, made.address),
+        format!("the admin's identity is context {name:?} in {}", file.display()),
+    ];
+    if !made.tokens.is_empty() {
+        lines.push("on each of the other nodes, with a token of its own:".to_owned());
+        lines.extend(made.tokens.iter().map(|token| format!("  holdfast --socket SOCKET cluster join {token}")));
+    }
+    let value = json!({
+        "cluster": made.cluster,
+        "address": made.address,
+        "context": name,
+        "config": file,
+        "tokens": made.tokens,
+    });
+    invocation.output.result(lines.join("\n"), &value)
+}
+
+async fn join(token: String, invocation: &mut Invocation) -> Result<(), CliError> {
+    need_socket(invocation)?;
+    let joined = invocation.connect().await?.join(token).await?;
+    let line = format!("this node is node {} of cluster {}", joined.node, joined.cluster);
+    invocation.output.result(line, &json!({ "node": joined.node, "cluster": joined.cluster }))
+}
+
+fn need_socket(invocation: &Invocation) -> Result<(), CliError> {
+    match invocation.choice.socket {
+        Some(_) => Ok(()),
+        None => Err(CliError::Usage { message: "this is done on the node itself: give its --socket".to_owned() }),
+    }
+}
+
+async fn status(invocation: &mut Invocation) -> Result<(), CliError> {
+    let status = invocation.connect().await?.status().await?;
+    if invocation.output.format() == Format::Json {
+        return invocation.output.result("", &value(&status));
+    }
+    invocation.output.result(summary(&status), &Value::Null)?;
+    let rows: Vec<_> = status.nodes.iter().map(|node| (cells(node, &status), Value::Null)).collect();
+    invocation.output.table(&["NODE", "ADDRESS", "ROLE", "STATE", "BLOCKS", "FREE", "OF"], &rows)?;
+    status.warnings.iter().try_for_each(|warning| invocation.output.result(format!("! {warning}"), &Value::Null))
+}
+
+fn summary(status: &v1::ClusterStatus) -> String {
+    let members = status.nodes.len();
+    let state = match status.ready {
+        true => "ready".to_owned(),
+        false => format!("forming: {members} of {} first nodes have joined", status.first_nodes),
+    };
+    let leader = status.leader.map_or_else(|| "no leader".to_owned(), |leader| format!("node {leader} leads"));
+    format!("cluster {}: {state}; {leader} in term {}", status.cluster, status.term)
+}
+
+fn cells(node: &v1::NodeStatus, status: &v1::ClusterStatus) -> Vec<String> {
+    let record = node.node.clone().unwrap_or_default();
+    let role = match (node.role(), status.leader == Some(record.id)) {
+        (v1::NodeRole::Voter, true) => "leader",
+        (role, _) => role_name(role),
+    };
+    let state = match (node.reachable, node.missing_secrets.is_empty()) {
+        (false, _) => "unreachable".to_owned(),
+        (true, true) => "ok".to_owned(),
+        (true, false) => format!("lacks {}", node.missing_secrets.join(", ")),
+    };
+    let (blocks, free, capacity) = (node.block_bytes, node.free_bytes, node.capacity_bytes);
+    let sizes = [blocks, free, capacity].map(text::bytes);
+    [vec![record.id.to_string(), record.address, role.to_owned(), state], sizes.to_vec()].concat()
+}
+
+const fn role_name(role: v1::NodeRole) -> &'static str {
+    match role {
+        v1::NodeRole::Voter => "voter",
+        v1::NodeRole::Learner => "learner",
+        v1::NodeRole::Unspecified => "unknown",
+    }
+}
+
+fn value(status: &v1::ClusterStatus) -> Value {
+    let node = |node: &v1::NodeStatus| {
+        let record = node.node.clone().unwrap_or_default();
+        json!({
+            "node": record.id,
+            "address": record.address,
+            "volumes": record.volumes,
+            "role": role_name(node.role()),
+            "reachable": node.reachable,
+            "capacity_bytes": node.capacity_bytes,
+            "free_bytes": node.free_bytes,
+            "block_bytes": node.block_bytes,
+            "missing_secrets": node.missing_secrets,
+        })
+    };
+    json!({
+        "cluster": status.cluster,
+        "answered_by": status.answered_by,
+        "leader": status.leader,
+        "term": status.term,
+        "applied_index": status.applied_index,
+        "first_nodes": status.first_nodes,
+        "ready": status.ready,
+        "placement_groups": status.placement_groups,
+        "nodes": status.nodes.iter().map(node).collect::<Vec<_>>(),
+        "warnings": status.warnings,
+    })
+}
+
+fn first_nodes(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(count @ (1 | 3 | 5)) => Ok(count),
+        _ => Err("a cluster begins with 1, 3 or 5 nodes: an even number survives no more losses than the one below it"
+            .to_owned()),
+    }
+}

@@ -1,0 +1,305 @@
+//! `holdfast repo`: look into a repository and check it. Only `kit SITE` talks to a cluster.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use clap::{Args, Subcommand};
+use repo::{
+    Backup, BackupInfo, CheckDepth, CheckReport, InodeRecord, RecoveryKit, Repository, Unlock, check_without_key,
+};
+use runtime::Files;
+use serde_json::{Value, json};
+use site::Site;
+use types::{Attributes, Epoch, ErrorKind, FileKind, Lin, Name};
+
+use super::find_site;
+use super::repository::{BackupChoice, RepositoryChoice, read_kit};
+use crate::error::CliError;
+use crate::invocation::Invocation;
+use crate::output::Format;
+use crate::passphrase::{PassphraseSource, Typed};
+use crate::text;
+
+/// Whoever has the kit can read every backup.
+const KIT_MODE: u32 = 0o600;
+
+/// What to do with a repository.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List the backups in a repository
+    List {
+        #[command(flatten)]
+        repository: RepositoryChoice,
+    },
+    /// List a directory of a backup
+    Ls(Ls),
+    /// Check a repository, and exit with 10 if something is wrong
+    Check(Check),
+    /// Export the recovery kit of a site, or prove that one works
+    Kit(Kit),
+}
+
+/// List a directory of a backup.
+#[derive(Debug, Args)]
+pub struct Ls {
+    #[command(flatten)]
+    repository: RepositoryChoice,
+    #[command(flatten)]
+    backup: BackupChoice,
+    /// What to list, by its path in the cluster [default: the roots of the backup]
+    path: Option<OsString>,
+}
+
+/// Check a repository, and exit with 10 if something is wrong.
+#[derive(Debug, Args)]
+pub struct Check {
+    #[command(flatten)]
+    repository: RepositoryChoice,
+    /// Look at what is named only: all is there, with its length, and fits
+    #[arg(long, conflicts_with = "deep")]
+    quick: bool,
+    /// Also open every block and compare its digest
+    #[arg(long)]
+    deep: bool,
+    /// Use no key: look at the bytes of the upload objects alone, whatever names them
+    #[arg(long, conflicts_with_all = ["quick", "deep", "passphrase_file"])]
+    without_key: bool,
+}
+
+/// Export the recovery kit of a site, or prove that one works.
+#[derive(Debug, Args)]
+pub struct Kit {
+    /// The site whose kit is exported
+    #[arg(required_unless_present = "verify", conflicts_with = "verify")]
+    site: Option<String>,
+    /// The file to write; keep it where the cluster is not
+    #[arg(long, value_name = "FILE", required_unless_present = "verify")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    passphrase: PassphraseSource,
+    /// Prove that this kit opens its repository
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["output", "passphrase_file"])]
+    verify: Option<PathBuf>,
+}
+
+pub async fn run(command: Command, invocation: &mut Invocation) -> Result<(), CliError> {
+    match command {
+        Command::List { repository } => list(&repository, invocation).await,
+        Command::Ls(ls) => ls.run(invocation).await,
+        Command::Check(check) => check.run(invocation).await,
+        Command::Kit(Kit { verify: Some(file), .. }) => verify(&file, invocation).await,
+        Command::Kit(Kit { site: Some(site), output: Some(output), passphrase, .. }) => {
+            export(&site, &output, &passphrase, invocation).await
+        }
+        Command::Kit(_) => Err(CliError::Usage { message: "give a site and --output, or --verify".to_owned() }),
+    }
+}
+
+async fn list(choice: &RepositoryChoice, invocation: &mut Invocation) -> Result<(), CliError> {
+    let repository = choice.list().await?;
+    let rows: Vec<_> = repository.backups().iter().map(|backup| (backup_cells(backup), backup_value(backup))).collect();
+    invocation.output.table(&["BACKUP", "POLICY", "TIME", "BASE", "ADDED", "OBJECTS", "ROOTS"], &rows)
+}
+
+fn root_paths(backup: &BackupInfo) -> String {
+    let paths: Vec<_> = backup.roots.iter().map(|root| String::from_utf8_lossy(&root.path).into_owned()).collect();
+    paths.join(" ")
+}
+
+fn backup_cells(backup: &BackupInfo) -> Vec<String> {
+    vec![
+        backup.epoch.to_string(),
+        backup.policy.clone(),
+        text::time(backup.snapshot_time),
+        backup.base.as_ref().map_or_else(|| "-".to_owned(), Epoch::to_string),
+        text::bytes(backup.totals.bytes_uploaded),
+        backup.totals.objects.to_string(),
+        root_paths(backup),
+    ]
+}
+
+fn backup_value(backup: &BackupInfo) -> Value {
+    json!({
+        "epoch": backup.epoch,
+        "policy": backup.policy,
+        "set": backup.set,
+        "base": backup.base,
+        "time": text::decimal(backup.snapshot_time),
+        "commit": backup.commit,
+        "number": backup.number,
+        "objects": backup.totals.objects,
+        "bytes_uploaded": backup.totals.bytes_uploaded,
+        "bytes_plain": backup.totals.bytes_plain,
+        "roots": backup.roots.iter().map(|root| text::name(&root.path)).collect::<Vec<_>>(),
+    })
+}
+
+impl Ls {
+    async fn run(self, invocation: &mut Invocation) -> Result<(), CliError> {
+        let repository = self.repository.list().await?;
+        let backup = self.backup.find(&repository)?;
+        let Some(path) = self.path else { return roots(&backup, invocation).await };
+        let wanted = Bytes::copy_from_slice(path.as_bytes());
+        let lin = find(&backup, &wanted).await?;
+        let mut entries = backup.directory(lin).await?;
+        while let Some(row) = entries.next().await? {
+            if let Some(entry) = row.entry {
+                show(&backup, row.name.as_bytes(), entry.lin, invocation).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn roots(backup: &Backup, invocation: &mut Invocation) -> Result<(), CliError> {
+    for root in &backup.info().roots {
+        show(backup, &root.path, root.lin, invocation).await?;
+    }
+    Ok(())
+}
+
+/// Goes down from the root in which the path lies.
+async fn find(backup: &Backup, wanted: &[u8]) -> Result<Lin, CliError> {
+    let names = |path: &[u8]| -> Vec<Vec<u8>> {
+        path.split(|&byte| byte == b'/').filter(|name| !name.is_empty()).map(<[u8]>::to_vec).collect()
+    };
+    let missing = || CliError::NoRecord { what: "path in the backup", name: wanted.escape_ascii().to_string() };
+    let wanted_names = names(wanted);
+    let lies_in = |root: &&repo::RootRecord| wanted_names.starts_with(&names(&root.path));
+    let root = backup.info().roots.iter().filter(lies_in).max_by_key(|root| names(&root.path).len());
+    let root = root.ok_or_else(missing)?;
+    let mut lin = root.lin;
+    for bytes in wanted_names.into_iter().skip(names(&root.path).len()) {
+        let name = Name::new(bytes).map_err(|_| missing())?;
+        let entry = backup.entry(lin, &name).await?.and_then(|row| row.entry);
+        lin = entry.ok_or_else(missing)?.lin;
+    }
+    Ok(lin)
+}
+
+async fn show(backup: &Backup, name: &[u8], lin: Lin, invocation: &mut Invocation) -> Result<(), CliError> {
+    let Some(record) = backup.inode(lin).await?.and_then(|row| row.inode) else { return Ok(()) };
+    let attributes = attributes(lin, &record);
+    if invocation.output.format() == Format::Json {
+        let mut value = text::attributes(&attributes);
+        if let Some(object) = value.as_object_mut() {
+            object.insert("name".to_owned(), text::name(name));
+        }
+        return invocation.output.result("", &value);
+    }
+    let (mode, time) = (text::mode(&attributes), text::time(attributes.mtime));
+    let line = format!("{mode} {:>5} {:>5} {:>12} {time} ", attributes.uid, attributes.gid, attributes.size);
+    invocation.output.bytes(line.as_bytes())?;
+    invocation.output.bytes(name)?;
+    if attributes.kind == FileKind::Symlink {
+        invocation.output.bytes(b" -> ")?;
+        invocation.output.bytes(&record.target)?;
+    }
+    invocation.output.bytes(b"\n")
+}
+
+const fn attributes(lin: Lin, record: &InodeRecord) -> Attributes {
+    Attributes {
+        lin,
+        kind: record.kind,
+        mode: record.mode,
+        uid: record.uid,
+        gid: record.gid,
+        nlink: record.nlink,
+        size: record.size,
+        atime: record.atime,
+        mtime: record.mtime,
+        ctime: record.ctime,
+    }
+}
+
+impl Check {
+    async fn run(self, invocation: &mut Invocation) -> Result<(), CliError> {
+        let report = match self.check().await {
+            // What is too damaged to be opened at all is what a check is there to find.
+            Err(CliError::Repository(error)) if error.kind() == ErrorKind::Corrupt => {
+                let value = json!({ "what": error.to_string() });
+                invocation.output.result(error, &value)?;
+                return Err(CliError::DamageFound { findings: 1 });
+            }
+            report => report?,
+        };
+        for finding in &report.findings {
+            let value = json!({ "name": finding.name, "what": finding.what });
+            invocation.output.result(format!("{}: {}", finding.name, finding.what), &value)?;
+        }
+        show_report(&report, invocation)?;
+        match report.findings_total {
+            0 => Ok(()),
+            findings => Err(CliError::DamageFound { findings }),
+        }
+    }
+
+    async fn check(&self) -> Result<CheckReport, CliError> {
+        if self.without_key {
+            return Ok(check_without_key(&self.repository.site()?).await?);
+        }
+        let depth = match (self.quick, self.deep) {
+            (true, _) => CheckDepth::Structure,
+            (_, true) => CheckDepth::Blocks,
+            _ => CheckDepth::Bytes,
+        };
+        Ok(self.repository.list().await?.check(depth).await?)
+    }
+}
+
+fn show_report(report: &CheckReport, invocation: &mut Invocation) -> Result<(), CliError> {
+    let CheckReport { backups, runs, objects, rows, blocks, findings_total, .. } = report;
+    let value = json!({
+        "backups": backups,
+        "runs": runs,
+        "objects": objects,
+        "rows": rows,
+        "blocks": blocks,
+        "findings": findings_total,
+    });
+    let line = format!(
+        "{findings_total} things are wrong; looked at {backups} backups, {runs} runs, {objects} objects, {rows} rows, \
+         {blocks} blocks"
+    );
+    invocation.output.result(line, &value)
+}
+
+/// Writes the kit, and only when it lies in its file, and opens the repository, tells the cluster so.
+async fn export(
+    name: &str,
+    output: &Path,
+    passphrase: &PassphraseSource,
+    invocation: &mut Invocation,
+) -> Result<(), CliError> {
+    let client = invocation.connect().await?;
+    let site = find_site(&client, name).await?;
+    let advice = "a kit is never overwritten: choose another file, or remove it";
+    if output.exists() {
+        return Err(CliError::Exists { what: "file", name: output.display().to_string(), advice });
+    }
+    let unlock = Unlock::Passphrase(passphrase.read(Typed::Known)?);
+    let repository = Repository::open(&Site::open(&site.url)?, unlock).await?;
+    let missing = || CliError::Usage { message: "the repository was opened without its private key".to_owned() };
+    let private = repository.private_key().cloned().ok_or_else(missing)?;
+    let kit = RecoveryKit { url: site.url, repository: repository.id(), private };
+    Files::real().write_atomic(output, kit.to_text().as_bytes(), KIT_MODE)?;
+    prove(output).await?;
+    client.kit_exported(site.id).await?;
+    let line = format!("the recovery kit is in {}: keep it where the cluster is not", output.display());
+    invocation.output.result(line, &json!({ "file": output, "repository": repository.id() }))
+}
+
+async fn verify(file: &Path, invocation: &mut Invocation) -> Result<(), CliError> {
+    let repository = prove(file).await?.list().await?;
+    let (id, count) = (repository.id(), repository.backups().len());
+    let line = format!("the kit opens repository {id} with {count} backups");
+    invocation.output.result(line, &json!({ "repository": id, "backups": count }))
+}
+
+async fn prove(file: &Path) -> Result<Repository, CliError> {
+    let kit = read_kit(file)?;
+    Ok(Repository::open(&Site::open(&kit.url)?, Unlock::Kit(kit)).await?)
+}

@@ -1,0 +1,242 @@
+//! Which cluster is meant, and who we are there: the configuration file with its contexts.
+//!
+//! A context lies in the configuration file; its certificates and key are files in a folder of its name beside it, the
+//! key of mode 0600. Unknown keys are refused: a misspelt one would silently do nothing.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use runtime::Files;
+use serde::{Deserialize, Serialize};
+use wire::{Authority, ClientTls, Endpoint, Identity};
+use zeroize::Zeroizing;
+
+use crate::error::CliError;
+
+/// Where a node's packages put the socket.
+const DEFAULT_SOCKET: &str = "/run/holdfast/holdfastd.sock";
+const AUTHORITY_FILE: &str = "authority.pem";
+const CERTIFICATE_FILE: &str = "admin.pem";
+const KEY_FILE: &str = "admin.key";
+const PUBLIC_MODE: u32 = 0o644;
+const SECRET_MODE: u32 = 0o600;
+
+/// Which cluster is meant.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ClusterChoice {
+    /// The admin socket of a node on this machine
+    #[arg(long, global = true, value_name = "PATH", env = "HOLDFAST_SOCKET", conflicts_with = "context")]
+    pub socket: Option<PathBuf>,
+    /// A context of the configuration file instead of the current one
+    #[arg(long, global = true, value_name = "NAME", env = "HOLDFAST_CONTEXT")]
+    pub context: Option<String>,
+    /// The configuration file [default: ~/.config/holdfast/config.toml]
+    #[arg(long, global = true, value_name = "FILE", env = "HOLDFAST_CONFIG")]
+    pub config: Option<PathBuf>,
+}
+
+/// The configuration file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Configuration {
+    /// The context that is used when none is named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub current: Option<String>,
+    /// Contexts by name.
+    #[serde(default)]
+    pub contexts: BTreeMap<String, Context>,
+}
+
+/// A cluster, and who we are there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Context {
+    /// The cluster's id.
+    pub cluster: String,
+    /// `host:port` of nodes; the first that answers is taken.
+    pub endpoints: Vec<String>,
+}
+
+/// What a cluster gives its admin.
+pub struct AdminIdentity {
+    pub cluster: String,
+    pub endpoints: Vec<String>,
+    pub authority_pem: String,
+    pub certificate_pem: String,
+    pub key_pem: Zeroizing<String>,
+}
+
+impl ClusterChoice {
+    /// The nodes to talk to.
+    pub fn endpoints(&self) -> Result<Vec<Endpoint>, CliError> {
+        if let Some(socket) = &self.socket {
+            return Ok(vec![Endpoint::Unix(socket.clone())]);
+        }
+        let file = self.file()?;
+        let configuration = Configuration::read(&file)?;
+        match self.context.as_ref().or(configuration.current.as_ref()) {
+            Some(name) => configuration.endpoints(&file, name),
+            None if Path::new(DEFAULT_SOCKET).exists() => Ok(vec![Endpoint::Unix(DEFAULT_SOCKET.into())]),
+            None => Err(CliError::NoCluster { file }),
+        }
+    }
+
+    /// Makes sure that a context of that name can be made.
+    pub fn check_new(&self, name: &str) -> Result<(), CliError> {
+        let is_folder_name = !name.is_empty() && !name.starts_with('.') && !name.contains('/');
+        if !is_folder_name {
+            return Err(CliError::Usage { message: format!("{name:?} cannot be the name of a context") });
+        }
+        match Configuration::read(&self.file()?)?.contexts.contains_key(name) {
+            true => Err(CliError::Exists {
+                what: "context",
+                name: name.to_owned(),
+                advice: "choose another name with --name",
+            }),
+            false => Ok(()),
+        }
+    }
+
+    /// Keeps an identity as a new context, which becomes the current one. The files of the identity come first, so that
+    /// the configuration never names what is not there.
+    pub fn add(&self, name: &str, identity: AdminIdentity) -> Result<PathBuf, CliError> {
+        let file = self.file()?;
+        let mut configuration = Configuration::read(&file)?;
+        let files = Files::real();
+        let folder = folder(&file, name);
+        files.create_dirs(&folder)?;
+        files.write_atomic(&folder.join(AUTHORITY_FILE), identity.authority_pem.as_bytes(), PUBLIC_MODE)?;
+        files.write_atomic(&folder.join(CERTIFICATE_FILE), identity.certificate_pem.as_bytes(), PUBLIC_MODE)?;
+        files.write_atomic(&folder.join(KEY_FILE), identity.key_pem.as_bytes(), SECRET_MODE)?;
+        let context = Context { cluster: identity.cluster, endpoints: identity.endpoints };
+        configuration.contexts.insert(name.to_owned(), context);
+        configuration.current = Some(name.to_owned());
+        configuration.write(&file)?;
+        Ok(file)
+    }
+
+    fn file(&self) -> Result<PathBuf, CliError> {
+        if let Some(file) = &self.config {
+            return Ok(file.clone());
+        }
+        let folder = match std::env::var_os("XDG_CONFIG_HOME").filter(|folder| !folder.is_empty()) {
+            Some(folder) => PathBuf::from(folder),
+            None => {
+                let home = std::env::var_os("HOME").filter(|folder| !folder.is_empty());
+                let missing = || CliError::Usage { message: "$HOME is not set: give --config".to_owned() };
+                PathBuf::from(home.ok_or_else(missing)?).join(".config")
+            }
+        };
+        Ok(folder.join("holdfast/config.toml"))
+    }
+}
+
+impl Configuration {
+    /// Reads the file; one that is not there is empty.
+    fn read(file: &Path) -> Result<Self, CliError> {
+        let bytes = match Files::real().read(file) {
+            Err(error) if error.is_not_found() => return Ok(Self::default()),
+            bytes => bytes?,
+        };
+        let unusable = |reason| CliError::Configuration { file: file.to_owned(), reason };
+        let text = String::from_utf8(bytes).map_err(|error| unusable(error.to_string()))?;
+        toml::from_str(&text).map_err(|error| unusable(error.to_string()))
+    }
+
+    fn write(&self, file: &Path) -> Result<(), CliError> {
+        let text = toml::to_string(self)
+            .map_err(|error| CliError::Configuration { file: file.to_owned(), reason: error.to_string() })?;
+        if let Some(folder) = file.parent() {
+            Files::real().create_dirs(folder)?;
+        }
+        Ok(Files::real().write_atomic(file, text.as_bytes(), SECRET_MODE)?)
+    }
+
+    fn endpoints(&self, file: &Path, name: &str) -> Result<Vec<Endpoint>, CliError> {
+        let missing = || CliError::NoRecord { what: "context", name: name.to_owned() };
+        let context = self.contexts.get(name).ok_or_else(missing)?;
+        let folder = folder(file, name);
+        let identity =
+            Identity::new(read_text(&folder.join(CERTIFICATE_FILE))?.to_string(), read_text(&folder.join(KEY_FILE))?);
+        let tls = ClientTls {
+            server_name: format!("{}.holdfast", context.cluster),
+            authority: Authority(read_text(&folder.join(AUTHORITY_FILE))?.to_string()),
+            identity: Some(identity),
+        };
+        let endpoint = |address: &String| Endpoint::Tcp { address: address.clone(), tls: tls.clone() };
+        Ok(context.endpoints.iter().map(endpoint).collect())
+    }
+}
+
+/// Where the files of a context lie.
+fn folder(file: &Path, name: &str) -> PathBuf {
+    file.parent().unwrap_or(Path::new(".")).join(name)
+}
+
+fn read_text(file: &Path) -> Result<Zeroizing<String>, CliError> {
+    let bytes = Files::real().read(file)?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| CliError::Configuration { file: file.to_owned(), reason: "it is not a PEM file".to_owned() })?;
+    Ok(Zeroizing::new(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn choice(folder: &Path) -> ClusterChoice {
+        ClusterChoice { config: Some(folder.join("config.toml")), ..ClusterChoice::default() }
+    }
+
+    fn identity() -> AdminIdentity {
+        AdminIdentity {
+            cluster: "c".into(),
+            endpoints: vec!["n1:7400".into(), "n2:7400".into()],
+            authority_pem: "authority".into(),
+            certificate_pem: "certificate".into(),
+            key_pem: Zeroizing::new("key".into()),
+        }
+    }
+
+    #[test]
+    fn a_kept_identity_becomes_the_current_context() {
+        let folder = tempfile::tempdir().unwrap();
+        let choice = choice(folder.path());
+        assert!(matches!(choice.endpoints(), Err(CliError::NoCluster { .. })));
+        choice.check_new("home").unwrap();
+        choice.add("home", identity()).unwrap();
+        let names: Vec<_> = choice.endpoints().unwrap().iter().map(Endpoint::name).collect();
+        assert_eq!(names, ["n1:7400", "n2:7400"]);
+        let key = folder.path().join("home/admin.key");
+        assert_eq!(key.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(matches!(choice.check_new("home"), Err(CliError::Exists { .. })));
+    }
+
+    #[test]
+    fn a_context_name_cannot_leave_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["", "..", "a/b", ".hidden"] {
+            assert!(matches!(choice(folder.path()).check_new(name), Err(CliError::Usage { .. })), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn unknown_keys_and_contexts_are_errors_that_name_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.toml");
+        Files::real().write_atomic(&file, b"curent = \"home\"\n", 0o600).unwrap();
+        let error = choice(folder.path()).endpoints().unwrap_err();
+        assert!(error.to_string().contains("curent"), "{error}");
+        Files::real().write_atomic(&file, b"current = \"away\"\n", 0o600).unwrap();
+        assert!(matches!(choice(folder.path()).endpoints(), Err(CliError::NoRecord { name, .. }) if name == "away"));
+    }
+
+    #[test]
+    fn a_socket_needs_no_configuration() {
+        let choice = ClusterChoice { socket: Some("/n1.sock".into()), ..ClusterChoice::default() };
+        assert!(matches!(&choice.endpoints().unwrap()[..], [Endpoint::Unix(path)] if path == Path::new("/n1.sock")));
+    }
+}

@@ -1,0 +1,182 @@
+//! Everything that can end a command.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use client::{ClientError, PathError};
+use repo::{KitError, RepoError};
+use restore::{RestoreError, TargetError};
+use runtime::FileError;
+use site::SiteError;
+use thiserror::Error;
+use types::ErrorKind;
+
+use crate::exit::Exit;
+
+/// Why a command did not do what it should.
+#[derive(Debug, Error)]
+pub enum CliError {
+    /// The cluster, or the way to it.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// A file of ours, such as the configuration.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The folder that is written into.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// A repository.
+    #[error(transparent)]
+    Repository(#[from] RepoError),
+    /// A restore.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
+    /// A site.
+    #[error(transparent)]
+    Site(#[from] SiteError),
+    /// A recovery kit.
+    #[error("{}: {source}", file.display())]
+    Kit { file: PathBuf, source: KitError },
+    /// A check found damage; each thing was printed.
+    #[error("the check found {findings} things that are wrong, see above")]
+    DamageFound { findings: u64 },
+    /// A file of the user's.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Local { action: &'static str, path: PathBuf, source: io::Error },
+    /// The configuration file cannot be used.
+    #[error("the configuration {} cannot be used: {reason}", file.display())]
+    Configuration { file: PathBuf, reason: String },
+    /// Nothing says which cluster is meant.
+    #[error(
+        "which cluster? Give --socket or --context, or make a context with `holdfast cluster init` ({} has no current one)",
+        file.display()
+    )]
+    NoCluster { file: PathBuf },
+    /// The command line makes no sense in a way that the parser cannot see.
+    #[error("{message}")]
+    Usage { message: String },
+    /// A name that nothing has.
+    #[error("there is no {what} {name:?}")]
+    NoRecord { what: &'static str, name: String },
+    /// A name that is taken.
+    #[error("there is already a {what} {name:?}: {advice}")]
+    Exists { what: &'static str, name: String, advice: &'static str },
+    /// Something was done in part; each failure was printed when it happened.
+    #[error("{failed} of {what} failed, see above")]
+    Partial { failed: u64, what: &'static str },
+    /// The job ended without a backup.
+    #[error("backup job {job} {ending}")]
+    Job { job: u64, ending: String },
+    /// No passphrase could be had.
+    #[error("no passphrase: {reason}")]
+    Passphrase { reason: &'static str },
+    /// Nodes cannot use a site.
+    #[error("{failed} of the nodes cannot use the site, see above")]
+    SiteUnusable { failed: usize },
+    /// The reader of our output has gone, which is its right.
+    #[error("nobody reads the output")]
+    OutputClosed,
+    /// Standard output cannot be written.
+    #[error("cannot write the output: {source}")]
+    Output { source: io::Error },
+    /// The operating system gave no threads.
+    #[error("cannot start: {source}")]
+    Start { source: io::Error },
+}
+
+impl CliError {
+    /// An error of a file of the user's.
+    pub fn local(action: &'static str, path: &Path, source: impl Into<io::Error>) -> Self {
+        Self::Local { action, path: path.to_owned(), source: source.into() }
+    }
+
+    /// How the program ends with it.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Client(error) => error.kind().into(),
+            Self::File(error) => exit_of(error.io_kind()),
+            Self::Target(error) => error.kind().into(),
+            Self::Repository(error) => exit_of_repository(error),
+            Self::Restore(RestoreError::Repository(error)) => exit_of_repository(error),
+            Self::Restore(error) => error.kind().into(),
+            Self::Site(error) => error.kind().into(),
+            Self::Kit { source, .. } => source.kind().into(),
+            Self::DamageFound { .. } => Exit::DamageFound,
+            Self::Local { source, .. } => exit_of(source.kind()),
+            Self::Configuration { .. } | Self::NoCluster { .. } | Self::Usage { .. } | Self::Passphrase { .. } => {
+                Exit::Usage
+            }
+            Self::NoRecord { .. } => Exit::NotFound,
+            Self::Exists { .. } => Exit::Conflict,
+            Self::Partial { .. } | Self::Job { .. } | Self::Start { .. } => Exit::Failed,
+            Self::SiteUnusable { .. } => Exit::Unavailable,
+            Self::OutputClosed => Exit::Done,
+            Self::Output { source } => exit_of(source.kind()),
+        }
+    }
+
+    /// The cluster's stable name for it, or ours.
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Client(error) => error.code().unwrap_or("client"),
+            Self::File(_) | Self::Local { .. } => "file",
+            Self::Target(_) => "target",
+            Self::Repository(_) => "repository",
+            Self::Restore(_) => "restore",
+            Self::Site(_) => "site",
+            Self::Kit { .. } => "kit",
+            Self::DamageFound { .. } => "damage_found",
+            Self::Configuration { .. } => "configuration",
+            Self::NoCluster { .. } => "no_context",
+            Self::Usage { .. } => "usage",
+            Self::NoRecord { .. } => "no_record",
+            Self::Exists { .. } => "record_exists",
+            Self::Partial { .. } => "partial",
+            Self::Job { .. } => "job",
+            Self::Passphrase { .. } => "passphrase",
+            Self::SiteUnusable { .. } => "site_unusable",
+            Self::OutputClosed | Self::Output { .. } => "output",
+            Self::Start { .. } => "start",
+        }
+    }
+
+    /// Whether one file failed while the next one may well succeed.
+    pub fn is_about_one_file(&self) -> bool {
+        match self {
+            Self::Local { .. } => true,
+            Self::Client(ClientError::Refused { failure, .. }) => !matches!(
+                failure.kind,
+                ErrorKind::Unavailable | ErrorKind::NotLeader | ErrorKind::NoSpace | ErrorKind::Denied
+            ),
+            Self::Client(ClientError::Damaged { .. } | ClientError::BadExtent { .. }) => true,
+            Self::Target(error) => error.kind() != ErrorKind::NoSpace,
+            _ => false,
+        }
+    }
+}
+
+impl From<PathError> for CliError {
+    fn from(error: PathError) -> Self {
+        Self::Client(error.into())
+    }
+}
+
+/// A wrong key is denied to everybody, so scripts see it apart from what is denied to them.
+fn exit_of_repository(error: &RepoError) -> Exit {
+    match error {
+        RepoError::WrongPassphrase { .. } | RepoError::WrongKey { .. } | RepoError::NeedsPrivateKey { .. } => {
+            Exit::WrongKey
+        }
+        error => error.kind().into(),
+    }
+}
+
+fn exit_of(kind: io::ErrorKind) -> Exit {
+    match kind {
+        io::ErrorKind::NotFound => Exit::NotFound,
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Exit::Denied,
+        io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty => Exit::Conflict,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Exit::NoSpace,
+        _ => Exit::Failed,
+    }
+}

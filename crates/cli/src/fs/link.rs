@@ -1,0 +1,58 @@
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+
+use bytes::Bytes;
+use clap::Args;
+use client::{LastLink, Session};
+use types::{Change, Content, Create, FileKind, NewInode};
+
+use super::path;
+use super::place::{Destination, Place};
+use crate::error::CliError;
+use crate::invocation::Invocation;
+
+/// Make links.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// What the link leads to
+    target: OsString,
+    /// The new name, or a directory that is there
+    link: OsString,
+    /// Make a symbolic link: the target need not be there
+    #[arg(short, long)]
+    symbolic: bool,
+}
+
+pub async fn run(arguments: Arguments, invocation: &mut Invocation) -> Result<(), CliError> {
+    let session = invocation.open_session().await?;
+    let destination = Destination::find(session.client(), &path(&arguments.link)?).await?;
+    let last = arguments.target.as_bytes().rsplit(|&byte| byte == b'/').find(|part| !part.is_empty());
+    let place = destination.place(last)?;
+    let change = match arguments.symbolic {
+        true => symbolic(&arguments.target, place),
+        false => hard(&session, &arguments.target, place).await?,
+    };
+    session.execute_one("make the link", change).await?;
+    Ok(session.close().await?)
+}
+
+fn symbolic(target: &OsString, place: Place) -> Change {
+    let inode = NewInode {
+        kind: FileKind::Symlink,
+        mode: 0o777,
+        uid: rustix::process::geteuid().as_raw(),
+        gid: rustix::process::getegid().as_raw(),
+        atime: None,
+        mtime: None,
+        target: Bytes::copy_from_slice(target.as_bytes()),
+        xattrs: Vec::new(),
+        content: Content::Empty,
+        size: 0,
+    };
+    Change::Create(Create { parent: place.parent, name: place.name, inode, replace: false })
+}
+
+async fn hard(session: &Session, target: &OsString, place: Place) -> Result<Change, CliError> {
+    let found = session.client().resolve(&path(target)?, LastLink::Keep, None).await?;
+    Ok(Change::Link { lin: found.lin, parent: place.parent, name: place.name })
+}

@@ -1,0 +1,86 @@
+//! `holdfast fs`: work with files in the cluster.
+
+mod cat;
+mod df;
+mod get;
+mod link;
+mod list;
+mod mkdir;
+mod place;
+mod put;
+mod remove;
+mod rename;
+mod stat;
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+
+use bytes::Bytes;
+use clap::{Args, Subcommand};
+use client::{Client, FilePath};
+use types::{SnapshotId, SnapshotState};
+
+use crate::error::CliError;
+use crate::invocation::Invocation;
+
+/// What to do with files. Paths in the cluster begin at its root directory.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List directories
+    Ls(list::Arguments),
+    /// Show all that is known of a file
+    Stat(stat::Arguments),
+    /// Make directories
+    Mkdir(mkdir::Arguments),
+    /// Copy local files into the cluster, in place of those that are there
+    Put(put::Arguments),
+    /// Copy files from the cluster to local ones, in place of those that are there
+    Get(get::Arguments),
+    /// Print files
+    Cat(cat::Arguments),
+    /// Remove files
+    Rm(remove::Arguments),
+    /// Move or rename files
+    Mv(rename::Arguments),
+    /// Make links
+    Ln(link::Arguments),
+    /// Show how full the file system is
+    Df,
+}
+
+/// The state of the file system that is read.
+#[derive(Clone, Debug, Default, Args)]
+pub struct At {
+    /// Read the file system as it was at this snapshot
+    #[arg(long = "at", value_name = "SNAPSHOT")]
+    snapshot: Option<String>,
+}
+
+pub async fn run(command: Command, invocation: &mut Invocation) -> Result<(), CliError> {
+    match command {
+        Command::Ls(arguments) => list::run(arguments, invocation).await,
+        Command::Stat(arguments) => stat::run(arguments, invocation).await,
+        Command::Mkdir(arguments) => mkdir::run(arguments, invocation).await,
+        Command::Put(arguments) => Box::pin(put::run(arguments, invocation)).await,
+        Command::Get(arguments) => Box::pin(get::run(arguments, invocation)).await,
+        Command::Cat(arguments) => cat::run(arguments, invocation).await,
+        Command::Rm(arguments) => remove::run(arguments, invocation).await,
+        Command::Mv(arguments) => rename::run(arguments, invocation).await,
+        Command::Ln(arguments) => link::run(arguments, invocation).await,
+        Command::Df => df::run(invocation).await,
+    }
+}
+
+impl At {
+    async fn find(&self, client: &Client) -> Result<Option<SnapshotId>, CliError> {
+        let Some(name) = &self.snapshot else { return Ok(None) };
+        let snapshots = client.snapshots().await?;
+        let found = snapshots.iter().find(|snapshot| snapshot.name == *name && snapshot.state == SnapshotState::Live);
+        found.map(|found| Some(found.id)).ok_or_else(|| CliError::NoRecord { what: "snapshot", name: name.clone() })
+    }
+}
+
+/// A path in the cluster as it was typed.
+fn path(text: &OsString) -> Result<FilePath, CliError> {
+    Ok(FilePath::new(Bytes::copy_from_slice(text.as_bytes()))?)
+}

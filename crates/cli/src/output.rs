@@ -1,0 +1,96 @@
+//! The one way to standard output. A reader that goes away ends the program quietly.
+
+use std::fmt::Display;
+use std::io::{self, BufWriter, Stdout, Write};
+
+use serde_json::Value;
+
+use crate::error::CliError;
+
+/// What results look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Where results go.
+pub struct Output {
+    format: Format,
+    out: BufWriter<Stdout>,
+}
+
+impl Output {
+    pub fn new(format: Format) -> Self {
+        Self { format, out: BufWriter::new(io::stdout()) }
+    }
+
+    pub const fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Writes a result: the text for people, or the value for programs.
+    pub fn result(&mut self, text: impl Display, value: &Value) -> Result<(), CliError> {
+        let written = match self.format {
+            Format::Text => writeln!(self.out, "{text}"),
+            Format::Json => writeln!(self.out, "{value}"),
+        };
+        written.map_err(error)
+    }
+
+    /// Writes a list: aligned columns for people, an object for each row for programs.
+    pub fn table(&mut self, heads: &[&str], rows: &[(Vec<String>, Value)]) -> Result<(), CliError> {
+        if self.format == Format::Json {
+            return rows.iter().try_for_each(|(_, value)| writeln!(self.out, "{value}")).map_err(error);
+        }
+        let heads: Vec<String> = heads.iter().map(ToString::to_string).collect();
+        let lines: Vec<&Vec<String>> = std::iter::once(&heads).chain(rows.iter().map(|(cells, _)| cells)).collect();
+        for line in aligned(&lines) {
+            writeln!(self.out, "{line}").map_err(error)?;
+        }
+        Ok(())
+    }
+
+    /// Writes bytes as they are.
+    pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), CliError> {
+        self.out.write_all(bytes).map_err(error)
+    }
+
+    /// Writes what is still held back.
+    pub fn flush(&mut self) -> Result<(), CliError> {
+        self.out.flush().map_err(error)
+    }
+}
+
+/// Pads all columns but the last to their longest cell.
+fn aligned(lines: &[&Vec<String>]) -> Vec<String> {
+    let columns = lines.iter().map(|line| line.len()).max().unwrap_or(0);
+    let width = |column: usize| lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let pad = |line: &&Vec<String>| {
+        let cells = line.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    lines.iter().map(pad).collect()
+}
+
+fn error(source: io::Error) -> CliError {
+    match source.kind() {
+        io::ErrorKind::BrokenPipe => CliError::OutputClosed,
+        _ => CliError::Output { source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_longest_cell() {
+        let lines = [["NAME", "SIZE"], ["a", "1"], ["longer", "22"]].map(|line| line.map(str::to_owned).to_vec());
+        let lines: Vec<_> = lines.iter().collect();
+        assert_eq!(aligned(&lines), ["NAME    SIZE", "a       1", "longer  22"]);
+    }
+}

@@ -1,0 +1,298 @@
+//! A tree of the cluster into a local folder.
+//!
+//! Directory by directory: all entries of a page are described in one call, then several files are read at once, their
+//! blocks fetched ahead. Further names of hard-linked files, and the directories' own metadata, come last, deepest
+//! first, since each entry that is made moves the times of its directory. What fails for one file is printed and
+//! counted, and the rest goes on.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use client::{Client, Entry, Inode, Parts, Pending};
+use restore::{LocalFile, LocalTarget, Metadata, Opened, RelativePath, Warnings};
+use runtime::{Tasks, blocking};
+use types::{FileKind, Lin, Name, SnapshotId};
+
+use crate::error::CliError;
+use crate::progress::Progress;
+
+/// Files that are read at once.
+const IN_FLIGHT: usize = 8;
+/// LINs that one call describes, with their first extents.
+const DESCRIBED: usize = 256;
+
+/// What was downloaded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DownloadReport {
+    pub files: u64,
+    pub directories: u64,
+    pub symlinks: u64,
+    /// Names of files beyond the first.
+    pub links: u64,
+    pub bytes: u64,
+    pub failed: u64,
+    pub warnings: Warnings,
+}
+
+impl DownloadReport {
+    /// Adds those of another download.
+    pub fn add(&mut self, other: Self) {
+        self.files += other.files;
+        self.directories += other.directories;
+        self.symlinks += other.symlinks;
+        self.links += other.links;
+        self.bytes += other.bytes;
+        self.failed += other.failed;
+        self.warnings.add(other.warnings);
+    }
+}
+
+/// A download that goes on.
+pub struct Download {
+    client: Client,
+    tasks: Tasks,
+    snapshot: Option<SnapshotId>,
+    target: Arc<LocalTarget>,
+    progress: Arc<Progress>,
+    /// The first path of each file with several names.
+    first_paths: HashMap<Lin, RelativePath>,
+    links: Vec<(RelativePath, RelativePath)>,
+    directories: Vec<(RelativePath, Metadata)>,
+    in_flight: VecDeque<(RelativePath, Pending<Result<(Warnings, u64), CliError>>)>,
+    report: DownloadReport,
+}
+
+impl Download {
+    pub fn new(
+        client: Client,
+        tasks: Tasks,
+        snapshot: Option<SnapshotId>,
+        target: LocalTarget,
+        progress: Arc<Progress>,
+    ) -> Self {
+        Self {
+            client,
+            tasks,
+            snapshot,
+            target: Arc::new(target),
+            progress,
+            first_paths: HashMap::new(),
+            links: Vec::new(),
+            directories: Vec::new(),
+            in_flight: VecDeque::new(),
+            report: DownloadReport::default(),
+        }
+    }
+
+    /// Copies a file, or a directory with all that is in it, to a path below the target.
+    pub async fn run(mut self, lin: Lin, path: RelativePath) -> Result<DownloadReport, CliError> {
+        let parts = Parts { xattrs: true, content: true };
+        let inode = self.client.describe(lin, parts, self.snapshot).await?;
+        let mut waiting = Vec::new();
+        waiting.extend(self.take(path, inode).await?);
+        while let Some((path, lin)) = waiting.pop() {
+            waiting.extend(self.directory(&path, lin).await?);
+        }
+        while !self.in_flight.is_empty() {
+            self.settle().await?;
+        }
+        self.make_links().await?;
+        self.finish_directories().await?;
+        Ok(self.report)
+    }
+
+    /// Copies the entries of a directory and gives its subdirectories.
+    async fn directory(&mut self, path: &RelativePath, lin: Lin) -> Result<Vec<(RelativePath, Lin)>, CliError> {
+        let mut below = Vec::new();
+        let mut after: Option<Name> = None;
+        loop {
+            let (entries, more) = self.client.read_directory(lin, after.as_ref(), self.snapshot).await?;
+            for part in entries.chunks(DESCRIBED) {
+                below.extend(self.entries(path, part).await?);
+            }
+            after = entries.last().map(|entry| entry.name.clone());
+            if !more || after.is_none() {
+                return Ok(below);
+            }
+        }
+    }
+
+    async fn entries(
+        &mut self,
+        directory: &RelativePath,
+        entries: &[Entry],
+    ) -> Result<Vec<(RelativePath, Lin)>, CliError> {
+        let lins: Vec<_> = entries.iter().map(|entry| entry.lin).collect();
+        let parts = Parts { xattrs: true, content: true };
+        let inodes = self.client.describe_all(&lins, parts, self.snapshot).await?;
+        let mut below = Vec::new();
+        for (entry, inode) in entries.iter().zip(inodes) {
+            let path = directory.join(&entry.name);
+            match inode {
+                Ok(inode) => below.extend(self.take(path, inode).await?),
+                // At the head a file may go away between the list and here.
+                Err(failure) => self.failed(&path, &failure),
+            }
+        }
+        Ok(below)
+    }
+
+    /// Makes what an inode describes; a directory is given back, to be entered.
+    async fn take(&mut self, path: RelativePath, inode: Inode) -> Result<Option<(RelativePath, Lin)>, CliError> {
+        let (lin, metadata) = (inode.attributes.lin, metadata(&inode));
+        match inode.attributes.kind {
+            FileKind::Directory => {
+                let (target, at) = (Arc::clone(&self.target), path.clone());
+                blocking(move || target.make_directory(&at)).await?;
+                self.directories.push((path.clone(), metadata));
+                return Ok(Some((path, lin)));
+            }
+            FileKind::Symlink => {
+                let (target, at) = (Arc::clone(&self.target), path.clone());
+                let made = blocking(move || target.make_symlink(&at, &inode.target, &metadata)).await;
+                match made {
+                    Ok(warnings) => {
+                        self.report.warnings.add(warnings);
+                        self.report.symlinks += 1;
+                        self.progress.add_file();
+                    }
+                    Err(error) => self.failed_or_fatal(&path, error.into())?,
+                }
+            }
+            FileKind::File => self.file(path, inode, metadata).await?,
+        }
+        Ok(None)
+    }
+
+    async fn file(&mut self, path: RelativePath, inode: Inode, metadata: Metadata) -> Result<(), CliError> {
+        if inode.attributes.nlink > 1 {
+            if let Some(first) = self.first_paths.get(&inode.attributes.lin) {
+                self.links.push((first.clone(), path));
+                return Ok(());
+            }
+            self.first_paths.insert(inode.attributes.lin, path.clone());
+        }
+        while self.in_flight.len() >= IN_FLIGHT {
+            self.settle().await?;
+        }
+        let copy = FileCopy {
+            client: self.client.clone(),
+            snapshot: self.snapshot,
+            target: Arc::clone(&self.target),
+            progress: Arc::clone(&self.progress),
+            path: path.clone(),
+            inode,
+            metadata,
+        };
+        self.in_flight.push_back((path, Pending::start(&self.tasks, "download a file", copy.run())));
+        Ok(())
+    }
+
+    async fn settle(&mut self) -> Result<(), CliError> {
+        let Some((path, pending)) = self.in_flight.pop_front() else { return Ok(()) };
+        match pending.finish().await? {
+            Ok((warnings, bytes)) => {
+                self.report.warnings.add(warnings);
+                self.report.files += 1;
+                self.report.bytes += bytes;
+                self.progress.add_file();
+            }
+            Err(error) => self.failed_or_fatal(&path, error)?,
+        }
+        Ok(())
+    }
+
+    async fn make_links(&mut self) -> Result<(), CliError> {
+        for (first, path) in std::mem::take(&mut self.links) {
+            let (target, at) = (Arc::clone(&self.target), path.clone());
+            match blocking(move || target.link(&first, &at)).await {
+                Ok(()) => {
+                    self.report.links += 1;
+                    self.progress.add_file();
+                }
+                Err(error) => self.failed_or_fatal(&path, error.into())?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn finish_directories(&mut self) -> Result<(), CliError> {
+        while let Some((path, metadata)) = self.directories.pop() {
+            let (target, at) = (Arc::clone(&self.target), path.clone());
+            match blocking(move || target.finish_directory(&at, &metadata)).await {
+                Ok(warnings) => {
+                    self.report.warnings.add(warnings);
+                    self.report.directories += 1;
+                }
+                Err(error) => self.failed_or_fatal(&path, error.into())?,
+            }
+        }
+        Ok(())
+    }
+
+    fn failed_or_fatal(&mut self, path: &RelativePath, error: CliError) -> Result<(), CliError> {
+        if !error.is_about_one_file() {
+            return Err(error);
+        }
+        self.failed(path, &error);
+        Ok(())
+    }
+
+    fn failed(&mut self, path: &RelativePath, error: &impl std::fmt::Display) {
+        self.progress.warn(format!("{path}: {error}"));
+        self.report.failed += 1;
+    }
+}
+
+/// The copy of one file.
+struct FileCopy {
+    client: Client,
+    snapshot: Option<SnapshotId>,
+    target: Arc<LocalTarget>,
+    progress: Arc<Progress>,
+    path: RelativePath,
+    inode: Inode,
+    metadata: Metadata,
+}
+
+impl FileCopy {
+    async fn run(self) -> Result<(Warnings, u64), CliError> {
+        let Self { client, snapshot, target, progress, path, inode, metadata } = self;
+        let mut reader = client.read_inode(inode, snapshot)?;
+        let size = reader.size();
+        let mut file = blocking(move || open_empty(&target, &path)).await?;
+        while let Some(piece) = reader.next().await? {
+            let length = piece.bytes.len() as u64;
+            file = blocking(move || file.write_at(&piece.bytes, piece.offset).map(|()| file)).await?;
+            progress.add_bytes(length);
+        }
+        let finish = move || {
+            file.set_length(size)?;
+            file.finish(&metadata)
+        };
+        Ok((blocking(finish).await?, size))
+    }
+}
+
+fn open_empty(target: &LocalTarget, path: &RelativePath) -> Result<LocalFile, CliError> {
+    match target.open_file(path, std::slice::from_ref(path))? {
+        Opened::New(file) => Ok(file),
+        Opened::Existing(file) => {
+            file.set_length(0)?;
+            Ok(file)
+        }
+    }
+}
+
+fn metadata(inode: &Inode) -> Metadata {
+    let attributes = &inode.attributes;
+    Metadata {
+        kind: attributes.kind,
+        mode: attributes.mode,
+        uid: attributes.uid,
+        gid: attributes.gid,
+        atime: attributes.atime,
+        mtime: attributes.mtime,
+        xattrs: inode.xattrs.clone(),
+    }
+}

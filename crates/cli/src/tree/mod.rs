@@ -1,0 +1,11 @@
+//! Whole trees between the local file system and the cluster.
+
+mod download;
+mod links;
+mod scan;
+mod source;
+mod upload;
+
+pub use download::{Download, DownloadReport};
+pub use source::read_stream;
+pub use upload::{Report, Upload};
