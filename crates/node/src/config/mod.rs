@@ -1,0 +1,144 @@
+//! The configuration of a node: one TOML file, read and checked as a whole before any port is opened.
+//!
+//! Unknown keys are refused, because a mistyped key would silently keep its default. Relative paths are relative to the
+//! folder of the file. `cluster-config/holdfastd.toml` documents every key.
+
+mod check;
+mod error;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use runtime::Files;
+use runtime::telemetry::{LogFormat, TelemetryOptions};
+use serde::Deserialize;
+
+pub use error::ConfigError;
+
+/// The configuration of a node.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The folder for identity, keys, Raft's log and the state store; ideally on its own fast disk.
+    pub data: PathBuf,
+    /// The folders for blocks, one a disk; their order is part of the node's identity.
+    pub volumes: Vec<PathBuf>,
+    /// The port for peers and clients.
+    pub network: NetworkConfig,
+    /// The socket for the admin on this node.
+    pub admin: AdminConfig,
+    /// The endpoint for Prometheus.
+    #[serde(default)]
+    pub metrics: MetricsConfig,
+    /// What is logged.
+    #[serde(default)]
+    pub log: LogConfig,
+    /// How backups are packed.
+    #[serde(default)]
+    pub backup: BackupConfig,
+}
+
+/// The port for peers and clients, always with mutual TLS.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkConfig {
+    /// Where the node listens.
+    pub listen: SocketAddr,
+    /// `host:port` at which peers and clients reach it.
+    pub advertise: String,
+}
+
+/// The socket for the admin on this node.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdminConfig {
+    /// Its path; it gets mode 0600.
+    pub socket: PathBuf,
+}
+
+/// The endpoint for Prometheus. It has no authentication, so it may only listen on loopback.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetricsConfig {
+    /// Where it listens.
+    pub listen: SocketAddr,
+}
+
+/// What is logged, to standard error.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// `text` for people, `json` for machines.
+    pub format: String,
+    /// A level, or `target=level` pairs with commas between.
+    pub filter: String,
+}
+
+/// How backups are packed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BackupConfig {
+    /// The size of an upload object, in MiB.
+    pub object_mib: u32,
+    /// Upload objects that one worker fills or sends at a time: one is filled while another is on its way.
+    pub objects_in_flight: u32,
+}
+
+impl Default for MetricsConfig {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 7401)) }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { format: "text".to_owned(), filter: "info".to_owned() }
+    }
+}
+
+impl Default for BackupConfig {
+    /// 64 MiB: large enough that requests do not dominate the cost of a store, small enough to be sent again.
+    fn default() -> Self {
+        Self { object_mib: 64, objects_in_flight: 2 }
+    }
+}
+
+impl Config {
+    /// Reads a configuration file and checks all of it.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the file and the key.
+    pub fn read(files: &Files, path: &Path) -> Result<Self, ConfigError> {
+        let bytes = files.read(path).map_err(|source| ConfigError::Read { source })?;
+        let text = String::from_utf8(bytes)
+            .map_err(|_| ConfigError::Syntax { path: path.to_owned(), reason: "it is not UTF-8".to_owned() })?;
+        let config: Self = toml::from_str(&text)
+            .map_err(|error| ConfigError::Syntax { path: path.to_owned(), reason: error.to_string() })?;
+        let config = config.relative_to(path.parent().unwrap_or(Path::new("")));
+        check::check(&config).map_err(|wrong| ConfigError::Value {
+            path: path.to_owned(),
+            key: wrong.key,
+            reason: wrong.reason,
+        })?;
+        Ok(config)
+    }
+
+    /// How to log.
+    #[must_use]
+    pub fn telemetry(&self) -> TelemetryOptions {
+        // A format that is unknown did not pass the check.
+        let format: LogFormat = self.log.format.parse().unwrap_or_default();
+        TelemetryOptions { format, filter: self.log.filter.clone() }
+    }
+
+    fn relative_to(mut self, folder: &Path) -> Self {
+        // An absolute path replaces what it is joined to.
+        self.data = folder.join(&self.data);
+        self.admin.socket = folder.join(&self.admin.socket);
+        self.volumes.iter_mut().for_each(|volume| *volume = folder.join(&*volume));
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests;

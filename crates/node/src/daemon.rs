@@ -1,0 +1,60 @@
+//! The process, whether or not it is a member of a cluster yet.
+
+use std::sync::{Arc, OnceLock};
+
+use tokio::sync::mpsc;
+use types::ErrorKind;
+use wire::{Failure, code};
+
+use crate::folder::DataFolder;
+use crate::member::Member;
+use crate::membership::Request;
+use crate::{Config, Platform};
+
+/// The process: what it was given, and, once it belongs to a cluster, the member.
+pub struct Daemon {
+    /// What it runs on.
+    pub platform: Platform,
+    /// Its configuration.
+    pub config: Config,
+    /// Its data folder, locked.
+    pub folder: DataFolder,
+    /// The way to the one task that founds and joins.
+    pub membership: mpsc::Sender<Request>,
+    member: OnceLock<Arc<Member>>,
+}
+
+impl Daemon {
+    /// A process that is no member yet.
+    #[must_use]
+    pub(crate) const fn new(
+        platform: Platform,
+        config: Config,
+        folder: DataFolder,
+        membership: mpsc::Sender<Request>,
+    ) -> Self {
+        Self { platform, config, folder, membership, member: OnceLock::new() }
+    }
+
+    /// The member, or an error that says how to become one.
+    ///
+    /// # Errors
+    /// The node belongs to no cluster yet.
+    pub(crate) fn member(&self) -> Result<&Arc<Member>, Failure> {
+        self.member.get().ok_or_else(|| {
+            Failure::new(
+                ErrorKind::Conflict,
+                code::NO_CLUSTER,
+                "this node belongs to no cluster yet: make one with `holdfast cluster init`, or join one with \
+                 `holdfast cluster join TOKEN`",
+            )
+        })
+    }
+
+    /// Takes the member in; it is set once in the life of a process.
+    pub(crate) fn set_member(&self, member: Arc<Member>) {
+        if self.member.set(member).is_err() {
+            tracing::error!("a second member was started in one process");
+        }
+    }
+}

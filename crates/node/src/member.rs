@@ -1,0 +1,286 @@
+//! Everything that only a member of a cluster has.
+//!
+//! **Order of the start**: keys, channels, block stores, Raft; then, once the daemon knows the member, the port and the
+//! work in the background. **Order of the end**: leadership is handed over while the node still answers; the port closes
+//! and what is going on drains; Raft stops and flushes the state; the block stores close. A crash instead of any of these
+//! loses nothing that was acknowledged.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use cluster::{AuthorityCertificate, Credentials, Identity, Keystore, TokenBook};
+use consensus::{Handle, Options, Surroundings};
+use namespace::View;
+use runtime::{OnError, Tasks, blocking};
+use tonic::transport::ServerTlsConfig;
+use types::{ErrorKind, Incarnation, NodeId, Operation, Outcome, Request};
+use wire::{Failure, code};
+use zeroize::Zeroizing;
+
+use crate::folder::DataFolder;
+use crate::peers::Peers;
+use crate::registry::Registry;
+use crate::transport::PeerTransport;
+use crate::volumes::Volumes;
+use crate::{Config, Daemon, NodeError, Platform, keyring, observe, reclaim, server, steward};
+
+/// A node that belongs to a cluster, while it runs.
+pub struct Member {
+    /// Who it is.
+    pub identity: Identity,
+    /// What it runs on.
+    pub platform: Platform,
+    /// Its configuration.
+    pub config: Config,
+    /// Raft: the way to the replicated state.
+    pub consensus: Handle,
+    /// Its block stores.
+    pub volumes: Volumes,
+    /// Channels to the other nodes.
+    pub peers: Arc<Peers>,
+    /// What it knows of the other nodes.
+    pub registry: Registry,
+    /// Its secrets.
+    pub keystore: Keystore,
+    /// The join tokens that it issued.
+    pub tokens: Mutex<TokenBook>,
+    /// The seed of the cluster's gear table.
+    pub gear_seed: u64,
+    /// The authority's certificate, in PEM.
+    pub authority_pem: String,
+    /// The tasks that end first: servers and background work.
+    pub front: Tasks,
+    credentials: Credentials,
+    incarnation: OnceLock<Incarnation>,
+    /// Set once the first pool has been seen; a pool never goes away.
+    formed: AtomicBool,
+}
+
+/// What a member needs of its keystore.
+struct Keys {
+    keystore: Keystore,
+    tokens: TokenBook,
+    credentials: Credentials,
+    authority: AuthorityCertificate,
+    gear_seed: u64,
+}
+
+impl Member {
+    /// Opens everything that lies in the data folder and starts Raft.
+    ///
+    /// # Errors
+    /// Something is missing, damaged, or belongs to another node.
+    pub async fn open(daemon: &Daemon, identity: Identity, volumes: Volumes) -> Result<Arc<Self>, NodeError> {
+        let Platform { tasks, clock, files, metrics, .. } = daemon.platform.clone();
+        let keys = open_keys(daemon, identity.node).await?;
+        let peers = Arc::new(peers(&identity, &keys));
+        let transport = Arc::new(PeerTransport::new(identity.node, clock.clone(), Arc::clone(&peers)));
+        let surroundings = Surroundings { tasks: tasks.clone(), clock, files, metrics, transport };
+        let consensus = consensus::start(raft_options(daemon, identity.node), surroundings).await?;
+        let member = Self {
+            identity,
+            platform: daemon.platform.clone(),
+            config: daemon.config.clone(),
+            consensus,
+            volumes,
+            peers,
+            registry: Registry::default(),
+            keystore: keys.keystore,
+            tokens: Mutex::new(keys.tokens),
+            gear_seed: keys.gear_seed,
+            authority_pem: keys.authority.pem().to_owned(),
+            front: tasks.child("front"),
+            credentials: keys.credentials,
+            incarnation: OnceLock::new(),
+            formed: AtomicBool::new(false),
+        };
+        member.refresh_registry().await?;
+        Ok(Arc::new(member))
+    }
+
+    /// Opens the port and begins the work in the background; from now on the services answer.
+    ///
+    /// # Errors
+    /// The port cannot be opened.
+    pub async fn go_live(self: &Arc<Self>, daemon: &Arc<Daemon>) -> Result<(), NodeError> {
+        let listener = runtime::net::listen(self.config.network.listen).await?;
+        daemon.set_member(Arc::clone(self));
+        let serving = server::serve_network(Arc::clone(daemon), Arc::clone(self), listener);
+        self.front.spawn("network", OnError::EndProcess, serving);
+        self.front.spawn("announce", OnError::EndProcess, announce(Arc::clone(self)));
+        self.front.spawn("steward", OnError::EndProcess, steward::run(Arc::clone(self)));
+        self.front.spawn("keyring", OnError::EndProcess, keyring::run(Arc::clone(self)));
+        self.front.spawn("reclaim", OnError::EndProcess, reclaim::run(Arc::clone(self)));
+        self.front.spawn("observe", OnError::EndProcess, observe::run(Arc::clone(self)));
+        tracing::info!(node = %self.identity.node, cluster = %self.identity.cluster, address = %self.config.network.advertise, "the node is a member");
+        Ok(())
+    }
+
+    /// Stops in order; see the module's text.
+    ///
+    /// # Errors
+    /// Something did not end in time, or could not be closed. Nothing is lost by it.
+    pub async fn stop(&self, handover: Duration, drain: Duration) -> Result<(), NodeError> {
+        if self.consensus.is_leader()
+            && let Err(error) = self.consensus.transfer_leadership(handover).await
+        {
+            tracing::info!(%error, "leadership was not handed over; the others will elect a leader");
+        }
+        let drained = self.front.close(drain).await;
+        self.consensus.stop(drain).await?;
+        self.volumes.close().await;
+        Ok(drained?)
+    }
+
+    /// Its number.
+    #[must_use]
+    pub const fn node(&self) -> NodeId {
+        self.identity.node
+    }
+
+    /// The number of this start; `None` until Raft has given it.
+    #[must_use]
+    pub fn incarnation(&self) -> Option<Incarnation> {
+        self.incarnation.get().copied()
+    }
+
+    /// Puts one operation of the node's own into the log. It has no key: it is one that is safe to repeat, or whose
+    /// caller is told that the outcome is unknown.
+    ///
+    /// # Errors
+    /// Raft failed, or the state refused it.
+    pub async fn propose(&self, operation: Operation) -> Result<Outcome, NodeError> {
+        let results = self.consensus.propose(vec![Request { key: None, operation }]).await?;
+        let result = results.into_iter().next().ok_or_else(|| NodeError::Answer {
+            peer: "the leader".to_owned(),
+            reason: "it gave no result for a request".to_owned(),
+        })?;
+        Ok(result?)
+    }
+
+    /// Reads from a view that holds everything that was acknowledged before the call, on a thread that may block.
+    ///
+    /// # Errors
+    /// There is no leader, or the read failed.
+    pub async fn read<T, E>(&self, read: impl FnOnce(View) -> Result<T, E> + Send + 'static) -> Result<T, NodeError>
+    where
+        T: Send + 'static,
+        E: Into<NodeError> + Send + 'static,
+    {
+        let view = self.consensus.read().await?;
+        blocking(move || read(view)).await.map_err(Into::into)
+    }
+
+    /// Reads from what this node has applied so far, on a thread that may block.
+    ///
+    /// # Errors
+    /// The read failed.
+    pub async fn read_local<T, E>(
+        &self,
+        read: impl FnOnce(View) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, NodeError>
+    where
+        T: Send + 'static,
+        E: Into<NodeError> + Send + 'static,
+    {
+        let view = self.consensus.local_view()?;
+        blocking(move || read(view)).await.map_err(Into::into)
+    }
+
+    /// Fails until the first nodes have formed the pool: before that there is no place for a block.
+    ///
+    /// # Errors
+    /// A failure that says how many nodes are missing.
+    pub async fn require_formed(&self) -> Result<(), NodeError> {
+        if self.formed.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let (pools, nodes) = self.read(|view| Ok::<_, NodeError>((view.pools()?.len(), view.nodes()?.len()))).await?;
+        if pools > 0 {
+            self.formed.store(true, Ordering::Relaxed);
+            return Ok(());
+        }
+        let first_nodes = self.identity.first_nodes;
+        let message = format!(
+            "the cluster is forming: {nodes} of its {first_nodes} first nodes have joined; files can be written once all \
+             have"
+        );
+        let failure = Failure::new(ErrorKind::Unavailable, code::CLUSTER_FORMING, message);
+        Err(failure.with("joined", nodes).with("first_nodes", first_nodes).into())
+    }
+
+    /// Reads the members again, for the gate and for the channels.
+    ///
+    /// # Errors
+    /// The state store failed.
+    pub async fn refresh_registry(&self) -> Result<(), NodeError> {
+        let nodes = self.read_local(|view| view.nodes()).await?;
+        self.registry.replace(nodes);
+        Ok(())
+    }
+
+    /// What the port presents, and whom it believes.
+    #[must_use]
+    pub fn server_tls(&self) -> ServerTlsConfig {
+        wire::server_tls(&wire_identity(&self.credentials), &wire::Authority(self.authority_pem.clone()))
+    }
+}
+
+async fn open_keys(daemon: &Daemon, node: NodeId) -> Result<Keys, NodeError> {
+    let files = daemon.platform.files.clone();
+    let (keystore, tokens) = (daemon.folder.keystore(), daemon.folder.tokens());
+    blocking(move || {
+        let keystore = Keystore::open(files.clone(), keystore)?;
+        let missing = |what| NodeError::MissingSecret { node, what };
+        Ok(Keys {
+            credentials: keystore.node()?.ok_or_else(|| missing("its certificate or key"))?,
+            authority: keystore.authority_certificate()?.ok_or_else(|| missing("the authority's certificate"))?,
+            gear_seed: keystore
+                .gear_seed()?
+                .map(|seed| u64::from_be_bytes(*seed.expose()))
+                .ok_or_else(|| missing("the gear seed"))?,
+            tokens: TokenBook::open(files, tokens)?,
+            keystore,
+        })
+    })
+    .await
+}
+
+fn peers(identity: &Identity, keys: &Keys) -> Peers {
+    let authority = wire::Authority(keys.authority.pem().to_owned());
+    Peers::new(identity.cluster, &authority, &wire_identity(&keys.credentials))
+}
+
+fn wire_identity(credentials: &Credentials) -> wire::Identity {
+    let key = Zeroizing::new(credentials.key_pem.expose().to_owned());
+    wire::Identity::new(credentials.chain_pem.clone(), key)
+}
+
+fn raft_options(daemon: &Daemon, node: NodeId) -> Options {
+    let folder: &DataFolder = &daemon.folder;
+    Options::new(node, daemon.config.network.advertise.clone(), folder.raft(), folder.raft_marker())
+}
+
+/// Asks Raft for the number of this start, until it gives one; names of upload objects need it.
+async fn announce(member: Arc<Member>) {
+    const PAUSE: Duration = Duration::from_secs(1);
+    let shutdown = member.front.shutdown();
+    while !shutdown.is_cancelled() {
+        let start =
+            types::Registration::StartNode { node: member.node(), address: member.config.network.advertise.clone() };
+        let proposed = shutdown.unless_cancelled(member.propose(Operation::Register(start))).await;
+        match proposed {
+            Some(Ok(Outcome::Incarnation(incarnation))) => {
+                tracing::info!(%incarnation, "Raft has numbered this start");
+                // It is set here alone.
+                let _first = member.incarnation.set(incarnation);
+                return;
+            }
+            Some(Ok(other)) => tracing::error!(?other, "a start was answered with something else"),
+            Some(Err(error)) => tracing::info!(%error, "cannot announce this start yet"),
+            None => return,
+        }
+        shutdown.unless_cancelled(member.platform.clock.sleep(PAUSE)).await;
+    }
+}

@@ -1,0 +1,134 @@
+//! The figures of the node for Prometheus, taken at intervals from Raft and from the volumes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use runtime::metrics::{Family, Gauge, Labels};
+use types::JobPhase;
+
+use crate::NodeError;
+use crate::member::Member;
+
+/// Scrapers come every fifteen seconds or so.
+const PERIOD: Duration = Duration::from_secs(5);
+
+/// The gauges of a node.
+struct Gauges {
+    leader: Gauge,
+    term: Gauge,
+    applied: Gauge,
+    voters: Gauge,
+    nodes: Gauge,
+    placement_groups: Gauge,
+    volume_blocks: Gauge,
+    volume_free: Gauge,
+    files: Gauge,
+    bytes: Gauge,
+    jobs: Family<Labels, Gauge>,
+    last_success: Family<Labels, Gauge>,
+}
+
+impl Gauges {
+    fn new(member: &Member) -> Self {
+        let metrics = &member.platform.metrics;
+        Self {
+            leader: metrics.gauge("raft_leader", "The number of the leader that this node follows; 0 without one"),
+            term: metrics.gauge("raft_term", "The term"),
+            applied: metrics.gauge("raft_applied_index", "The last log entry in this node's state"),
+            voters: metrics.gauge("raft_voters", "Members with a vote"),
+            nodes: metrics.gauge("cluster_nodes", "Nodes that have joined"),
+            placement_groups: metrics.gauge("cluster_placement_groups", "Placement groups"),
+            volume_blocks: metrics.gauge("node_block_bytes", "Stored bytes of the blocks on this node"),
+            volume_free: metrics.gauge("node_free_bytes", "Free bytes of this node's volumes"),
+            files: metrics.gauge("namespace_inodes", "Files, directories and links at the head"),
+            bytes: metrics.gauge("namespace_bytes", "Plain bytes of the files at the head"),
+            jobs: metrics.gauges("backup_open_jobs", "Backup jobs that have not ended, by policy"),
+            last_success: metrics.gauges("backup_last_success_seconds", "When a policy's last backup ended, by policy"),
+        }
+    }
+}
+
+/// Runs until the member stops.
+pub async fn run(member: Arc<Member>) {
+    let gauges = Gauges::new(&member);
+    let shutdown = member.front.shutdown();
+    while !shutdown.is_cancelled() {
+        if let Some(Err(error)) = shutdown.unless_cancelled(Box::pin(look(&member, &gauges))).await {
+            tracing::info!(%error, "cannot take the node's figures now");
+        }
+        shutdown.unless_cancelled(member.platform.clock.sleep(PERIOD)).await;
+    }
+}
+
+async fn look(member: &Arc<Member>, gauges: &Gauges) -> Result<(), NodeError> {
+    let raft = member.consensus.status();
+    set(&gauges.leader, raft.leader.map_or(0, types::NodeId::get));
+    set(&gauges.term, raft.term);
+    set(&gauges.applied, raft.applied.unwrap_or_default());
+    set(&gauges.voters, raft.voters().count() as u64);
+    let room = member.volumes.room().await?;
+    set(&gauges.volume_blocks, room.block_bytes);
+    set(&gauges.volume_free, room.free_bytes);
+    let records = member.read_local(Records::read).await?;
+    set(&gauges.nodes, records.nodes);
+    set(&gauges.placement_groups, records.placement_groups);
+    set(&gauges.files, records.inodes);
+    set(&gauges.bytes, records.bytes);
+    for policy in records.policies {
+        let labels: Labels = vec![("policy", policy.name)];
+        set(&gauges.jobs.get_or_create(&labels), policy.open_jobs);
+        if let Some(seconds) = policy.last_success_seconds {
+            gauges.last_success.get_or_create(&labels).set(seconds);
+        }
+    }
+    Ok(())
+}
+
+fn set(gauge: &Gauge, value: u64) {
+    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+}
+
+struct Records {
+    nodes: u64,
+    placement_groups: u64,
+    inodes: u64,
+    bytes: u64,
+    policies: Vec<PolicyFigures>,
+}
+
+struct PolicyFigures {
+    name: String,
+    open_jobs: u64,
+    last_success_seconds: Option<i64>,
+}
+
+impl Records {
+    fn read(view: namespace::View) -> Result<Self, NodeError> {
+        const PAGE: usize = 1024;
+        let open = view.open_jobs()?;
+        let mut policies = Vec::new();
+        for policy in view.policies()? {
+            let open_jobs = open.iter().filter(|job| job.policy == policy.id).count() as u64;
+            policies.push((policy.id, PolicyFigures { name: policy.name, open_jobs, last_success_seconds: None }));
+        }
+        let mut after = None;
+        loop {
+            let page = view.jobs(after, PAGE)?;
+            let Some(last) = page.last().map(|job| job.id) else { break };
+            after = Some(last);
+            for job in page.into_iter().filter(|job| matches!(job.phase, JobPhase::Succeeded(_))) {
+                if let Some((_, figures)) = policies.iter_mut().find(|(id, _)| *id == job.policy) {
+                    figures.last_success_seconds = job.finished.map(|finished| finished.seconds);
+                }
+            }
+        }
+        let usage = view.usage();
+        Ok(Self {
+            nodes: view.nodes()?.len() as u64,
+            placement_groups: view.placement_groups()?.len() as u64,
+            inodes: usage.inodes,
+            bytes: usage.bytes,
+            policies: policies.into_iter().map(|(_, figures)| figures).collect(),
+        })
+    }
+}

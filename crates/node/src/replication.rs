@@ -1,0 +1,259 @@
+//! Putting blocks on all seats of a placement group, and fetching them from one.
+//!
+//! **Durable when acknowledged.** A seat's bit is set only when its node has answered that the block is on disk. The
+//! quorum is counted over the seats that are full (rules P12 and P13): ⌊r / 2⌋ + 1 of the pool's count r, never of the
+//! number alive. After the quorum the others get a short grace, because a seat that is missing from the publication has
+//! to be repaired; then the answer goes out, and the calls that are still out go on in the background.
+//!
+//! **Limits.** One task a call and a peer; bytes in flight are bounded by the connection's window and by the callers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use runtime::OnError;
+use tokio::sync::mpsc;
+use types::{BlockId, Digest, ErrorKind, NodeId, OperationError, PgId, PlacementGroup, Seat, SeatSet, SeatState};
+use wire::{Failure, v1};
+
+use crate::NodeError;
+use crate::member::Member;
+use crate::peers::Traffic;
+
+/// Long enough for a node that is only busy, and short beside a put that waits for a disk.
+const GRACE: Duration = Duration::from_millis(500);
+/// A seat that has not answered by then is counted as failed.
+const PUT_DEADLINE: Duration = Duration::from_secs(30);
+/// A peer that has the block answers from its disk; after that the next one is asked.
+const FETCH_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Blocks that one call reads at a time: enough to hide a disk's or a peer's latency.
+const FETCHES_IN_FLIGHT: usize = 8;
+
+/// A block on its way: stored form, as it came and as it goes on.
+#[derive(Clone, Debug)]
+pub struct StoredBlock {
+    /// Its id.
+    pub id: BlockId,
+    /// The digest of its plain bytes.
+    pub digest: Digest,
+    /// Its stored form.
+    pub stored: Bytes,
+}
+
+/// Blocks for one placement group.
+pub struct Put {
+    /// The group, in the version under which the blocks are put.
+    pub group: PlacementGroup,
+    /// The blocks.
+    pub blocks: Vec<StoredBlock>,
+}
+
+/// Puts blocks on all seats and gives the seats that acknowledged all of them.
+///
+/// # Errors
+/// Too few full seats acknowledged.
+pub async fn replicate(member: &Arc<Member>, put: Put) -> Result<SeatSet, NodeError> {
+    let needed = quorum(member, &put.group).await?;
+    let put = Arc::new(put);
+    let seats = put.group.seats.len();
+    let (sender, mut answers) = mpsc::channel(seats.max(1));
+    for (index, seat) in put.group.seats.iter().cloned().enumerate() {
+        let (member, put, sender) = (Arc::clone(member), Arc::clone(&put), sender.clone());
+        let front = member.front.clone();
+        front.spawn("put", OnError::Log, async move {
+            let answer = put_on_seat(&member, &put, &seat).await;
+            // Whoever asked may have its quorum and be gone.
+            let _gone = sender.send((index, seat, answer)).await;
+        });
+    }
+    drop(sender);
+    let mut tally = Tally { needed, ..Tally::default() };
+    while let Some((index, seat, answer)) = answers.recv().await {
+        tally.count(index, &seat, answer);
+        if tally.has_quorum() {
+            break;
+        }
+    }
+    let rest = async {
+        while let Some((index, seat, answer)) = answers.recv().await {
+            tally.count(index, &seat, answer);
+        }
+    };
+    // The grace is over when everybody has answered, or when it is over.
+    let _late = member.platform.clock.timeout(GRACE, rest).await;
+    tally.result(put.blocks.first().map(|block| block.id).unwrap_or_default())
+}
+
+/// What the seats have answered.
+#[derive(Default)]
+struct Tally {
+    needed: u16,
+    full: u16,
+    acknowledged: SeatSet,
+    last_error: Option<NodeError>,
+}
+
+impl Tally {
+    fn count(&mut self, index: usize, seat: &Seat, answer: Result<(), NodeError>) {
+        match answer {
+            Ok(()) => {
+                self.acknowledged = self.acknowledged.with(index);
+                self.full += u16::from(seat.state == SeatState::Full);
+            }
+            Err(error) => {
+                tracing::info!(node = %seat.node, %error, "a seat did not take blocks");
+                self.last_error = Some(error);
+            }
+        }
+    }
+
+    const fn has_quorum(&self) -> bool {
+        self.full >= self.needed
+    }
+
+    fn result(self, block: BlockId) -> Result<SeatSet, NodeError> {
+        if self.has_quorum() {
+            return Ok(self.acknowledged);
+        }
+        // What every seat says, such as that a block is malformed, will not get better elsewhere.
+        let last = self.last_error.map(Failure::from);
+        match last.filter(|failure| matches!(failure.kind, ErrorKind::InvalidRequest | ErrorKind::Conflict)) {
+            Some(failure) if self.full == 0 => Err(failure.into()),
+            other => {
+                let refused = OperationError::TooFewCopies { block, acknowledged: self.full, needed: self.needed };
+                let mut message = refused.to_string();
+                if let Some(failure) = other {
+                    message = format!("{message}; last: {failure}");
+                }
+                Err(Failure::new(ErrorKind::Unavailable, wire::code::TOO_FEW_COPIES, message).into())
+            }
+        }
+    }
+}
+
+async fn quorum(member: &Member, group: &PlacementGroup) -> Result<u16, NodeError> {
+    let pool = group.pool;
+    let pool = member.read_local(move |view| view.pool(pool)).await?;
+    Ok(pool.replicas / 2 + 1)
+}
+
+async fn put_on_seat(member: &Arc<Member>, put: &Put, seat: &Seat) -> Result<(), NodeError> {
+    let putting = async {
+        if seat.node == member.node() {
+            return member.volumes.put(seat.volume, put.group.id, put.blocks.clone()).await;
+        }
+        let mut client = channel(member, seat.node)?.blocks();
+        let blocks = put.blocks.iter().map(|block| v1::StoredBlock {
+            id: Some(block.id.into()),
+            digest: Bytes::copy_from_slice(&block.digest.0),
+            stored: block.stored.clone(),
+        });
+        let request = v1::PutRequest { pg: put.group.id.0, pg_version: put.group.version.0, blocks: blocks.collect() };
+        client.put(request).await?;
+        Ok(())
+    };
+    let late = |_| no_answer(seat.node);
+    member.platform.clock.timeout(PUT_DEADLINE, putting).await.map_err(late)?
+}
+
+/// Gives blocks of one placement group in the order of their ids in the request.
+///
+/// # Errors
+/// No seat has one of them.
+pub async fn fetch(member: &Arc<Member>, pg: PgId, ids: Vec<BlockId>) -> Result<Vec<v1::StoredBlock>, NodeError> {
+    let fetches = ids.into_iter().map(|id| fetch_one(member, pg, id));
+    stream::iter(fetches).buffered(FETCHES_IN_FLIGHT).try_collect().await
+}
+
+/// One block: from this node's own disk, else from the other seats.
+async fn fetch_one(member: &Arc<Member>, pg: PgId, id: BlockId) -> Result<v1::StoredBlock, NodeError> {
+    match member.volumes.get(id).await {
+        Ok(Some(block)) => return Ok(message(id, block)),
+        Ok(None) => {}
+        // Another seat has a good copy; this one is repaired by whoever looks for bad copies.
+        Err(error) => tracing::warn!(%id, %error, "a local copy cannot be read"),
+    }
+    let group = member.read_local(move |view| view.placement_group(pg)).await?;
+    let mut last = None;
+    for seat in group.seats.iter().filter(|seat| seat.node != member.node()) {
+        match get_from(member, seat.node, id).await {
+            Ok(Some(block)) => return Ok(block),
+            Ok(None) => {}
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| {
+        let text = format!("no node has block {id} of placement group {pg}");
+        Failure::new(ErrorKind::NotFound, "no_block", text).with("block", id).into()
+    }))
+}
+
+async fn get_from(member: &Member, node: NodeId, id: BlockId) -> Result<Option<v1::StoredBlock>, NodeError> {
+    let mut client = channel(member, node)?.blocks();
+    let asked = client.get(v1::GetRequest { ids: vec![id.into()] });
+    let late = |_| no_answer(node);
+    let answer = member.platform.clock.timeout(FETCH_DEADLINE, asked).await.map_err(late)??;
+    Ok(answer.into_inner().blocks.into_iter().next().filter(|block| block.id == Some(id.into())))
+}
+
+fn channel(member: &Member, node: NodeId) -> Result<wire::Connection, NodeError> {
+    let known = member.registry.node(node).ok_or(OperationError::NoNode { node })?;
+    Ok(member.peers.channel(node, &known.address, Traffic::Bulk)?)
+}
+
+fn no_answer(node: NodeId) -> Failure {
+    Failure::new(ErrorKind::Unavailable, "no_answer", format!("node {node} did not answer in time"))
+}
+
+/// A block of this node's disks as a message.
+#[must_use]
+pub fn message(id: BlockId, block: blockstore::StoredBlock) -> v1::StoredBlock {
+    v1::StoredBlock { id: Some(id.into()), digest: Bytes::copy_from_slice(&block.digest.0), stored: block.stored }
+}
+
+#[cfg(test)]
+mod tests {
+    use types::VolumeId;
+
+    use super::*;
+
+    fn seat(state: SeatState) -> Seat {
+        Seat { node: NodeId(1), volume: VolumeId(uuid::Uuid::from_u128(1)), state }
+    }
+
+    fn refused(kind: ErrorKind) -> Result<(), NodeError> {
+        Err(Failure::new(kind, "test", "refused").into())
+    }
+
+    #[test]
+    fn only_full_seats_count_towards_the_quorum_and_all_are_named() {
+        let mut tally = Tally { needed: 2, ..Tally::default() };
+        tally.count(0, &seat(SeatState::Joining), Ok(()));
+        tally.count(1, &seat(SeatState::Full), Ok(()));
+        assert!(!tally.has_quorum());
+        tally.count(2, &seat(SeatState::Full), Ok(()));
+        assert!(tally.has_quorum());
+        let all = SeatSet::default().with(0).with(1).with(2);
+        assert_eq!(tally.result(BlockId::default()).unwrap(), all);
+    }
+
+    #[test]
+    fn too_few_copies_may_be_tried_elsewhere() {
+        let mut tally = Tally { needed: 2, ..Tally::default() };
+        tally.count(0, &seat(SeatState::Full), Ok(()));
+        tally.count(1, &seat(SeatState::Full), refused(ErrorKind::NoSpace));
+        tally.count(2, &seat(SeatState::Full), refused(ErrorKind::Unavailable));
+        let failure = Failure::from(tally.result(BlockId::default()).unwrap_err());
+        assert_eq!((failure.kind, failure.code.as_str()), (ErrorKind::Unavailable, wire::code::TOO_FEW_COPIES));
+    }
+
+    #[test]
+    fn a_block_that_every_seat_refuses_is_not_tried_elsewhere() {
+        let mut tally = Tally { needed: 2, ..Tally::default() };
+        tally.count(0, &seat(SeatState::Full), refused(ErrorKind::InvalidRequest));
+        tally.count(1, &seat(SeatState::Full), refused(ErrorKind::InvalidRequest));
+        assert_eq!(tally.result(BlockId::default()).unwrap_err().kind(), ErrorKind::InvalidRequest);
+    }
+}

@@ -1,0 +1,228 @@
+//! Processes of the daemon under test, each in a folder of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use bytes::Bytes;
+use client::{Client, Options, Session, SmallFile, Target};
+use runtime::{Clock, Files, Tasks};
+use types::{Content, FileKind, Lin, Name, NewInode};
+use wire::{Endpoint, v1};
+
+/// Forming takes seconds; a machine under load takes longer.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// Some daemons; they are killed when this is dropped.
+pub struct Daemons {
+    folder: tempfile::TempDir,
+    processes: Vec<Option<Child>>,
+    tasks: Tasks,
+}
+
+impl Daemons {
+    /// Starts so many processes that belong to no cluster.
+    pub fn start(nodes: usize) -> Self {
+        let folder = tempfile::Builder::new().prefix("holdfast-node-").tempdir().expect("a temporary folder");
+        let mut daemons = Self { folder, processes: Vec::new(), tasks: Tasks::new("test") };
+        for number in 0..nodes {
+            daemons.configure(number);
+            daemons.processes.push(None);
+            daemons.spawn(number);
+        }
+        daemons
+    }
+
+    /// The folder of a node.
+    pub fn home(&self, number: usize) -> PathBuf {
+        self.folder.path().join(format!("n{number}"))
+    }
+
+    fn configure(&self, number: usize) {
+        let (port, metrics) = (free_port(), free_port());
+        let text = format!(
+            "data = \"data\"\nvolumes = [\"volume\"]\n[network]\nlisten = \"127.0.0.1:{port}\"\n\
+             advertise = \"127.0.0.1:{port}\"\n[admin]\nsocket = \"admin.sock\"\n[metrics]\nlisten = \"127.0.0.1:{metrics}\"\n"
+        );
+        Files::real().create_dirs(&self.home(number)).expect("the node's folder");
+        Files::real().write_atomic(&self.configuration(number), text.as_bytes(), 0o600).expect("the configuration");
+    }
+
+    fn configuration(&self, number: usize) -> PathBuf {
+        self.home(number).join("holdfastd.toml")
+    }
+
+    /// Starts the process of a node.
+    pub fn spawn(&mut self, number: usize) {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.home(number).join("log"));
+        let child = Command::new(env!("CARGO_BIN_EXE_holdfastd"))
+            .arg("--config")
+            .arg(self.configuration(number))
+            .stdin(Stdio::null())
+            .stderr(log.expect("the log"))
+            .spawn()
+            .expect("the daemon starts");
+        self.processes[number] = Some(child);
+    }
+
+    /// Starts a second process on the configuration of a node and gives how it ended and what it said.
+    pub fn run_another(&self, number: usize) -> (ExitStatus, String) {
+        let output = Command::new(env!("CARGO_BIN_EXE_holdfastd"))
+            .arg("--config")
+            .arg(self.configuration(number))
+            .output()
+            .expect("the daemon starts");
+        (output.status, String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    /// Kills a node as a loss of power would, as far as the process is concerned.
+    pub fn kill(&mut self, number: usize) {
+        let mut child = self.processes[number].take().expect("the node runs");
+        child.kill().expect("it can be killed");
+        child.wait().expect("it ends");
+    }
+
+    /// Asks a node to end, and gives how it ended.
+    pub fn terminate(&mut self, number: usize) -> ExitStatus {
+        let mut child = self.processes[number].take().expect("the node runs");
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it can be asked");
+        child.wait().expect("it ends")
+    }
+
+    /// A client at the socket of a node, once it answers.
+    pub async fn client(&self, number: usize) -> Client {
+        let endpoint = Endpoint::Unix(self.home(number).join("admin.sock"));
+        let options = Options { patience: DEADLINE, ..Options::new(vec![endpoint], self.tasks.clone()) };
+        let connect = || async { Client::connect(options.clone()).await.map_err(|error| error.to_string()) };
+        self.until("the admin socket answers", connect).await
+    }
+
+    /// Tries until it succeeds.
+    pub async fn until<T, F: Future<Output = Result<T, String>>>(&self, what: &str, attempt: impl Fn() -> F) -> T {
+        let clock = Clock::real();
+        let end = clock.now() + DEADLINE;
+        loop {
+            match attempt().await {
+                Ok(value) => return value,
+                Err(_) if clock.now() < end => clock.sleep(Duration::from_millis(100)).await,
+                Err(last) => panic!("{what}: {last}\n{}", self.logs()),
+            }
+        }
+    }
+
+    /// Makes one cluster of all nodes and waits until files can be written.
+    pub async fn form(&self) {
+        let first_nodes = u32::try_from(self.processes.len()).expect("few nodes");
+        let request = v1::InitializeRequest { first_nodes, admin: "test".to_owned() };
+        let made = self.client(0).await.initialize(request).await.expect("the cluster is made");
+        assert_eq!(made.tokens.len(), self.processes.len() - 1);
+        for (number, token) in (1..).zip(made.tokens) {
+            self.client(number).await.join(token).await.unwrap_or_else(|error| panic!("{error}\n{}", self.logs()));
+        }
+        self.ready(0).await;
+    }
+
+    /// Waits until a node says that files can be written.
+    pub async fn ready(&self, number: usize) -> v1::ClusterStatus {
+        let client = self.client(number).await;
+        let ask = || async {
+            let status = client.status().await.map_err(|error| error.to_string())?;
+            if status.ready && status.leader.is_some() { Ok(status) } else { Err(format!("{status:?}")) }
+        };
+        self.until("the cluster is ready", ask).await
+    }
+
+    /// The ends of all logs, for a test that fails.
+    pub fn logs(&self) -> String {
+        let end = |number| {
+            let log = Files::real().read(&self.home(number).join("log")).unwrap_or_default();
+            let text = String::from_utf8_lossy(&log).into_owned();
+            let lines: Vec<&str> = text.lines().collect();
+            format!("--- node {number}\n{}\n", lines[lines.len().saturating_sub(40)..].join("\n"))
+        };
+        (0..self.processes.len()).map(end).collect()
+    }
+}
+
+impl Drop for Daemons {
+    fn drop(&mut self) {
+        for child in self.processes.iter_mut().flatten() {
+            let _already_gone = child.kill();
+            let _reaped = child.wait();
+        }
+    }
+}
+
+/// A port that nobody uses now.
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("it has an address").port()
+}
+
+/// What a new file has before its content.
+pub fn new_file() -> NewInode {
+    NewInode {
+        kind: FileKind::File,
+        mode: 0o644,
+        uid: 0,
+        gid: 0,
+        atime: None,
+        mtime: None,
+        target: Bytes::new(),
+        xattrs: Vec::new(),
+        content: Content::Empty,
+        size: 0,
+    }
+}
+
+/// Bytes that do not repeat and are the same for the same seed.
+pub fn content(seed: u64, length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    runtime::Seed::fixed(seed).fill(&mut bytes);
+    bytes
+}
+
+/// Writes a file of some blocks below the root.
+pub async fn put(session: &Session, name: &str, bytes: &[u8]) {
+    let name = Name::new(name.to_owned()).expect("a name");
+    let target = Target { parent: Lin::ROOT, name, inode: new_file(), replace: false };
+    let mut writer = session.write_file(target);
+    for (index, part) in bytes.chunks(1 << 20).enumerate() {
+        writer.write((index as u64) << 20, part).await.expect("blocks are put");
+    }
+    writer.finish().await.expect("the file is published");
+}
+
+/// Reads a file below the root.
+pub async fn get(client: &Client, name: &str) -> Result<Vec<u8>, String> {
+    let name = Name::new(name.to_owned()).map_err(|error| error.to_string())?;
+    let steps = client.lookup(Lin::ROOT, &[name], None).await.map_err(|error| error.to_string())?;
+    let lin = steps.last().ok_or("no such file")?.lin;
+    let mut reader = client.read_file(lin, None).await.map_err(|error| error.to_string())?;
+    let mut bytes = Vec::new();
+    while let Some(piece) = reader.next().await.map_err(|error| error.to_string())? {
+        assert_eq!(piece.offset, bytes.len() as u64, "the file has no holes");
+        bytes.extend_from_slice(&piece.bytes);
+    }
+    Ok(bytes)
+}
+
+/// A small file below the root.
+pub fn small(name: &str, bytes: &'static [u8]) -> SmallFile {
+    let pieces = vec![client::Piece { offset: 0, bytes: Bytes::from_static(bytes) }];
+    let name = Name::new(name.to_owned()).expect("a name");
+    let inode = NewInode { size: bytes.len() as u64, ..new_file() };
+    SmallFile { parent: Lin::ROOT, name, inode, pieces, replace: false }
+}
+
+/// Whether a folder holds a text anywhere in its files.
+pub fn holds(folder: &Path, text: &str) -> bool {
+    let entries = Files::real().list(folder).expect("the folder can be read");
+    entries.iter().any(|entry| match entry.kind {
+        runtime::EntryKind::Directory => holds(&entry.path, text),
+        _ => {
+            Files::real().read(&entry.path).is_ok_and(|bytes| bytes.windows(text.len()).any(|at| at == text.as_bytes()))
+        }
+    })
+}

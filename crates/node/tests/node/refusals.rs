@@ -1,0 +1,73 @@
+//! What a node refuses, and how it says so.
+
+use types::ErrorKind;
+use wire::{Endpoint, v1};
+
+use crate::daemons::{Daemons, holds};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_without_a_cluster_says_how_to_get_one() {
+    let daemons = Daemons::start(1);
+    let error = daemons.client(0).await.snapshots().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert!(error.to_string().contains("cluster init"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_is_forming_takes_no_files_and_tells_how_many_are_missing() {
+    let daemons = Daemons::start(1);
+    let client = daemons.client(0).await;
+    let request = v1::InitializeRequest { first_nodes: 3, admin: "test".to_owned() };
+    client.initialize(request.clone()).await.unwrap();
+    let again = client.initialize(request).await.unwrap_err();
+    assert_eq!(again.kind(), ErrorKind::Conflict, "{again}");
+
+    let connection = Endpoint::Unix(daemons.home(0).join("admin.sock")).connect().await.unwrap();
+    let request = v1::OpenSessionRequest { label: "test".to_owned() };
+    let refused = wire::Failure::from(connection.namespace().open_session(request).await.unwrap_err());
+    assert_eq!(refused.code, wire::code::CLUSTER_FORMING);
+    assert!(refused.message.contains("1 of its 3"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_good_for_one_node_and_four_first_nodes_are_none() {
+    let daemons = Daemons::start(3);
+    let client = daemons.client(0).await;
+    let four = v1::InitializeRequest { first_nodes: 4, admin: "test".to_owned() };
+    assert_eq!(client.initialize(four).await.unwrap_err().kind(), ErrorKind::InvalidRequest);
+    let made = client.initialize(v1::InitializeRequest { first_nodes: 3, admin: "test".to_owned() }).await.unwrap();
+    let token = &made.tokens[0];
+    daemons.client(1).await.join(token.clone()).await.unwrap();
+    let used = daemons.client(2).await.join(token.clone()).await.unwrap_err();
+    assert_eq!(used.kind(), ErrorKind::Denied, "{used}");
+    let cut = daemons.client(2).await.join(token[1..].to_owned()).await.unwrap_err();
+    assert_eq!(cut.kind(), ErrorKind::InvalidRequest, "{cut}");
+    daemons.client(2).await.join(made.tokens[1].clone()).await.unwrap();
+    daemons.ready(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_admins_key_is_kept_nowhere_and_secrets_are_not_in_raft_or_the_logs() {
+    let daemons = Daemons::start(1);
+    let request = v1::InitializeRequest { first_nodes: 1, admin: "test".to_owned() };
+    let made = daemons.client(0).await.initialize(request).await.unwrap();
+    daemons.ready(0).await;
+    let key: Vec<&str> = made.admin_key_pem.lines().collect();
+    assert!(!holds(&daemons.home(0), key[1]), "a line of the admin's key is on disk");
+    let node_key = std::fs::read_to_string(daemons.home(0).join("data/keystore/node.key")).unwrap();
+    let line = node_key.lines().nth(1).unwrap();
+    assert!(holds(&daemons.home(0).join("data/keystore"), line));
+    for folder in ["data/raft", "volume"] {
+        assert!(!holds(&daemons.home(0).join(folder), line), "{folder}");
+    }
+    assert!(!daemons.logs().contains(line));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_process_on_the_same_data_folder_is_refused_with_the_folders_name() {
+    let daemons = Daemons::start(1);
+    daemons.client(0).await;
+    let (status, said) = daemons.run_another(0);
+    assert_eq!(status.code(), Some(75), "{said}");
+    assert!(said.contains(daemons.home(0).join("data").to_str().unwrap()), "{said}");
+}
