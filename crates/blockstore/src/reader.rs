@@ -48,8 +48,7 @@ impl Reader {
             if !row.is_held() {
                 return Err(BlockStoreError::Quarantined { id });
             }
-            let segment = self.segments.get(row.segment)?;
-            match read(&segment, &row) {
+            match self.segment(&row)?.and_then(|segment| read(&segment, &row)) {
                 Ok(Ok(value)) => return Ok(Some((row, value))),
                 Ok(Err(source)) => return Err(BlockStoreError::Range { id, source }),
                 Err(damage) if self.index.row(id)? == Some(row) => return Err(self.damaged(id, row, damage)),
@@ -57,6 +56,15 @@ impl Reader {
             }
         }
         Ok(None)
+    }
+
+    /// A segment that is not there is damage of its blocks; that it cannot be opened now says nothing about them.
+    fn segment(&self, row: &Row) -> Result<Result<Segment, Damage>, BlockStoreError> {
+        match self.segments.get(row.segment) {
+            Ok(segment) => Ok(Ok(segment)),
+            Err(error) if error.is_not_found() => Ok(Err(error.into())),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Tells the writer, and makes the error.

@@ -4,7 +4,6 @@
 //! another volume, or ahead of the segments is rebuilt from all of them. Then the tail of the newest segment is cut to
 //! its last whole record. Replaying twice gives the same, so a crash in here costs nothing.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,11 +16,13 @@ use crate::index::{Changes, Covered, Index, Row};
 use crate::record::{RecordHeader, RecordKind};
 use crate::segment::{SEGMENT_HEADER_LENGTH, SegmentHeader, SegmentNumber};
 use crate::segment_files::SegmentFiles;
-use crate::walk::{Segment, Walk};
+use crate::walk::{Found, Segment};
 use crate::writer::ActiveSegment;
 
 /// Damaged ranges that are listed one by one; more of them are only summed up.
 const LISTED_MAX: usize = 1024;
+/// Records that are replayed into the index as one.
+const PART_RECORDS: usize = 4096;
 
 /// What was found when the volume was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,7 +74,7 @@ pub(crate) fn recover(files: &Files, folder: &Path, volume: VolumeId) -> Result<
 fn remove_unborn(segments: &SegmentFiles, numbers: &mut Vec<SegmentNumber>) -> Result<(), FileError> {
     let Some(last) = numbers.last().copied() else { return Ok(()) };
     let segment = segments.get(last)?;
-    if segment.file.len()? <= SEGMENT_HEADER_LENGTH && segment.segment_header()?.is_none() {
+    if segment.file.len()? <= SEGMENT_HEADER_LENGTH && segment.own_header()?.is_none() {
         numbers.pop();
         segments.remove(last)?;
     }
@@ -112,8 +113,8 @@ impl Replay<'_> {
         let mut active = None;
         for number in numbers.iter().copied().filter(|number| *number >= first) {
             let from = begin.filter(|covered| covered.segment == number).map(|covered| covered.offset);
-            let is_last = numbers.last() == Some(&number);
-            active = Some(self.segment(number, from, is_last.then_some(Tail))?);
+            let tail = if numbers.last() == Some(&number) { Tail::MayBeCut } else { Tail::IsWhole };
+            active = Some(self.segment(number, from, tail)?);
         }
         active.map_or_else(|| Ok(ActiveSegment::new(self.make_first()?, SEGMENT_HEADER_LENGTH)), Ok)
     }
@@ -127,26 +128,24 @@ impl Replay<'_> {
         &mut self,
         number: SegmentNumber,
         from: Option<u64>,
-        tail: Option<Tail>,
+        tail: Tail,
     ) -> Result<ActiveSegment, BlockStoreError> {
         let segment = self.segments.get(number)?;
         if from.is_none() {
             self.check_header(&segment)?;
         }
         let from = from.unwrap_or(SEGMENT_HEADER_LENGTH);
-        let mut walk = segment.walk(from)?;
-        if tail.is_some() {
-            self.cut_tail(&segment, &mut walk, from)?;
+        if tail == Tail::MayBeCut {
+            self.cut_tail(&segment, from)?;
         }
-        walk.damage.iter().for_each(|range| self.recovery.report(number, range.clone()));
+        self.replay(&segment, from)?;
         let end = segment.file.len()?.max(from);
-        self.apply(number, end, &walk)?;
         Ok(ActiveSegment::new(segment, end))
     }
 
     /// Looks whether the segment is one, and the one before it is as long as it was.
     fn check_header(&mut self, segment: &Segment) -> Result<(), BlockStoreError> {
-        let Some(header) = segment.segment_header()?.filter(|header| header.id == segment.id) else {
+        let Some(header) = segment.own_header()?.filter(|header| header.id == segment.id) else {
             self.recovery.report(segment.id.number, 0..SEGMENT_HEADER_LENGTH);
             return Ok(());
         };
@@ -162,35 +161,51 @@ impl Replay<'_> {
         Ok(())
     }
 
-    fn cut_tail(&mut self, segment: &Segment, walk: &mut Walk, from: u64) -> Result<(), FileError> {
-        let Some(cut) = walk.tail_cut(segment, walk.synced_end().max(from))? else { return Ok(()) };
+    fn cut_tail(&mut self, segment: &Segment, from: u64) -> Result<(), FileError> {
+        let Some(cut) = segment.tail_cut(from)? else { return Ok(()) };
         let cut_bytes = segment.file.len()?.saturating_sub(cut);
         tracing::info!(segment = segment.id.number.0, cut, cut_bytes, "a cut tail is removed");
         segment.file.set_len(cut)?;
         segment.file.sync_data()?;
-        walk.forget_from(cut);
         self.recovery.cut_bytes += cut_bytes;
         Ok(())
     }
 
-    fn apply(&mut self, number: SegmentNumber, end: u64, walk: &Walk) -> Result<(), BlockStoreError> {
+    fn replay(&mut self, segment: &Segment, from: u64) -> Result<(), BlockStoreError> {
+        let mut walk = segment.walk(from)?;
+        let mut end = from;
+        loop {
+            let part = walk.by_ref().take(PART_RECORDS).collect::<Result<Vec<_>, _>>()?;
+            end = part.last().map_or(end, Found::end);
+            self.replay_part(segment.id.number, end, &part)?;
+            if part.len() < PART_RECORDS {
+                return Ok(());
+            }
+        }
+    }
+
+    fn replay_part(&mut self, number: SegmentNumber, end: u64, part: &[Found]) -> Result<(), BlockStoreError> {
         let mut changes = self.index.changes();
-        let mut dead = BTreeMap::new();
-        for (offset, header) in &walk.records {
-            if let Some(row) = replay(&mut changes, header, number, *offset)? {
-                dead.insert((row.segment, row.offset), row);
+        let mut dead = Vec::new();
+        for found in part {
+            match found {
+                Found::Record { offset, header } => {
+                    dead.extend(replay_record(&mut changes, header, number, *offset)?);
+                    self.recovery.replayed_records += 1;
+                }
+                Found::Damage(range) => self.recovery.report(number, range.clone()),
             }
         }
         changes.cover(Covered { volume: self.segments.id(number).volume, segment: number, offset: end })?;
         changes.commit()?;
-        self.recovery.replayed_records += walk.records.len() as u64;
         // The crash may have come before their space was given back; a hole again is no harm.
-        Ok(dead.values().try_for_each(|row| self.segments.get(row.segment)?.punch_payload(row))?)
+        dead.iter().for_each(|row| self.segments.give_back(row));
+        Ok(())
     }
 }
 
-/// Replays one record; gives the row of a block that it removed.
-fn replay(
+/// Replays one record; gives the row that it makes void.
+fn replay_record(
     changes: &mut Changes<'_>,
     header: &RecordHeader,
     number: SegmentNumber,
@@ -202,18 +217,14 @@ fn replay(
         RecordKind::Tombstone => None,
     };
     changes.set(header.id, after)?;
-    Ok(before.filter(|_| after.is_none()))
+    Ok(before)
 }
 
-/// The segment is the newest one, so its tail may have been cut.
-struct Tail;
-
-impl Segment {
-    fn segment_header(&self) -> Result<Option<SegmentHeader>, FileError> {
-        let mut bytes = [0; SEGMENT_HEADER_LENGTH as usize];
-        self.file.read_at(0, &mut bytes)?;
-        Ok(SegmentHeader::parse(&bytes))
-    }
+/// Whether a segment is the newest one, whose tail a crash may have cut.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tail {
+    MayBeCut,
+    IsWhole,
 }
 
 impl Recovery {

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use runtime::{File, FileError, Files};
 use types::VolumeId;
 
+use crate::index::Row;
 use crate::segment::{SegmentHeader, SegmentId, SegmentNumber};
 use crate::walk::Segment;
 
@@ -67,6 +68,14 @@ impl SegmentFiles {
         self.locked(|open| open.files.remove(&number));
         self.files.remove(&self.path(number))?;
         self.files.sync_dir(&self.folder)
+    }
+
+    /// Gives the space of a dead record back. If that fails, it stays in use: worth a line in the log and no more.
+    pub(crate) fn give_back(&self, row: &Row) {
+        let punched = self.get(row.segment).and_then(|segment| segment.punch_payload(row));
+        if let Err(error) = punched {
+            tracing::warn!(volume = %self.volume, %error, "the space of a dead block is not given back");
+        }
     }
 
     pub(crate) const fn id(&self, number: SegmentNumber) -> SegmentId {

@@ -6,7 +6,7 @@ use runtime::{File, FileError};
 
 use crate::index::Row;
 use crate::record::{Place, RECORD_ALIGNMENT, RECORD_HEADER_LENGTH, RECORD_MAGIC, RecordHeader};
-use crate::segment::SegmentId;
+use crate::segment::{SEGMENT_HEADER_LENGTH, SegmentHeader, SegmentId};
 
 /// How much is read at once while a record is searched behind damage.
 const SEARCH_BYTES: usize = 1 << 20;
@@ -20,53 +20,65 @@ pub(crate) struct Segment {
     pub(crate) file: File,
 }
 
-/// What a segment holds, in order.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Walk {
-    /// Where each record begins, and its header.
-    pub(crate) records: Vec<(u64, RecordHeader)>,
-    /// Ranges that hold no record.
-    pub(crate) damage: Vec<Range<u64>>,
+/// One thing that a walk finds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// A record; its payload was not looked at.
+    Record { offset: u64, header: RecordHeader },
+    /// A range that holds no record.
+    Damage(Range<u64>),
+}
+
+/// A walk from record to record; it ends at the first error of the disk.
+pub(crate) struct Walk<'a> {
+    segment: &'a Segment,
+    offset: u64,
+    end: u64,
 }
 
 impl Segment {
-    /// Walks from a place where a record begins, or should, to the end of the file. Payloads are not looked at.
-    pub(crate) fn walk(&self, from: u64) -> Result<Walk, FileError> {
-        let end = self.file.len()?;
-        let mut walk = Walk::default();
-        let mut offset = from;
-        while offset < end {
-            offset = match self.header(offset)? {
-                Some(header) if header.record_length() <= end - offset => {
-                    walk.records.push((offset, header));
-                    offset + header.record_length()
-                }
-                _ => {
-                    let next = self.next_record(offset + RECORD_ALIGNMENT, end)?.unwrap_or(end);
-                    walk.damage.push(offset..next);
-                    next
-                }
-            };
+    /// Walks from a place where a record begins, or should, to the end of the file.
+    pub(crate) fn walk(&self, from: u64) -> Result<Walk<'_>, FileError> {
+        Ok(Walk { segment: self, offset: from, end: self.file.len()? })
+    }
+
+    /// Where the tail was cut by a crash, if it was: the first thing behind the synced part that is not whole.
+    pub(crate) fn tail_cut(&self, known_synced: u64) -> Result<Option<u64>, FileError> {
+        for found in self.unsynced(known_synced)? {
+            if !self.is_whole(&found)? {
+                return Ok(Some(found.begin()));
+            }
         }
-        Ok(walk)
+        Ok(None)
     }
 
-    /// The header of the record that begins there, if one does.
-    pub(crate) fn header(&self, offset: u64) -> Result<Option<RecordHeader>, FileError> {
-        let mut bytes = [0; RECORD_HEADER_LENGTH];
-        self.file.read_at(offset, &mut bytes)?;
-        Ok(RecordHeader::parse(&bytes, self.place(offset)))
+    /// What lies behind the part that the records themselves say was synced: at most one batch.
+    fn unsynced(&self, known_synced: u64) -> Result<Vec<Found>, FileError> {
+        let mut synced = known_synced;
+        let mut unsynced = Vec::new();
+        for found in self.walk(known_synced)? {
+            let found = found?;
+            if found.synced_before() > synced {
+                synced = found.synced_before();
+                unsynced.retain(|earlier: &Found| earlier.begin() >= synced);
+            }
+            unsynced.push(found);
+        }
+        Ok(unsynced)
     }
 
-    /// Whether the payload behind a header is the one that was written.
-    pub(crate) fn payload_is_whole(&self, offset: u64, header: &RecordHeader) -> Result<bool, FileError> {
+    fn is_whole(&self, found: &Found) -> Result<bool, FileError> {
+        let Found::Record { offset, header } = found else { return Ok(false) };
         let mut payload = vec![0; header.payload_length as usize];
         let read = self.file.read_at(offset + RECORD_HEADER_LENGTH as u64, &mut payload)?;
         Ok(read == payload.len() && crc32fast::hash(&payload) == header.payload_crc)
     }
 
-    pub(crate) const fn place(&self, offset: u64) -> Place {
-        Place { segment: self.id, offset }
+    /// What the segment says of itself; none if that is damaged.
+    pub(crate) fn own_header(&self) -> Result<Option<SegmentHeader>, FileError> {
+        let mut bytes = [0; SEGMENT_HEADER_LENGTH as usize];
+        self.file.read_at(0, &mut bytes)?;
+        Ok(SegmentHeader::parse(&bytes))
     }
 
     /// Gives the whole pages of a record's payload back to the file system. Its header stays, so that a walk finds the
@@ -75,6 +87,16 @@ impl Segment {
         let begin = (row.offset + RECORD_HEADER_LENGTH as u64).next_multiple_of(PAGE_BYTES);
         let end = (row.offset + row.record_length()) / PAGE_BYTES * PAGE_BYTES;
         if begin < end { self.file.punch_hole(begin, end - begin) } else { Ok(()) }
+    }
+
+    pub(crate) const fn place(&self, offset: u64) -> Place {
+        Place { segment: self.id, offset }
+    }
+
+    fn record_header(&self, offset: u64) -> Result<Option<RecordHeader>, FileError> {
+        let mut bytes = [0; RECORD_HEADER_LENGTH];
+        self.file.read_at(offset, &mut bytes)?;
+        Ok(RecordHeader::parse(&bytes, self.place(offset)))
     }
 
     fn next_record(&self, from: u64, end: u64) -> Result<Option<u64>, FileError> {
@@ -100,29 +122,51 @@ impl Segment {
     }
 }
 
-impl Walk {
-    /// Up to where the records themselves say that the segment was synced.
-    pub(crate) fn synced_end(&self) -> u64 {
-        self.records.iter().map(|(_, header)| header.synced_before).max().unwrap_or(0)
-    }
-
-    /// Where the tail was cut by a crash, if it was: the first thing behind the synced part that is not whole.
-    pub(crate) fn tail_cut(&self, segment: &Segment, synced_end: u64) -> Result<Option<u64>, FileError> {
-        let damage = self.damage.iter().map(|range| range.start).find(|begin| *begin >= synced_end);
-        for (offset, header) in self.records.iter().filter(|(offset, _)| *offset >= synced_end) {
-            if damage.is_some_and(|damage| damage < *offset) {
-                break;
-            }
-            if !segment.payload_is_whole(*offset, header)? {
-                return Ok(Some(*offset));
+impl Walk<'_> {
+    fn look(&self) -> Result<Found, FileError> {
+        let Self { segment, offset, end } = *self;
+        match segment.record_header(offset)? {
+            Some(header) if header.record_length() <= end - offset => Ok(Found::Record { offset, header }),
+            _ => {
+                let next = segment.next_record(offset + RECORD_ALIGNMENT, end)?;
+                Ok(Found::Damage(offset..next.unwrap_or(end)))
             }
         }
-        Ok(damage)
+    }
+}
+
+impl Iterator for Walk<'_> {
+    type Item = Result<Found, FileError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.offset >= self.end {
+            return None;
+        }
+        let found = self.look();
+        self.offset = found.as_ref().map_or(self.end, Found::end);
+        Some(found)
+    }
+}
+
+impl Found {
+    pub(crate) const fn begin(&self) -> u64 {
+        match self {
+            Self::Record { offset, .. } => *offset,
+            Self::Damage(range) => range.start,
+        }
     }
 
-    /// Forgets what begins at or behind that offset.
-    pub(crate) fn forget_from(&mut self, offset: u64) {
-        self.records.retain(|(begin, _)| *begin < offset);
-        self.damage.retain(|range| range.start < offset);
+    pub(crate) const fn end(&self) -> u64 {
+        match self {
+            Self::Record { offset, header } => *offset + header.record_length(),
+            Self::Damage(range) => range.end,
+        }
+    }
+
+    const fn synced_before(&self) -> u64 {
+        match self {
+            Self::Record { header, .. } => header.synced_before,
+            Self::Damage(_) => 0,
+        }
     }
 }

@@ -55,14 +55,17 @@ impl Writer {
     fn put(&mut self, first: Put) {
         let index = Arc::clone(&self.index);
         let mut changes = index.changes();
-        let mut waiting = Vec::new();
+        let (mut waiting, mut dead) = (Vec::new(), Vec::new());
         for put in self.gather(first) {
-            match self.append_put(put.records, &mut changes) {
+            match self.append_put(put.records, &mut changes, &mut dead) {
                 Ok(()) => waiting.push((put.reply, put.permit)),
                 Err(error) => put.reply.send(Err(error)),
             }
         }
         let failed = self.make_durable(changes).err();
+        if failed.is_none() {
+            dead.iter().for_each(|row| self.segments.give_back(row));
+        }
         for (reply, _permit) in waiting {
             reply.send(failed.as_ref().map_or(Ok(()), |failure| Err(self.error(failure))));
         }
@@ -87,12 +90,18 @@ impl Writer {
         batch
     }
 
-    /// Appends the blocks of a put that are not held yet; none if one of them is refused.
-    fn append_put(&mut self, records: Vec<NewRecord>, changes: &mut Changes<'_>) -> Result<(), BlockStoreError> {
+    /// Appends the blocks of a put that are not held yet; none if one of them is refused. `dead` gets what they replace.
+    fn append_put(
+        &mut self,
+        records: Vec<NewRecord>,
+        changes: &mut Changes<'_>,
+        dead: &mut Vec<Row>,
+    ) -> Result<(), BlockStoreError> {
         let fresh = fresh(records, changes)?;
         self.check_room(fresh.iter().map(|record| record.header.record_length()).sum())?;
         for NewRecord { header, payload } in fresh {
             let row = self.append(header, &payload, changes)?;
+            dead.extend(changes.row(header.id)?);
             changes.set(header.id, Some(row))?;
             self.metrics.puts.inc();
             self.metrics.put_bytes.inc_by(u64::from(header.payload_length));
@@ -113,16 +122,9 @@ impl Writer {
             }
         }
         self.make_durable(changes).map_err(|failure| self.error(&failure))?;
-        dead.iter().for_each(|row| self.give_back(row));
+        self.metrics.removals.inc_by(dead.len() as u64);
+        dead.iter().for_each(|row| self.segments.give_back(row));
         Ok(())
-    }
-
-    fn give_back(&self, row: &Row) {
-        self.metrics.removals.inc();
-        let punched = self.segments.get(row.segment).and_then(|segment| segment.punch_payload(row));
-        if let Err(error) = punched {
-            tracing::warn!(volume = %self.volume, %error, "the space of a removed block is not given back");
-        }
     }
 
     fn quarantine(&self, id: BlockId, read: &Row) {
@@ -177,7 +179,8 @@ impl Writer {
     }
 }
 
-/// The records of a put that have to be written: those that are not held, once each.
+/// The records of a put that have to be written, once each: those that are not held, or for another placement group. The
+/// latter happens when a writer turns to another group with a block that some of its holders have already.
 fn fresh(records: Vec<NewRecord>, changes: &Changes<'_>) -> Result<Vec<NewRecord>, BlockStoreError> {
     let mut seen = BTreeMap::new();
     let mut fresh = Vec::new();
@@ -186,7 +189,8 @@ fn fresh(records: Vec<NewRecord>, changes: &Changes<'_>) -> Result<Vec<NewRecord
         let row = changes.row(id)?;
         let known = seen.get(&id).copied().or(row.map(|row| row.digest));
         check_digest(id, known, given)?;
-        if !row.is_some_and(|row| row.is_held()) && seen.insert(id, given).is_none() {
+        let is_held = row.is_some_and(|row| row.is_held() && row.pg == record.header.pg);
+        if !is_held && seen.insert(id, given).is_none() {
             fresh.push(record);
         }
     }

@@ -79,6 +79,27 @@ async fn the_ids_of_a_group_are_listed_page_by_page() {
 }
 
 #[tokio::test]
+async fn a_block_that_is_put_again_for_another_group_moves_there() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    let block = noisy_block(1, 20_000);
+    store.put(vec![block.clone()]).await.unwrap();
+    let moved = NewBlock { pg: PgId(2), ..block };
+    store.put(vec![moved.clone()]).await.unwrap();
+    close(store).await;
+    assert!(bytes_on_disk(&folder) < 32_000);
+    for lose in [|_: &Folder| (), Folder::lose_index] {
+        lose(&folder);
+        let store = folder.open().await;
+        assert_eq!(store.ids(PgId(2), None, 9).await.unwrap(), [id(1)]);
+        assert!(store.ids(PgId(1), None, 9).await.unwrap().is_empty());
+        assert_eq!(store.usage().await.unwrap().blocks, 1);
+        assert_holds(&store, std::slice::from_ref(&moved)).await;
+        close(store).await;
+    }
+}
+
+#[tokio::test]
 async fn a_range_is_a_slice_and_one_outside_harms_nothing() {
     let folder = Folder::new();
     let store = folder.open().await;

@@ -110,3 +110,18 @@ async fn only_a_deep_scrub_finds_a_block_that_was_wrong_from_the_start() {
     let deep = store.scrub(None, 9, ScrubDepth::Digests).await.unwrap();
     assert_eq!(deep.bad.iter().map(|bad| bad.id).collect::<Vec<_>>(), [id(1)]);
 }
+
+#[tokio::test]
+async fn the_blocks_of_a_segment_that_is_gone_are_damaged_and_can_be_put_again() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    let all: Vec<_> = (0..20).map(|sequence| noisy_block(sequence, 10_000)).collect();
+    store.put(all.clone()).await.unwrap();
+    close(store).await;
+    folder.files.remove(&folder.segments()[1]).unwrap();
+    let store = folder.open().await;
+    let bad = store.scrub(None, 99, ScrubDepth::Checksums).await.unwrap().bad;
+    assert!(bad.len() > 3 && bad.iter().all(|bad| bad.error.kind() == ErrorKind::Corrupt));
+    store.put(all.clone()).await.unwrap();
+    assert_holds(&store, &all).await;
+}

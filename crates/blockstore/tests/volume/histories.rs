@@ -52,8 +52,9 @@ async fn run(seed: &Seed) {
 }
 
 async fn put(store: &BlockStore, model: &mut Model, seed: &Seed) {
-    let blocks: Vec<_> = (0..=seed.below(6)).map(|_| random_block(seed)).collect();
-    // The last block of an id decides, and a removed id may come back with other bytes.
+    let pg = PgId(u32::try_from(seed.below(3)).unwrap());
+    let blocks: Vec<_> = (0..=seed.below(6)).map(|_| NewBlock { pg, ..random_block(seed) }).collect();
+    // A removed id may come back with other bytes.
     let refused = conflicts(&blocks, model);
     let result = store.put(blocks.clone()).await;
     assert_eq!(result.is_err(), refused, "{result:?}");
@@ -73,7 +74,7 @@ fn random_block(seed: &Seed) -> NewBlock {
     // Mostly the same bytes for the same id.
     let content = if seed.below(50) == 0 { seed.u64() } else { sequence };
     let length = if content == sequence { 500 * usize::try_from(sequence).unwrap() } else { length };
-    NewBlock { pg: PgId(u32::try_from(sequence % 3).unwrap()), ..block_of(sequence, &noise(content, length)) }
+    block_of(sequence, &noise(content, length))
 }
 
 async fn remove(store: &BlockStore, model: &mut Model, seed: &Seed) {
