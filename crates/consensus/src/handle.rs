@@ -79,7 +79,7 @@ impl Handle {
         self.member.wait_applied(index).await
     }
 
-    /// Founds the group with this node as its only member.
+    /// Founds the group with this node as its only member, and waits until it leads.
     ///
     /// # Errors
     /// [`ConsensusError::AlreadyInitialized`] if the node belongs to a group.
@@ -89,7 +89,8 @@ impl Handle {
 
     /// Adds a node that gets all entries and has no vote. A second time changes its address.
     ///
-    /// Like all changes of membership this may be called on any member; only one change is in progress at a time.
+    /// Like all changes of membership this may be called on any member; a change waits, up to the deadline, for one
+    /// that is in progress.
     ///
     /// # Errors
     /// There is no leader, or another change is in progress.

@@ -27,11 +27,11 @@ pub(crate) enum Change {
 }
 
 impl Member {
-    /// Founds the group with this node alone.
+    /// Founds the group with this node alone, and waits until it leads.
     pub async fn initialize(&self) -> Result<(), ConsensusError> {
         let node = BasicNode::new(&self.options.address);
         match self.raft.initialize(BTreeMap::from([(self.options.node.get(), node)])).await {
-            Ok(()) => Ok(()),
+            Ok(()) => self.wait_status(Status::is_leader).await.map(drop),
             Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {
                 Err(ConsensusError::AlreadyInitialized { node: self.options.node })
             }
@@ -48,10 +48,16 @@ impl Member {
         if !status.is_leader() {
             return Err(Refusal::NotLeader { leader: status.leader });
         }
-        for (members, retain) in plan(change, &status)? {
-            write(&self.raft, members, retain).await?;
+        let Some(members) = plan(change, &status)? else { return Ok(()) };
+        if matches!(change, Change::Demote { node } if *node == status.node) {
+            // A leader without a vote would lead on until it noticed: another takes over first, and is asked again.
+            let handed_over = self.transfer_leadership(self.options.timing.election_max * 2).await;
+            return Err(match handed_over {
+                Ok(()) => Refusal::NotLeader { leader: self.status().leader },
+                Err(error) => Refusal::Busy { reason: error.to_string() },
+            });
         }
-        Ok(())
+        write(&self.raft, members).await
     }
 }
 
@@ -61,7 +67,7 @@ type Members = ChangeMembers<u64, BasicNode>;
 const KEEP_AS_LEARNER: bool = true;
 
 /// What has to be written for a change: nothing, if it is so already.
-fn plan(change: &Change, status: &Status) -> Result<Vec<(Members, bool)>, Refusal> {
+fn plan(change: &Change, status: &Status) -> Result<Option<Members>, Refusal> {
     let member = |node: NodeId| status.members.iter().find(|member| member.node == node);
     let refuse = |reason: String| Err(Refusal::Membership { reason });
     let one = |node: NodeId| BTreeSet::from([node.get()]);
@@ -70,13 +76,13 @@ fn plan(change: &Change, status: &Status) -> Result<Vec<(Members, bool)>, Refusa
             let known = member(*node);
             let nodes = BTreeMap::from([(node.get(), BasicNode::new(address))]);
             match known {
-                Some(member) if member.address == *address => return Ok(Vec::new()),
+                Some(member) if member.address == *address => return Ok(None),
                 Some(_) => ChangeMembers::SetNodes(nodes),
                 None => ChangeMembers::AddNodes(nodes),
             }
         }
         Change::Promote { node } => match member(*node) {
-            Some(member) if member.vote == Vote::Voter => return Ok(Vec::new()),
+            Some(member) if member.vote == Vote::Voter => return Ok(None),
             Some(member) => {
                 let behind = status.last_log.unwrap_or(0).saturating_sub(member.matched.unwrap_or(0));
                 if behind > BEHIND_MAX || member.matched.is_none() {
@@ -93,21 +99,21 @@ fn plan(change: &Change, status: &Status) -> Result<Vec<(Members, bool)>, Refusa
                 }
                 ChangeMembers::RemoveVoters(one(*node))
             }
-            _ => return Ok(Vec::new()),
+            _ => return Ok(None),
         },
         Change::Remove { node } => match member(*node) {
             Some(member) if member.vote == Vote::Voter => {
                 return refuse(format!("node {node} has a vote: demote it first"));
             }
             Some(_) => ChangeMembers::RemoveNodes(one(*node)),
-            None => return Ok(Vec::new()),
+            None => return Ok(None),
         },
     };
-    Ok(vec![(members, KEEP_AS_LEARNER)])
+    Ok(Some(members))
 }
 
-async fn write(raft: &Raft, members: Members, retain: bool) -> Result<(), Refusal> {
-    match raft.change_membership(members, retain).await {
+async fn write(raft: &Raft, members: Members) -> Result<(), Refusal> {
+    match raft.change_membership(members, KEEP_AS_LEARNER).await {
         Ok(_) => Ok(()),
         Err(RaftError::APIError(WriteError::ForwardToLeader(forward))) => Err(not_leader(forward.leader_id)),
         Err(RaftError::APIError(WriteError::LogEntryDiscarded(_))) | Err(RaftError::Fatal(_)) => {
@@ -123,9 +129,11 @@ async fn write(raft: &Raft, members: Members, retain: bool) -> Result<(), Refusa
 type ChangeError = openraft::type_config::alias::ChangeMembershipErrorOf<crate::raft_types::Group>;
 
 fn refusal(error: &ChangeError) -> Refusal {
-    let reason = match error {
-        ChangeMembershipError::InProgress(_) => "another change is in progress: wait until it is done".to_owned(),
-        other => other.to_string(),
-    };
-    Refusal::Membership { reason }
+    let reason = error.to_string();
+    match error {
+        ChangeMembershipError::InProgress(_) | ChangeMembershipError::UncommittedLeaderLog(_) => {
+            Refusal::Busy { reason }
+        }
+        _ => Refusal::Membership { reason },
+    }
 }

@@ -35,6 +35,9 @@ pub(crate) enum Refusal {
     /// It is larger than an entry may be.
     #[error("the proposal is too large")]
     TooLarge { bytes: u64, requests: u64 },
+    /// Another change of the membership has to be done first. Nothing was proposed.
+    #[error("{reason}")]
+    Busy { reason: String },
     /// The membership does not allow it.
     #[error("{reason}")]
     Membership { reason: String },
@@ -74,7 +77,7 @@ impl Member {
         loop {
             match self.try_errand(errand, deadline).await {
                 Ok(fetched) => return Ok(fetched),
-                Err(refusal @ (Refusal::NotLeader { .. } | Refusal::Unreachable)) => {
+                Err(refusal @ (Refusal::NotLeader { .. } | Refusal::Unreachable | Refusal::Busy { .. })) => {
                     // What an earlier try may have done is not undone by a later one that did not arrive.
                     last = if last == Refusal::OutcomeUnknown { last } else { refusal };
                 }
@@ -168,7 +171,7 @@ impl Member {
             Refusal::TooLarge { bytes, requests } => {
                 ConsensusError::TooLarge { bytes: bytes as usize, requests: requests as usize }
             }
-            Refusal::Membership { reason } => ConsensusError::Membership { reason },
+            Refusal::Busy { reason } | Refusal::Membership { reason } => ConsensusError::Membership { reason },
         }
     }
 }
