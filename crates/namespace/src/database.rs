@@ -1,5 +1,6 @@
 //! RocksDB: how it is opened, and rows read from a fixed state of it.
 
+use std::cmp::Ordering;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -31,8 +32,32 @@ pub type Pairs<'a> = Box<dyn Iterator<Item = Result<Pair, StoreError>> + 'a>;
 pub trait Rows {
     /// The value of a key.
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
-    /// The rows of a range, in order.
-    fn scan(&self, family: Family, range: KeyRange) -> Pairs<'_>;
+    /// The rows of a range, one after the other.
+    fn walk(&self, family: Family, range: KeyRange, direction: Direction) -> Pairs<'_>;
+
+    /// The rows of a range, in the order of their keys.
+    fn scan(&self, family: Family, range: KeyRange) -> Pairs<'_> {
+        self.walk(family, range, Direction::Up)
+    }
+}
+
+/// Which way a range is walked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From the smallest key on.
+    Up,
+    /// From the largest key on.
+    Down,
+}
+
+impl Direction {
+    /// Which of two keys comes first.
+    pub fn compare(self, one: &[u8], other: &[u8]) -> Ordering {
+        match self {
+            Self::Up => one.cmp(other),
+            Self::Down => other.cmp(one),
+        }
+    }
 }
 
 /// An open RocksDB with all families.
@@ -90,9 +115,9 @@ impl Rows for Database {
         self.db.get_cf(self.family(family), key).map_err(failed("reading a row"))
     }
 
-    fn scan(&self, family: Family, range: KeyRange) -> Pairs<'_> {
-        let options = bounded(&range);
-        Box::new(Cursor::start(self.db.raw_iterator_cf_opt(self.family(family), options), &range))
+    fn walk(&self, family: Family, range: KeyRange, direction: Direction) -> Pairs<'_> {
+        let iterator = self.db.raw_iterator_cf_opt(self.family(family), bounded(range));
+        Box::new(Cursor::start(iterator, direction))
     }
 }
 
@@ -120,22 +145,27 @@ impl Rows for Frozen {
         self.0.borrow_dependent().get_cf(family, key).map_err(failed("reading a row"))
     }
 
-    fn scan(&self, family: Family, range: KeyRange) -> Pairs<'_> {
+    fn walk(&self, family: Family, range: KeyRange, direction: Direction) -> Pairs<'_> {
         let family = self.0.borrow_owner().family(family);
-        let iterator = self.0.borrow_dependent().raw_iterator_cf_opt(family, bounded(&range));
-        Box::new(Cursor::start(iterator, &range))
+        let iterator = self.0.borrow_dependent().raw_iterator_cf_opt(family, bounded(range));
+        Box::new(Cursor::start(iterator, direction))
     }
 }
 
 /// Walks one range of one family.
 struct Cursor<'a> {
     iterator: DBRawIterator<'a>,
+    direction: Direction,
 }
 
 impl<'a> Cursor<'a> {
-    fn start(mut iterator: DBRawIterator<'a>, range: &KeyRange) -> Self {
-        iterator.seek(&range.start);
-        Self { iterator }
+    /// The iterator has the bounds of the range.
+    fn start(mut iterator: DBRawIterator<'a>, direction: Direction) -> Self {
+        match direction {
+            Direction::Up => iterator.seek_to_first(),
+            Direction::Down => iterator.seek_to_last(),
+        }
+        Self { iterator, direction }
     }
 }
 
@@ -145,7 +175,10 @@ impl Iterator for Cursor<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         if let Some((key, value)) = self.iterator.item() {
             let pair = (key.to_vec(), value.to_vec());
-            self.iterator.next();
+            match self.direction {
+                Direction::Up => self.iterator.next(),
+                Direction::Down => self.iterator.prev(),
+            }
             return Some(Ok(pair));
         }
         // An iterator that is not valid has come to its end, or has failed.
@@ -153,10 +186,11 @@ impl Iterator for Cursor<'_> {
     }
 }
 
-fn bounded(range: &KeyRange) -> ReadOptions {
+fn bounded(range: KeyRange) -> ReadOptions {
     let mut options = ReadOptions::default();
-    if let Some(end) = &range.end {
-        options.set_iterate_upper_bound(end.clone());
+    options.set_iterate_lower_bound(range.start);
+    if let Some(end) = range.end {
+        options.set_iterate_upper_bound(end);
     }
     options
 }

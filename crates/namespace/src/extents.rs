@@ -36,7 +36,7 @@ impl Transaction<'_> {
     pub fn clear_range(&mut self, content: ContentKey, range: FileRange) -> Result<(), StoreError> {
         let mut from = range.start;
         loop {
-            let touched: Vec<_> = tree::extents(self, Moment::Head, ExtentKey { content, offset: from })
+            let touched: Vec<_> = tree::extents(self, Moment::Head, ExtentKey { content, offset: from })?
                 .take_while(|row| row.as_ref().map_or(true, |published| published.extent.offset < range.end))
                 .take(PAGE)
                 .collect::<Result<_, _>>()?;

@@ -9,7 +9,7 @@ use std::iter::Peekable;
 
 use types::Revision;
 
-use crate::database::{Pairs, Rows};
+use crate::database::{Direction, Pairs, Rows};
 use crate::error::StoreError;
 use crate::keys::{Key, KeyRange};
 use crate::read::{decode_key, decode_row};
@@ -31,7 +31,10 @@ pub type Version<T> = Dated<<T as Table>::Row>;
 /// Versions with their keys, in order.
 pub type Versions<'a, T> = Box<dyn Iterator<Item = Keyed<T>> + 'a>;
 
-type Keyed<T> = Result<(<T as Table>::Key, Version<T>), StoreError>;
+/// A version with its key.
+pub type KeyAndVersion<T> = (<T as Table>::Key, Version<T>);
+
+type Keyed<T> = Result<KeyAndVersion<T>, StoreError>;
 
 /// The version of a key that is seen at a moment.
 pub fn version<T: Versioned>(rows: &impl Rows, moment: Moment, key: &T::Key) -> Result<Option<Version<T>>, StoreError> {
@@ -42,18 +45,37 @@ pub fn version<T: Versioned>(rows: &impl Rows, moment: Moment, key: &T::Key) -> 
     if let Some(head) = head.filter(|head| head.revision <= at) {
         return Ok(Some(head));
     }
-    let mut old = old_versions::<T>(rows, KeyRange::prefix(key), at);
+    let mut old = old_versions::<T>(rows, KeyRange::prefix(key), Direction::Up, at);
     old.next().map(|version| version.map(|(_, version)| version)).transpose()
 }
 
 /// The versions of a range of keys that are seen at a moment, in the order of their keys.
 pub fn versions<'a, T: Versioned + 'a>(rows: &'a impl Rows, moment: Moment, range: KeyRange) -> Versions<'a, T> {
-    let head = decoded::<T>(rows.scan(T::FAMILY, range.clone()));
+    walk::<T>(rows, moment, range, Direction::Up)
+}
+
+/// The version with the largest key of a range that is seen at a moment.
+pub fn last_version<T: Versioned>(
+    rows: &impl Rows,
+    moment: Moment,
+    range: KeyRange,
+) -> Result<Option<KeyAndVersion<T>>, StoreError> {
+    walk::<T>(rows, moment, range, Direction::Down).next().transpose()
+}
+
+fn walk<'a, T: Versioned + 'a>(
+    rows: &'a impl Rows,
+    moment: Moment,
+    range: KeyRange,
+    direction: Direction,
+) -> Versions<'a, T> {
+    let head = decoded::<T>(rows.walk(T::FAMILY, range.clone(), direction));
     match moment {
         Moment::Head => Box::new(head.map(keyed::<T>)),
         Moment::At(at) => {
             let head = head.filter(move |row| row.as_ref().map_or(true, |(_, version)| version.revision <= at));
-            let merged = Merge { head: head.peekable(), old: old_versions::<T>(rows, range, at).peekable() };
+            let old = old_versions::<T>(rows, range, direction, at);
+            let merged = Merge { head: head.peekable(), old: old.peekable(), direction };
             Box::new(merged.map(keyed::<T>))
         }
     }
@@ -80,9 +102,10 @@ fn decoded<'a, T: Versioned + 'a>(pairs: Pairs<'a>) -> impl Iterator<Item = Keye
 fn old_versions<'a, T: Versioned + 'a>(
     rows: &'a impl Rows,
     range: KeyRange,
+    direction: Direction,
     at: Revision,
 ) -> impl Iterator<Item = KeyedBytes<T>> + 'a {
-    rows.scan(T::HISTORY, range).filter_map(move |pair| old_version::<T>(pair, at).transpose())
+    rows.walk(T::HISTORY, range, direction).filter_map(move |pair| old_version::<T>(pair, at).transpose())
 }
 
 fn old_version<T: Versioned>(
@@ -112,10 +135,11 @@ pub fn history_key(key: &[u8], birth: Revision) -> Vec<u8> {
     [key, &birth.0.to_be_bytes()].concat()
 }
 
-/// Two streams of different keys, merged in the order of the keys.
+/// Two streams of different keys, merged in the order of the walk.
 struct Merge<A: Iterator, B: Iterator> {
     head: Peekable<A>,
     old: Peekable<B>,
+    direction: Direction,
 }
 
 impl<R, A, B> Iterator for Merge<A, B>
@@ -127,7 +151,7 @@ where
 
     fn next(&mut self) -> Option<Self::Item> {
         let order = match (self.head.peek(), self.old.peek()) {
-            (Some(Ok((head, _))), Some(Ok((old, _)))) => head.cmp(old),
+            (Some(Ok((head, _))), Some(Ok((old, _)))) => self.direction.compare(head, old),
             (Some(_), Some(Err(_))) | (None, _) => Ordering::Greater,
             (Some(_), _) => Ordering::Less,
         };

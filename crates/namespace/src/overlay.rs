@@ -6,11 +6,12 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::iter::Peekable;
+use std::ops::Bound;
 
 use blake3::Hasher;
 use rocksdb::WriteBatch;
 
-use crate::database::{Database, Pair, Pairs, Rows};
+use crate::database::{Database, Direction, Pair, Pairs, Rows};
 use crate::error::StoreError;
 use crate::family::Family;
 use crate::keys::KeyRange;
@@ -97,17 +98,19 @@ impl Rows for Overlay<'_> {
         }
     }
 
-    fn scan(&self, family: Family, range: KeyRange) -> Pairs<'_> {
-        let base = self.base.scan(family, range.clone());
+    fn walk(&self, family: Family, range: KeyRange, direction: Direction) -> Pairs<'_> {
+        let base = self.base.walk(family, range.clone(), direction);
         let Some(rows) = self.written.get(&family) else { return base };
         if range.end.as_ref().is_some_and(|end| *end <= range.start) {
             return Box::new(std::iter::empty());
         }
-        let written: WrittenRows<'_> = match range.end {
-            Some(end) => Box::new(rows.range(range.start..end)),
-            None => Box::new(rows.range(range.start..)),
+        let end = range.end.map_or(Bound::Unbounded, Bound::Excluded);
+        let rows = rows.range((Bound::Included(range.start), end));
+        let written: WrittenRows<'_> = match direction {
+            Direction::Up => Box::new(rows),
+            Direction::Down => Box::new(rows.rev()),
         };
-        Box::new(Over { base: base.peekable(), written: written.peekable() })
+        Box::new(Over { base: base.peekable(), written: written.peekable(), direction })
     }
 }
 
@@ -117,6 +120,7 @@ type WrittenRows<'a> = Box<dyn Iterator<Item = (&'a Vec<u8>, &'a Written)> + 'a>
 struct Over<'a> {
     base: Peekable<Pairs<'a>>,
     written: Peekable<WrittenRows<'a>>,
+    direction: Direction,
 }
 
 impl Iterator for Over<'_> {
@@ -125,7 +129,7 @@ impl Iterator for Over<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let order = match (self.base.peek(), self.written.peek()) {
-                (Some(Ok((base, _))), Some((written, _))) => base.cmp(written),
+                (Some(Ok((base, _))), Some((written, _))) => self.direction.compare(base, written),
                 (Some(_), _) => Ordering::Less,
                 (None, _) => Ordering::Greater,
             };

@@ -6,7 +6,7 @@ use blake3::Hasher;
 use rocksdb::WriteBatch;
 use types::{BlockId, Revision, SnapshotId, SnapshotState, Timestamp};
 
-use crate::database::{Database, Pairs, Rows};
+use crate::database::{Database, Direction, Pairs, Rows};
 use crate::error::StoreError;
 use crate::family::Family;
 use crate::history::history_key;
@@ -194,7 +194,7 @@ impl Rows for Transaction<'_> {
         self.overlay.get(family, key)
     }
 
-    fn scan(&self, family: Family, range: KeyRange) -> Pairs<'_> {
-        self.overlay.scan(family, range)
+    fn walk(&self, family: Family, range: KeyRange, direction: Direction) -> Pairs<'_> {
+        self.overlay.walk(family, range, direction)
     }
 }

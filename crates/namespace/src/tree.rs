@@ -5,13 +5,10 @@ use types::{FileKind, Lin, Name, OperationError, PublishedExtent};
 
 use crate::database::Rows;
 use crate::error::{Failure, StoreError};
-use crate::history::{Moment, Version, version, versions};
+use crate::history::{KeyAndVersion, Moment, Version, last_version, version, versions};
 use crate::keys::{EntryKey, ExtentKey, Key as _, KeyRange, LinkKey, XattrKey};
 use crate::rows::{EntryRow, InodeRow};
 use crate::tables::{Entries, Extents, Inodes, Links, Xattrs};
-
-/// The longest extent is as long as the longest block.
-const EXTENT_LENGTH_MAX: u64 = types::BLOCK_LENGTH_MAX as u64;
 
 /// The inode of a LIN.
 pub fn inode(rows: &impl Rows, moment: Moment, lin: Lin) -> Result<Version<Inodes>, Failure> {
@@ -65,15 +62,15 @@ pub fn extents<'a>(
     rows: &'a impl Rows,
     moment: Moment,
     from: ExtentKey,
-) -> impl Iterator<Item = Result<PublishedExtent, StoreError>> + 'a {
-    let first = ExtentKey { offset: from.offset.saturating_sub(EXTENT_LENGTH_MAX), ..from };
-    let range = KeyRange::prefix(from.content.encode()).from(&first);
-    let reaches = move |extent: &PublishedExtent| {
-        extent.extent.offset.saturating_add(u64::from(extent.extent.length)) > from.offset
+) -> Result<impl Iterator<Item = Result<PublishedExtent, StoreError>> + 'a, StoreError> {
+    let content = KeyRange::prefix(from.content.encode());
+    let before = last_version::<Extents>(rows, moment, content.clone().until(&from))?;
+    let reaches = |(key, version): &KeyAndVersion<Extents>| {
+        key.offset.saturating_add(u64::from(version.row.length)) > from.offset
     };
-    versions::<Extents>(rows, moment, range)
-        .map(|row| row.map(|(key, version)| version.row.at(key.offset)))
-        .filter(move |row| row.as_ref().map_or(true, reaches))
+    let first = before.filter(reaches).map_or(from, |(key, _)| key);
+    let rows = versions::<Extents>(rows, moment, content.from(&first));
+    Ok(rows.map(|row| row.map(|(key, version)| version.row.at(key.offset))))
 }
 
 /// The extended attributes of a LIN, in the order of their names.

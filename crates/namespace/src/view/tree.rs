@@ -110,7 +110,7 @@ impl View {
     pub fn extents(&self, lin: Lin, offset: u64, limit: usize) -> Result<Vec<PublishedExtent>, Failure> {
         let Body::Extents(since) = tree::file(&*self.rows, self.moment, lin)?.body else { return Ok(Vec::new()) };
         let content = ContentKey { lin, since };
-        let extents = tree::extents(&*self.rows, self.moment, ExtentKey { content, offset });
+        let extents = tree::extents(&*self.rows, self.moment, ExtentKey { content, offset })?;
         Ok(extents.take(limit).collect::<Result<_, _>>()?)
     }
 

@@ -1,5 +1,7 @@
 //! What outlives the process, and sameness on every node.
 
+use std::process::Command;
+
 use bytes::Bytes;
 use namespace::{Entry, Store, StoreError};
 use types::{Content, FileKind, Lin, Operation, Request};
@@ -98,34 +100,41 @@ fn a_view_does_not_move_and_can_be_read_from_other_threads() {
     assert_eq!(view.attributes(f).unwrap().size, 0, "a view keeps its store open");
 }
 
-/// Copies the files as a killed process leaves them: what is only in memory is gone.
-fn as_after_a_kill(world: &World, name: &str) -> Store {
-    let (from, to) = (world.folder.path().join("state"), world.folder.path().join(name));
-    std::fs::create_dir(&to).unwrap();
-    for file in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
-        std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
-    }
-    Store::open(to).unwrap()
-}
+/// Names the folder of the store in the process that is to die.
+const DOOMED: &str = "HOLDFAST_TEST_DOOMED_STORE";
 
 #[test]
 fn a_kill_loses_only_what_was_not_flushed_and_the_log_brings_it_back() {
     let mut world = World::new();
     let entries: Vec<Entry> = (0..30).map(|number| world.entry(make(&format!("f{number}")))).collect();
-    for (number, entry) in entries.iter().enumerate() {
-        world.store.apply(std::slice::from_ref(entry)).unwrap();
-        if number % 10 == 4 {
-            let flushed = world.store.flush().unwrap();
-            assert_eq!(flushed, entry.index);
-        }
+    if let Ok(folder) = std::env::var(DOOMED) {
+        apply_and_die(&Store::open(folder).unwrap(), &entries);
     }
-    let revived = as_after_a_kill(&world, "killed");
-    let index = revived.applied().index;
-    assert_eq!(index, 25, "the last flush");
+    let folder = world.folder.path().join("killed");
+    let this_test = "durability::a_kill_loses_only_what_was_not_flushed_and_the_log_brings_it_back";
+    let died = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", this_test])
+        .env(DOOMED, &folder)
+        .output()
+        .unwrap();
+    assert_eq!(died.status.code(), None, "ended by a signal: {died:?}");
+    let revived = Store::open(&folder).unwrap();
+    assert_eq!(revived.applied().index, 25, "the last flush");
     assert_eq!(world.names(&revived.view().unwrap(), Lin::ROOT).len(), 25, "all families are of one moment");
     assert_eq!(revived.view().unwrap().check().unwrap(), []);
     revived.apply(&entries[25..]).unwrap();
+    world.store.apply(&entries).unwrap();
     let (lived, revived) = (world.view(), revived.view().unwrap());
     assert_eq!(lived.digest(), revived.digest());
     assert_eq!(lived.dump_digest().unwrap(), revived.dump_digest().unwrap());
+}
+
+fn apply_and_die(store: &Store, entries: &[Entry]) -> ! {
+    for (number, entry) in entries.iter().enumerate() {
+        store.apply(std::slice::from_ref(entry)).unwrap();
+        if number % 10 == 4 {
+            assert_eq!(store.flush().unwrap(), entry.index);
+        }
+    }
+    std::process::abort()
 }
