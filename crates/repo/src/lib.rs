@@ -50,6 +50,7 @@ pub use object::{
 pub use owner::OwnerObject;
 pub use repository::{
     Backup, BackupInfo, CheckDepth, CheckReport, Finding, Listed, NewRepository, Opened, Repository, RowStream, Unlock,
+    check_without_key,
 };
 pub use rows::{
     BlockRow, EntryRecord, EntryRow, ExtentRecord, ExtentRow, InodeRecord, InodeRow, KeyedDigest, Location,

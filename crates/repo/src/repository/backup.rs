@@ -64,6 +64,14 @@ impl RunSet {
         Ok(reader)
     }
 
+    /// Opens every run.
+    pub(super) async fn check(&self, shared: &Shared) -> Result<(), RepoError> {
+        for reference in &self.runs {
+            self.reader(shared, reference).await?;
+        }
+        Ok(())
+    }
+
     /// Merges the rows of a table whose keys begin with these numbers.
     pub(super) async fn merge<R: Row>(&self, shared: &Shared, key: &[u64], use_: Use) -> Result<Merge<R>, RepoError> {
         let cache = matches!(use_, Use::Lookup).then(|| Arc::clone(&self.groups));

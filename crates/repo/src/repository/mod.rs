@@ -2,12 +2,13 @@
 
 mod backup;
 mod check;
+mod export;
 mod list;
 mod open;
 mod stream;
 
 pub use backup::Backup;
-pub use check::{CheckDepth, CheckReport, Finding};
+pub use check::{CheckDepth, CheckReport, Finding, check_without_key};
 pub use list::{BackupInfo, Listed};
 pub use open::{NewRepository, Opened, Unlock};
 pub use stream::RowStream;

@@ -107,7 +107,7 @@ fn both(keys: ReaderKeys) -> (WriterKeys, Option<PrivateKey>) {
     (keys.writer, Some(keys.private))
 }
 
-async fn bootstrap(site: &Site) -> Result<Bootstrap, RepoError> {
+pub(super) async fn bootstrap(site: &Site) -> Result<Bootstrap, RepoError> {
     match site.get(BOOTSTRAP_NAME).await {
         Ok(bytes) => Bootstrap::decode(&bytes),
         Err(SiteError::NotFound { site, .. }) => Err(RepoError::NoRepository { site }),

@@ -31,7 +31,7 @@ const fn kind_of(code: u32) -> Option<FileKind> {
 
 impl ColumnRow for InodeRow {
     const SCHEMA: &'static str = "message inodes {
-        required int64 set (INTEGER(64,false));
+        required int64 backup_set (INTEGER(64,false));
         required int64 lin (INTEGER(64,false));
         required int64 from_epoch (INTEGER(64,false));
         required boolean removed;
@@ -162,7 +162,7 @@ fn decode_xattrs(mut bytes: &[u8]) -> Option<Vec<(Bytes, Bytes)>> {
 
 impl ColumnRow for EntryRow {
     const SCHEMA: &'static str = "message entries {
-        required int64 set (INTEGER(64,false));
+        required int64 backup_set (INTEGER(64,false));
         required int64 parent (INTEGER(64,false));
         required binary name;
         required int64 from_epoch (INTEGER(64,false));
@@ -208,7 +208,7 @@ impl ColumnRow for EntryRow {
 
 impl ColumnRow for ExtentRow {
     const SCHEMA: &'static str = "message extents {
-        required int64 set (INTEGER(64,false));
+        required int64 backup_set (INTEGER(64,false));
         required int64 lin (INTEGER(64,false));
         required int64 file_offset (INTEGER(64,false));
         required int64 from_epoch (INTEGER(64,false));

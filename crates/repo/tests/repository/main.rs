@@ -8,5 +8,10 @@
     reason = "clippy allows them in tests, and not in what tests share"
 )]
 
+mod check;
+mod damage;
+mod export;
+mod keys;
+mod refusals;
 mod round_trip;
 mod world;

@@ -127,10 +127,16 @@ impl World {
         Unlock::Passphrase(Zeroizing::new(PASSPHRASE.into()))
     }
 
-    /// Writes the two backups of [`trees`].
+    /// Writes two backups of some files of all lengths.
     pub async fn with_two_backups(seed: u64) -> (Self, [Tree; 2]) {
+        let lengths = [0, 1, 100, 4096, 5000, 100_000, 131_072, 131_073, 700_000, 2_000_000];
+        Self::with_two_backups_of(seed, 60, &lengths).await
+    }
+
+    /// Writes two backups of so many files of these lengths.
+    pub async fn with_two_backups_of(seed: u64, files: u64, lengths: &[usize]) -> (Self, [Tree; 2]) {
         let world = Self::new(seed).await;
-        let (first, second) = trees(&world.seed);
+        let (first, second) = trees(&world.seed, files, lengths);
         world.back_up(1, None, &Tree::default(), &first).await;
         world.back_up(2, Some(1), &first, &second).await;
         (world, [first, second])
@@ -248,10 +254,9 @@ fn entry(parent: Lin, name: &Name, lin: Option<Lin>, epoch: u64) -> EntryRow {
 }
 
 /// Two trees: of the second, files are the same, new, changed, cut, longer, renamed or gone.
-pub fn trees(seed: &Seed) -> (Tree, Tree) {
+fn trees(seed: &Seed, files: u64, lengths: &[usize]) -> (Tree, Tree) {
     let mut first = Tree::default();
-    let lengths = [0, 1, 100, 4096, 5000, 100_000, 131_072, 131_073, 700_000, 2_000_000];
-    for number in 0..60_u64 {
+    for number in 0..files {
         let lin = Lin((1 << 56) + 10 + number);
         let length = lengths[usize::try_from(number).unwrap() % lengths.len()];
         let mut content = vec![0; length];

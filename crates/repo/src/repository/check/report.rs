@@ -1,0 +1,86 @@
+//! What a check says.
+
+use types::ErrorKind;
+
+use crate::RepoError;
+
+/// How deep a check goes. Each depth includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CheckDepth {
+    /// Every commit, run, object and configuration that is named is there with its length, and rows fit each other.
+    Structure,
+    /// Every byte is what was written, by CRC-32 and BLAKE3. Takes no private key, and reads everything.
+    Bytes,
+    /// Every block opens and has its digest. Takes the private key, and reads everything twice.
+    Blocks,
+}
+
+/// Something that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The object that is wrong.
+    pub name: String,
+    /// What is wrong with it.
+    pub what: String,
+}
+
+/// What a check did and found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CheckReport {
+    /// Backups whose rows were walked.
+    pub backups: u64,
+    /// Runs that were looked at.
+    pub runs: u64,
+    /// Upload objects that were looked at.
+    pub objects: u64,
+    /// Rows that were read.
+    pub rows: u64,
+    /// Bytes that were compared with a CRC-32 and a BLAKE3.
+    pub bytes: u64,
+    /// Blocks that were opened and compared with their digests.
+    pub blocks: u64,
+    /// What is wrong; at most [`CheckReport::FINDINGS_MAX`] are told.
+    pub findings: Vec<Finding>,
+    /// How many things are wrong.
+    pub findings_total: u64,
+}
+
+impl CheckReport {
+    /// Findings that a report tells. More of them tell nothing more.
+    pub const FINDINGS_MAX: usize = 1000;
+
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub const fn is_clean(&self) -> bool {
+        self.findings_total == 0
+    }
+
+    /// Notes what is wrong, once: several backups read through the same runs.
+    pub(super) fn finding(&mut self, name: impl ToString, what: impl ToString) {
+        let finding = Finding { name: name.to_string(), what: what.to_string() };
+        if self.findings.contains(&finding) {
+            return;
+        }
+        self.findings_total += 1;
+        if self.findings.len() < Self::FINDINGS_MAX {
+            self.findings.push(finding);
+        }
+    }
+
+    /// Notes an error as a finding if it says that the repository is wrong. An error that says that the site is not
+    /// there now is given back: a check that could not look has found nothing.
+    pub(super) fn note<T>(
+        &mut self,
+        name: impl ToString,
+        outcome: Result<T, RepoError>,
+    ) -> Result<Option<T>, RepoError> {
+        match outcome {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound | ErrorKind::Unsupported) => {
+                self.finding(name, error);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}

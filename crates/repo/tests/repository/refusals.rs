@@ -1,0 +1,139 @@
+//! What a repository does not accept: forks, broken chains, other versions, rows that point nowhere.
+
+use bytes::Bytes;
+use repo::{Commit, ExtentRecord, ExtentRow, ObjectNumber, RepoError, Repository, Unlock};
+use types::{Epoch, ErrorKind, Lin, NodeId};
+
+use crate::world::{REPOSITORY, SET, World};
+
+#[tokio::test]
+async fn two_commits_of_one_number_are_a_fork_that_names_both() {
+    let (world, _) = World::with_two_backups(50).await;
+    let head = world.open().await.list().await.unwrap().head().unwrap().clone();
+    let mut rival = head.clone();
+    rival.writer.node = NodeId(99);
+    put(&world, &rival).await;
+    let error = world.open().await.list().await.unwrap_err();
+    assert!(matches!(error, RepoError::Fork { .. }) && error.kind() == ErrorKind::Conflict);
+    for name in [head.name(), rival.name()] {
+        assert!(error.to_string().contains(&name.to_string()), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_commit_of_an_older_generation_that_the_chain_does_not_reach_does_not_count() {
+    let (world, _) = World::with_two_backups(51).await;
+    let listed = world.open().await.list().await.unwrap();
+    let mut adopted = listed.head().unwrap().clone();
+    adopted.writer.generation = types::Generation(2);
+    adopted.writer.epoch = Epoch(3);
+    adopted.number = 3;
+    adopted.parent = listed.head_reference().cloned();
+    adopted.voids = vec![Epoch(2)];
+    put(&world, &adopted).await;
+    let mut zombie = listed.head().unwrap().clone();
+    zombie.writer.epoch = Epoch(7);
+    zombie.number = 3;
+    put(&world, &zombie).await;
+    let listed = world.open().await.list().await.unwrap();
+    let epochs: Vec<u64> = listed.backups().iter().map(|backup| backup.epoch.0).collect();
+    assert_eq!(epochs, [3, 1], "the voided and the zombie's backup are not there");
+}
+
+#[tokio::test]
+async fn a_parent_that_is_another_commit_is_found() {
+    let (world, _) = World::with_two_backups(52).await;
+    let listed = world.open().await.list().await.unwrap();
+    let parent = listed.backups()[1].commit.clone();
+    let mut commit = Commit::open(&parent, REPOSITORY, listed.keys(), &world.memory.contents()[&parent]).unwrap();
+    commit.policy = "forged".into();
+    let forged = commit.seal(listed.keys(), &world.seed).unwrap();
+    world.memory.replace(&parent, Some(forged));
+    let error = world.open().await.list().await.unwrap_err();
+    assert!(matches!(&error, RepoError::Damaged { name, .. } if *name == parent), "{error}");
+}
+
+#[tokio::test]
+async fn a_later_version_is_refused_and_not_misread() {
+    let (world, _) = World::with_two_backups(53).await;
+    let sound = world.memory.contents();
+    let commit = sound.keys().find(|name| name.starts_with("commits/")).unwrap();
+    let later = |name: &str| -> Bytes {
+        let bytes = &sound[name];
+        if name.starts_with("commits/") {
+            [&[2][..], &bytes[1..]].concat().into()
+        } else {
+            let text = std::str::from_utf8(bytes).unwrap();
+            text.replace("\"format_version\": 1", "\"format_version\": 2, \"what\": \"is new\"").into()
+        }
+    };
+    for name in ["holdfast.json", commit, sound.keys().find(|name| name.starts_with("keys/")).unwrap()] {
+        world.memory.replace(name, Some(later(name)));
+        let unlock = Unlock::PrivateKey(world.keys.keys.private.clone());
+        let opened = match Repository::open(&world.site, unlock).await {
+            Ok(repository) => repository.list().await.map(drop),
+            Err(error) => Err(error),
+        };
+        let error = opened.unwrap_err();
+        assert!(matches!(&error, RepoError::Version { name: found, .. } if found == name), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        world.memory.replace(name, Some(sound[name].clone()));
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_points_to_an_object_outside_of_the_epoch_stops_the_merge() {
+    let world = World::new(54).await;
+    let mut object = world.object(1, 0);
+    let (digest, location) = object.add_inline(b"content").unwrap();
+    let location = repo::Location { object: object.reference(world.writer(1, 77)), ..location };
+    let extent = ExtentRecord { length: 7, digest, block_offset: 0, location };
+    let (from, seq) = (Epoch(1), ObjectNumber::OWN);
+    object.add_extent(ExtentRow { set: SET, lin: Lin(9), offset: 0, from, seq, extent: Some(extent) });
+    let reports = [world.put(&object.finish().unwrap()).await];
+    let (keys, writer) = (&world.keys.keys.writer, world.writer(1, 100));
+    let merged = repo::coalesce(&world.site, REPOSITORY, keys, &world.seed, writer, &reports, world.options).await;
+    let error = merged.unwrap_err();
+    assert!(matches!(error, RepoError::UnknownObject { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn two_rows_of_one_key_in_one_object_are_refused() {
+    let world = World::new(55).await;
+    let mut object = world.object(1, 0);
+    let row = repo::InodeRow { set: SET, lin: Lin(9), from: Epoch(1), seq: ObjectNumber::OWN, inode: None };
+    object.add_inode(row.clone());
+    object.add_inode(row);
+    assert!(matches!(object.finish().unwrap_err(), RepoError::Limit { .. }));
+}
+
+#[tokio::test]
+async fn a_slot_that_was_moved_does_not_open() {
+    let world = World::new(56).await;
+    let mut object = world.object(1, 0);
+    let plain = [vec![1; 200_000], vec![2; 200_000]];
+    let mut locations = vec![];
+    for plain in &plain {
+        let stored = block::encode(plain).unwrap().stored;
+        locations.push(object.add_block(&block::digest(plain), 200_000, &stored).unwrap());
+    }
+    let object = object.finish().unwrap();
+    let row = object.row(ObjectNumber::new(Epoch(1), 0).unwrap());
+    let key = repo::ObjectKey::unwrap(&row, REPOSITORY, &world.keys.keys.private).unwrap();
+    let [first, second] = [0, 1].map(|index| object.locate(locations[index], row.number));
+    let range = |location: &repo::Location| {
+        let start = usize::try_from(location.slot_offset).unwrap();
+        &object.bytes[start..start + location.slot_length as usize]
+    };
+    assert!(key.open(0, range(&first)).is_ok() && key.open(1, range(&second)).is_ok());
+    assert!(key.open(1, range(&first)).is_err() && key.open(0, range(&second)).is_err());
+    let elsewhere = repo::ObjectRow { salt: [0; 16], ..row.clone() };
+    assert!(repo::ObjectKey::unwrap(&elsewhere, REPOSITORY, &world.keys.keys.private).is_err());
+    let renamed = repo::ObjectRow { writer: world.writer(1, 5), ..row };
+    assert!(repo::ObjectKey::unwrap(&renamed, REPOSITORY, &world.keys.keys.private).is_err());
+}
+
+async fn put(world: &World, commit: &Commit) {
+    let bytes = commit.seal(&world.keys.keys.writer, &world.seed).unwrap();
+    world.site.put_new(&commit.name().to_string(), bytes).await.unwrap();
+}
