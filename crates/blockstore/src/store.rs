@@ -198,6 +198,7 @@ impl Inner {
             live_bytes: used.live_bytes,
             dead_bytes: used.length.saturating_sub(used.live_bytes + segments * SEGMENT_HEADER_LENGTH),
             segments,
+            waiting_bytes: self.in_flight.taken(),
             free_bytes: space.free,
             total_bytes: space.total,
             reserve_bytes: self.options.reserve_bytes,

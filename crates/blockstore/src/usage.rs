@@ -11,6 +11,8 @@ pub struct Usage {
     pub dead_bytes: u64,
     /// Segments.
     pub segments: u64,
+    /// Bytes of puts that are not answered yet.
+    pub waiting_bytes: u64,
     /// What is free on the disk, in bytes.
     pub free_bytes: u64,
     /// The size of the disk, in bytes.

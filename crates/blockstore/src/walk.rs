@@ -45,7 +45,7 @@ impl Segment {
     /// Where the tail was cut by a crash, if it was: the first thing behind the synced part that is not whole.
     pub(crate) fn tail_cut(&self, known_synced: u64) -> Result<Option<u64>, FileError> {
         for found in self.unsynced(known_synced)? {
-            if !self.is_whole(&found)? {
+            if !self.is_whole(found.begin())? {
                 return Ok(Some(found.begin()));
             }
         }
@@ -67,17 +67,22 @@ impl Segment {
         Ok(unsynced)
     }
 
-    fn is_whole(&self, found: &Found) -> Result<bool, FileError> {
-        let Found::Record { offset, header } = found else { return Ok(false) };
+    /// Whether a whole record begins there. A medium that does not give the bytes is an error here: what was not seen is
+    /// not cut off.
+    fn is_whole(&self, offset: u64) -> Result<bool, FileError> {
+        let mut bytes = [0; RECORD_HEADER_LENGTH];
+        self.file.read_at(offset, &mut bytes)?;
+        let Some(header) = RecordHeader::parse(&bytes, self.place(offset)) else { return Ok(false) };
         let mut payload = vec![0; header.payload_length as usize];
         let read = self.file.read_at(offset + RECORD_HEADER_LENGTH as u64, &mut payload)?;
-        Ok(read == payload.len() && crc32fast::hash(&payload) == header.payload_crc)
+        let is_padded = self.file.len()? >= offset + header.record_length();
+        Ok(is_padded && read == payload.len() && crc32fast::hash(&payload) == header.payload_crc)
     }
 
     /// What the segment says of itself; none if that is damaged.
     pub(crate) fn own_header(&self) -> Result<Option<SegmentHeader>, FileError> {
         let mut bytes = [0; SEGMENT_HEADER_LENGTH as usize];
-        self.file.read_at(0, &mut bytes)?;
+        self.read(0, &mut bytes)?;
         Ok(SegmentHeader::parse(&bytes))
     }
 
@@ -93,16 +98,37 @@ impl Segment {
         Place { segment: self.id, offset }
     }
 
+    /// Reads up to the buffer's length. Pages that the medium does not give read as zeros: one bad sector is damage like
+    /// any other, and must not keep the whole volume closed.
+    fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, FileError> {
+        match self.file.read_at(offset, buffer) {
+            Err(error) if error.is_medium() => self.read_pages(offset, buffer),
+            done => done,
+        }
+    }
+
+    fn read_pages(&self, mut offset: u64, buffer: &mut [u8]) -> Result<usize, FileError> {
+        buffer.fill(0);
+        let begin = offset;
+        for page in buffer.chunks_mut(PAGE_BYTES as usize) {
+            offset += match self.file.read_at(offset, page) {
+                Err(error) if error.is_medium() => page.len(),
+                done => done?,
+            } as u64;
+        }
+        Ok(usize::try_from(offset - begin).expect("no more was read than the buffer has"))
+    }
+
     fn record_header(&self, offset: u64) -> Result<Option<RecordHeader>, FileError> {
         let mut bytes = [0; RECORD_HEADER_LENGTH];
-        self.file.read_at(offset, &mut bytes)?;
+        self.read(offset, &mut bytes)?;
         Ok(RecordHeader::parse(&bytes, self.place(offset)))
     }
 
     fn next_record(&self, from: u64, end: u64) -> Result<Option<u64>, FileError> {
         let mut buffer = vec![0; SEARCH_BYTES + RECORD_HEADER_LENGTH];
         for offset in (from..end).step_by(SEARCH_BYTES) {
-            let read = self.file.read_at(offset, &mut buffer)?;
+            let read = self.read(offset, &mut buffer)?;
             let found = buffer.get(..read).and_then(|bytes| self.first_record(offset, bytes));
             if found.is_some() {
                 return Ok(found);

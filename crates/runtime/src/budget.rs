@@ -45,6 +45,12 @@ impl ByteBudget {
         Some(BytePermit { _permit: Some(permit) })
     }
 
+    /// How many bytes are taken now.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        (u64::from(self.permits) * GRAIN_BYTES).saturating_sub(self.free())
+    }
+
     /// How many bytes are free now.
     #[must_use]
     pub fn free(&self) -> u64 {
@@ -74,7 +80,7 @@ mod tests {
     async fn more_than_everything_takes_everything() {
         let budget = ByteBudget::new(4096);
         let all = budget.acquire(1 << 40).await;
-        assert_eq!(budget.free(), 0);
+        assert_eq!((budget.free(), budget.taken()), (0, 4096));
         drop(all);
         assert_eq!(budget.free(), 4096);
     }

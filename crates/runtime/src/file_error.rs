@@ -80,6 +80,12 @@ impl FileError {
         matches!(self.io_kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
     }
 
+    /// Whether the medium does not give or take the bytes (`EIO`).
+    #[must_use]
+    pub fn is_medium(&self) -> bool {
+        self.source.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+    }
+
     /// Whether the file ended before the bytes that were asked for.
     #[must_use]
     pub fn is_too_short(&self) -> bool {

@@ -1,4 +1,10 @@
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use blockstore::{BlockStoreError, Damage, NewBlock, ScrubDepth};
+use runtime::{FileOperation, Files, Watch};
 use types::{Digest, ErrorKind, PgId};
 
 use crate::support::{
@@ -124,4 +130,72 @@ async fn the_blocks_of_a_segment_that_is_gone_are_damaged_and_can_be_put_again()
     assert!(bad.len() > 3 && bad.iter().all(|bad| bad.error.kind() == ErrorKind::Corrupt));
     store.put(all.clone()).await.unwrap();
     assert_holds(&store, &all).await;
+}
+
+/// Does not give what one read of a segment asks for, nor when it is asked again at once.
+struct BadSector {
+    read: u64,
+    reads: AtomicU64,
+}
+
+impl Watch for BadSector {
+    fn before(&self, operation: FileOperation, path: &Path) -> io::Result<()> {
+        let is_segment = path.extension().is_some_and(|ending| ending == "segment");
+        if !is_segment || operation != FileOperation::Read {
+            return Ok(());
+        }
+        let read = self.reads.fetch_add(1, Ordering::Relaxed);
+        if (self.read..self.read + 2).contains(&read) { Err(io::Error::from_raw_os_error(5)) } else { Ok(()) }
+    }
+}
+
+#[tokio::test]
+async fn a_bad_sector_keeps_at_most_one_block_from_a_rebuild_and_cuts_nothing() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    for sequence in 1..=4 {
+        store.put(vec![noisy_block(sequence, 1000)]).await.unwrap();
+    }
+    close(store).await;
+    let (mut lost, mut refused) = (0, 0);
+    for read in 0..20 {
+        let copy = folder.copy();
+        copy.lose_index();
+        let disk = Arc::new(BadSector { read, reads: AtomicU64::default() });
+        match copy.open_with(copy.options(), Files::watched(disk)).await {
+            Ok(store) => {
+                let held = store.ids(PgId(1), None, 9).await.unwrap().len();
+                assert!(held >= 3, "read {read}: {held}");
+                assert_eq!((held == 4, store.recovery().cut_bytes), (store.recovery().damaged_bytes < 1000, 0));
+                lost += 4 - held;
+                close(store).await;
+            }
+            Err(BlockStoreError::File(error)) if error.is_medium() => refused += 1,
+            Err(error) => panic!("read {read}: {error}"),
+        }
+        // The tail is not cut for what could not be seen.
+        assert_eq!(copy.last_segment().metadata().unwrap().len(), folder.last_segment().metadata().unwrap().len());
+    }
+    assert!(lost >= 4 && (1..=4).contains(&refused), "{lost} {refused}");
+}
+
+/// A read that comes between the removal and the hole must not take the block for damaged.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_block_that_goes_and_comes_while_it_is_read_is_never_damaged() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    let block = noisy_block(1, 40_000);
+    let (reading, wanted) = (store.clone(), block.stored.clone());
+    let reader = tokio::task::JoinSet::from_iter([async move {
+        for _ in 0..400 {
+            let found = reading.get(id(1)).await.expect("it is there as a whole, or not at all");
+            assert!(found.is_none_or(|found| found.stored == wanted));
+        }
+    }]);
+    for _ in 0..40 {
+        store.put(vec![block.clone()]).await.unwrap();
+        store.remove(vec![id(1)]).await.unwrap();
+    }
+    reader.join_all().await;
+    assert!(store.quarantined(None, 9).await.unwrap().is_empty());
 }
