@@ -108,7 +108,7 @@ impl<R: Rows> Checker<'_, R> {
             }
         }
         if inode.kind == FileKind::File {
-            self.usage.bytes = self.usage.bytes.saturating_add(inode.size);
+            self.usage.bytes = self.usage.bytes.wrapping_add(inode.size);
         }
         let fits = matches!(
             (inode.kind, &inode.body),

@@ -151,9 +151,10 @@ impl Transaction<'_> {
         Ok(())
     }
 
+    /// The sum wraps around: it is right again once it fits, however long the holes of some files were meanwhile.
     const fn recount(&mut self, before: u64, now: u64) {
         let usage = &mut self.progress.usage;
-        usage.bytes = usage.bytes.saturating_sub(before).saturating_add(now);
+        usage.bytes = usage.bytes.wrapping_sub(before).wrapping_add(now);
     }
 }
 

@@ -267,7 +267,7 @@ pub struct ProgressRow {
 pub struct Usage {
     /// Files, directories and symbolic links.
     pub inodes: u64,
-    /// The lengths of all files together, holes included.
+    /// The lengths of all files together, holes included, modulo 2⁶⁴.
     pub bytes: u64,
 }
 

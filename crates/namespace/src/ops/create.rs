@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use types::{Content, Create, FileKind, Lin, NewInode, OperationError, Outcome, SYMLINK_LENGTH_MAX};
 
-use super::out_of_range;
 use super::write::{check_length, inline_body};
 use super::xattr::{XATTRS_MAX, check_xattr};
+use super::{check_times, out_of_range};
 use crate::error::Failure;
 use crate::genesis::GENESIS;
 use crate::inode::{entry_exists, entry_key};
@@ -17,6 +17,7 @@ use crate::transaction::Transaction;
 /// Makes an inode with its name, attributes and content.
 pub fn create(tx: &mut Transaction<'_>, create: &Create) -> Result<Outcome, Failure> {
     let new = &create.inode;
+    check_times(&[new.atime, new.mtime])?;
     tx.directory(create.parent)?;
     let key = entry_key(create.parent, &create.name);
     if let Some(existing) = tx.entry(&key)? {

@@ -13,17 +13,24 @@ mod snapshot;
 mod write;
 mod xattr;
 
-use types::{Change, Operation, OperationError, Outcome, Registration};
+use types::{Change, Operation, OperationError, Outcome, Registration, Timestamp};
 
 use crate::error::Failure;
 use crate::transaction::Transaction;
 
+/// Nanoseconds of the last point in a second.
+const NANOSECONDS_MAX: u32 = 999_999_999;
+/// The longest label of a session.
+const LABEL_LENGTH_MAX: usize = 255;
 /// The longest name of a record.
 pub const RECORD_NAME_LENGTH_MAX: usize = 255;
 
 /// Carries an operation out. After a refusal the caller rolls back what it wrote.
 pub fn perform(tx: &mut Transaction<'_>, operation: &Operation) -> Result<Outcome, Failure> {
     match operation {
+        Operation::OpenSession { label } if label.len() > LABEL_LENGTH_MAX => {
+            Err(out_of_range("the length of the label", label.len(), LABEL_LENGTH_MAX).into())
+        }
         Operation::OpenSession { label } => Ok(Outcome::Session(tx.open_session(label))),
         Operation::CloseSession { session } => tx.close_session(*session).map(|()| Outcome::Done),
         Operation::RaiseBlockMark { session, mark } => tx.raise_block_mark(*session, *mark).map(|()| Outcome::Done),
@@ -82,6 +89,18 @@ fn record_exists(what: &str, name: &str) -> OperationError {
 /// Says that a value is too large.
 fn out_of_range(what: &str, value: usize, limit: usize) -> OperationError {
     OperationError::OutOfRange { what: what.to_owned(), value: value as u64, limit: limit as u64 }
+}
+
+/// Refuses times whose nanoseconds are a second or more.
+fn check_times(times: &[Option<Timestamp>]) -> Result<(), OperationError> {
+    match times.iter().flatten().find(|time| time.nanoseconds > NANOSECONDS_MAX) {
+        Some(time) => Err(OperationError::OutOfRange {
+            what: "the nanoseconds of a time".into(),
+            value: time.nanoseconds.into(),
+            limit: NANOSECONDS_MAX.into(),
+        }),
+        None => Ok(()),
+    }
 }
 
 /// Checks the name of a record.

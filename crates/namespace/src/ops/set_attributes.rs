@@ -2,6 +2,7 @@
 
 use types::{AttributeChanges, FileKind, Lin, OperationError, Outcome};
 
+use super::check_times;
 use super::write::{check_length, kept_inline};
 use crate::changes::ChangeFlags;
 use crate::error::Failure;
@@ -13,6 +14,7 @@ use crate::transaction::Transaction;
 
 /// Sets the attributes that are given.
 pub fn set_attributes(tx: &mut Transaction<'_>, lin: Lin, changes: &AttributeChanges) -> Result<Outcome, Failure> {
+    check_times(&[changes.atime, changes.mtime])?;
     let mut inode = tx.inode(lin)?;
     let mut flags = ChangeFlags::ATTRIBUTES;
     if let Some(size) = changes.size {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use types::{Content, INLINE_LENGTH_MAX, Lin, NewExtent, OperationError, Outcome, Revision, Timestamp};
 
-use super::out_of_range;
+use super::{check_times, out_of_range};
 use crate::changes::ChangeFlags;
 use crate::error::Failure;
 use crate::keys::ContentKey;
@@ -18,6 +18,7 @@ pub fn write(
     content: &Content,
     mtime: Option<Timestamp>,
 ) -> Result<Outcome, Failure> {
+    check_times(&[mtime])?;
     let mut inode = tx.file(lin)?;
     if let Content::Extents(extents) = content {
         let since = content_of(tx, &inode.row.body, extents)?;

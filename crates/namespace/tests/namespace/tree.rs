@@ -166,6 +166,39 @@ fn attributes_change_alone_and_every_change_moves_ctime() {
 }
 
 #[test]
+fn a_time_beyond_its_second_is_refused() {
+    let mut world = World::new();
+    let f = world.file(Lin::ROOT, "f");
+    let beyond = Some(Timestamp { seconds: 0, nanoseconds: 1_000_000_000 });
+    let changes = AttributeChanges { atime: beyond, ..AttributeChanges::default() };
+    let mut inode = new_inode(FileKind::File);
+    inode.mtime = beyond;
+    let create = Create { parent: Lin::ROOT, name: name("g"), inode, replace: false };
+    for refused in [
+        Change::SetAttributes { lin: f, changes },
+        Change::Create(create),
+        Change::Write { lin: f, content: Content::Empty, mtime: beyond },
+    ] {
+        assert!(matches!(world.change(refused), Err(OperationError::OutOfRange { .. })));
+    }
+}
+
+#[test]
+fn files_may_be_longer_together_than_any_number_can_say() {
+    let mut world = World::new();
+    let longest = AttributeChanges { size: Some(i64::MAX.unsigned_abs()), ..AttributeChanges::default() };
+    for text in ["a", "b", "c"] {
+        let lin = world.file(Lin::ROOT, text);
+        world.change(Change::SetAttributes { lin, changes: longest.clone() }).unwrap();
+    }
+    world.check();
+    for text in ["a", "b", "c"] {
+        world.remove(Lin::ROOT, text).unwrap();
+    }
+    assert_eq!(world.view().usage().bytes, 0);
+}
+
+#[test]
 fn inline_content_is_cut_and_extended_with_its_file() {
     let mut world = World::new();
     let f = world.file(Lin::ROOT, "f");
