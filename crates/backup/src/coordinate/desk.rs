@@ -1,0 +1,223 @@
+//! Where workers of a job get their units and leave their reports.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use types::{ErrorKind, Fence, Job, JobId, JobOperation, JobTotals, NodeId, ObjectReport};
+
+use super::{Next, Queues, Ticket};
+use crate::Surroundings;
+use crate::plan::{Place, PlanError, PlanTotals, SpoolReader, Unit, UnitName, UnitSpool};
+use crate::surroundings::PeerError;
+use crate::work::{Pull, Pulled, Report};
+
+/// How often workers may fail with a unit before its job fails: what is broken for so long does not pass by itself.
+const UNIT_FAILURES_MAX: u32 = 5;
+
+/// The desk of one job under one fence.
+pub struct Desk {
+    around: Surroundings,
+    job: JobId,
+    fence: Fence,
+    spool: SpoolReader,
+    state: Mutex<DeskState>,
+    changed: Notify,
+}
+
+struct DeskState {
+    queues: Queues<Place>,
+    noted: HashSet<String>,
+    totals: JobTotals,
+}
+
+impl Desk {
+    /// Opens a desk for a job; `reported` are the objects that earlier owners noted.
+    #[must_use]
+    pub fn new(around: Surroundings, job: &Job, spool: SpoolReader, reported: &[ObjectReport]) -> Self {
+        let names = reported.iter().flat_map(|object| &object.units);
+        let queues = Queues::new(names.map(|name| UnitName::from_report(name)).collect());
+        let mut totals = JobTotals { lins_changed: job.totals.lins_changed, ..JobTotals::default() };
+        reported.iter().for_each(|object| add_object(&mut totals, object));
+        let noted = reported.iter().map(|object| object.name.clone()).collect();
+        let state = Mutex::new(DeskState { queues, noted, totals });
+        Self { around, job: job.id, fence: job.fence, spool, state, changed: Notify::new() }
+    }
+
+    /// Adds a unit of the plan to the spool and to the queues.
+    ///
+    /// # Errors
+    /// The spool cannot be written.
+    pub fn add(&self, spool: &mut UnitSpool, unit: &Unit) -> Result<(), PlanError> {
+        let place = spool.push(unit)?;
+        let ticket = Ticket { name: unit.name.clone(), bytes: unit.bytes, preferred: unit.preferred, place };
+        self.lock().queues.add(ticket);
+        Ok(())
+    }
+
+    /// Says that the plan has no more units.
+    pub fn complete_plan(&self, totals: PlanTotals) {
+        let mut state = self.lock();
+        state.queues.complete_plan();
+        state.totals.lins_nominated = totals.lins;
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Gives a worker its next unit.
+    ///
+    /// # Errors
+    /// The desk was asked under another fence, or the spool cannot be read.
+    pub async fn pull(&self, pull: Pull) -> Result<Pulled, PeerError> {
+        self.check_fence(pull.fence)?;
+        let next = self.lock().queues.pull(pull.worker);
+        let ticket = match next {
+            Next::Unit(ticket) => ticket,
+            Next::Later => return Ok(Pulled::Later),
+            Next::Drain => return Ok(Pulled::Drain),
+            Next::Finished => return Ok(Pulled::Finished),
+        };
+        let spool = self.spool.clone();
+        let unit = runtime::blocking(move || spool.read(ticket.place)).await;
+        unit.map(Pulled::Unit).map_err(|error| self.error(error.kind(), error))
+    }
+
+    /// Notes an object in the replicated state, and then its units as done.
+    ///
+    /// # Errors
+    /// The desk was told under another fence, or the object could not be noted: the worker reports again.
+    pub async fn report(&self, report: Report) -> Result<(), PeerError> {
+        self.check_fence(report.fence)?;
+        let mut units = report.units;
+        if let Some(object) = &report.object {
+            let step = JobOperation::Report { job: self.job, fence: self.fence, object: object.clone() };
+            self.around.state.propose(step).await.map_err(|error| self.error(error.kind(), error))?;
+            units.extend(object.units.iter().map(|name| UnitName::from_report(name)));
+        }
+        let mut state = self.lock();
+        state.queues.complete(&units);
+        if let Some(object) = report.object.filter(|object| state.noted.insert(object.name.clone())) {
+            add_object(&mut state.totals, &object);
+            state.totals.lins_changed += report.lins;
+        }
+        drop(state);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Takes back the units of workers on nodes that are gone.
+    pub fn give_back_lost(&self) -> usize {
+        let peers = &self.around.peers;
+        self.lock().queues.give_back(|worker| worker.node != self.around.node && !peers.is_alive(worker.node))
+    }
+
+    /// A unit with which workers fail again and again.
+    pub fn hopeless(&self) -> Option<UnitName> {
+        self.lock().queues.hopeless(UNIT_FAILURES_MAX).cloned()
+    }
+
+    /// Whether every unit is done.
+    pub fn is_finished(&self) -> bool {
+        self.lock().queues.is_finished()
+    }
+
+    /// Waits until something was reported or the plan is complete.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// What the job did so far.
+    pub fn totals(&self) -> JobTotals {
+        let state = self.lock();
+        let (units_done, units) = state.queues.progress();
+        JobTotals { units_done, units, ..state.totals.clone() }
+    }
+
+    fn check_fence(&self, given: Fence) -> Result<(), PeerError> {
+        if given == self.fence {
+            return Ok(());
+        }
+        let reason = format!("job {} is owned under fence {}, not {given}", self.job, self.fence);
+        Err(self.error(ErrorKind::Conflict, reason))
+    }
+
+    fn error(&self, kind: ErrorKind, reason: impl ToString) -> PeerError {
+        PeerError { node: self.around.node, kind, reason: reason.to_string() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, DeskState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn add_object(totals: &mut JobTotals, object: &ObjectReport) {
+    totals.objects += 1;
+    totals.bytes_plain += object.bytes_plain;
+    totals.bytes_uploaded += object.size;
+    let of_node: &mut Vec<(NodeId, u64)> = &mut totals.bytes_by_node;
+    match of_node.iter_mut().find(|(node, _)| *node == object.node) {
+        Some((_, bytes)) => *bytes += object.bytes_plain,
+        None => of_node.push((object.node, object.bytes_plain)),
+    }
+}
+
+/// The desks of the jobs that this node owns.
+#[derive(Clone)]
+pub struct Desks {
+    node: NodeId,
+    open: Arc<Mutex<BTreeMap<JobId, Arc<Desk>>>>,
+}
+
+/// Keeps a desk open; dropping it closes the desk.
+pub struct OpenDesk {
+    desks: Desks,
+    job: JobId,
+}
+
+impl Desks {
+    /// No desks yet, on a node.
+    #[must_use]
+    pub fn new(node: NodeId) -> Self {
+        Self { node, open: Arc::default() }
+    }
+
+    /// Opens a desk until the guard is dropped.
+    #[must_use]
+    pub fn open(&self, desk: Arc<Desk>) -> OpenDesk {
+        let job = desk.job;
+        self.lock().insert(job, desk);
+        OpenDesk { desks: self.clone(), job }
+    }
+
+    /// Gives a worker its next unit.
+    ///
+    /// # Errors
+    /// This node does not own the job, or not under that fence.
+    pub async fn pull(&self, pull: Pull) -> Result<Pulled, PeerError> {
+        self.desk(pull.job)?.pull(pull).await
+    }
+
+    /// Notes what a worker reports.
+    ///
+    /// # Errors
+    /// This node does not own the job, or not under that fence, or the object could not be noted.
+    pub async fn report(&self, report: Report) -> Result<(), PeerError> {
+        self.desk(report.job)?.report(report).await
+    }
+
+    fn desk(&self, job: JobId) -> Result<Arc<Desk>, PeerError> {
+        let reason = format!("it does not own job {job}");
+        let missing = || PeerError { node: self.node, kind: ErrorKind::Conflict, reason };
+        self.lock().get(&job).cloned().ok_or_else(missing)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<JobId, Arc<Desk>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for OpenDesk {
+    fn drop(&mut self) {
+        self.desks.lock().remove(&self.job);
+    }
+}

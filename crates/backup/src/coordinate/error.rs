@@ -1,0 +1,90 @@
+//! Why the owner of a job could not go on.
+
+use namespace::{Failure, StoreError};
+use repo::RepoError;
+use runtime::FileError;
+use site::SiteError;
+use thiserror::Error;
+use types::{ErrorKind, RepositoryId};
+
+use crate::plan::{PlanError, UnitName};
+use crate::surroundings::StateError;
+
+/// Why the owner of a job could not go on.
+#[derive(Debug, Error)]
+pub enum OwnError {
+    /// There is no plan.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The state cannot be read.
+    #[error("cannot read the state: {0}")]
+    Read(#[from] Failure),
+    /// A step was not taken.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The repository cannot be read or written.
+    #[error(transparent)]
+    Repository(#[from] RepoError),
+    /// The site failed.
+    #[error(transparent)]
+    Site(#[from] SiteError),
+    /// The list of units cannot be made.
+    #[error("cannot make the list of work units: {0}")]
+    Spool(#[from] FileError),
+    /// The keystore lacks the repository's keys.
+    #[error("this node has no keys for repository {repository}: export them to it")]
+    NoKeys {
+        /// The repository.
+        repository: RepositoryId,
+    },
+    /// Workers failed with a unit again and again.
+    #[error("workers fail again and again with work unit {unit}: their logs say why")]
+    HopelessUnit {
+        /// The unit.
+        unit: UnitName,
+    },
+    /// The newest commit at the site is not the one that the cluster knows (rule P21).
+    #[error(
+        "the newest commit at site {site} is {found}, but this cluster knows {known}: another cluster wrote there, or \
+         this one was set back; adopt the repository before the next backup"
+    )]
+    StrangeHead {
+        /// The site's name.
+        site: String,
+        /// The commit at the site.
+        found: String,
+        /// The commit that the cluster knows.
+        known: String,
+    },
+}
+
+impl From<StoreError> for OwnError {
+    fn from(error: StoreError) -> Self {
+        Self::Read(error.into())
+    }
+}
+
+impl OwnError {
+    /// What the caller can do about it.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Plan(error) => error.kind(),
+            Self::Read(error) => error.kind(),
+            Self::State(error) => error.kind(),
+            Self::Repository(error) => error.kind(),
+            Self::Site(error) => error.kind(),
+            Self::Spool(error) if error.is_no_space() => ErrorKind::NoSpace,
+            Self::Spool(_) => ErrorKind::Unavailable,
+            Self::NoKeys { .. } => ErrorKind::Denied,
+            Self::HopelessUnit { .. } => ErrorKind::Internal,
+            Self::StrangeHead { .. } => ErrorKind::Conflict,
+        }
+    }
+
+    /// Whether the cluster did not answer: the job is as it was, and its owner begins again later.
+    #[must_use]
+    pub const fn is_of_the_cluster(&self) -> bool {
+        matches!(self, Self::State(StateError::Unavailable { .. } | StateError::Read(_)))
+    }
+}

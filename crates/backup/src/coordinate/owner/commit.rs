@@ -1,0 +1,154 @@
+//! Making the commit of a job.
+
+use bytes::Bytes;
+use repo::{CoalesceOptions, Coalesced, Commit, ParentReference, RepoError, RootRecord, RunReference, SealedState};
+use serde::Serialize;
+use types::{CommitReference, CommitTicket, Epoch, ErrorKind, Job, JobOperation, ObjectReport, Policy};
+
+use super::{OwnError, Owner};
+use crate::retry::Retry;
+use crate::surroundings::StateError;
+
+/// Runs of one merge at most; sequence numbers are set aside for them.
+const RUNS_MAX: u64 = 1 << 20;
+
+/// The parent itself, the runs that it names, and the backups that are no longer part of the repository.
+type Inherited = (Option<ParentReference>, Vec<RunReference>, Vec<Epoch>);
+
+/// The cluster's configuration as an epoch keeps it (rule P24). It holds no secrets.
+#[derive(Serialize)]
+struct Configuration {
+    version: u32,
+    sites: Vec<types::Site>,
+    policies: Vec<Policy>,
+}
+
+impl Owner {
+    /// Refuses to begin if the newest commit at the site is not the one that the state knows (rule P21).
+    pub(super) async fn check_head(&self) -> Result<(), OwnError> {
+        let retry = Retry::bounded(&self.around.clock, &self.options);
+        let list = || self.site.list(repo::names::COMMITS_PREFIX, None, 1);
+        let found = retry.run("list commits", site::SiteError::kind, list).await?;
+        let found = found.into_iter().next().map(|object| object.name);
+        let record = self.around.state.view()?.site(self.record.id)?;
+        let known = record.state.head.map(|head| head.name);
+        // The commit of another policy's job may be there before it is confirmed.
+        if found == known || record.state.pending.is_some() {
+            return Ok(());
+        }
+        let text = |name: Option<String>| name.unwrap_or_else(|| "none".to_owned());
+        Err(OwnError::StrangeHead { site: record.name, found: text(found), known: text(known) })
+    }
+
+    /// Merges the tables of the objects into the epoch's runs.
+    pub(super) async fn merge(&self, job: &Job, objects: &[ObjectReport]) -> Result<Coalesced, OwnError> {
+        let retry = Retry::bounded(&self.around.clock, &self.options);
+        let seed = self.around.seed.clone();
+        let merge = || async {
+            let writer = self.writer(job);
+            self.sequence.fetch_add(RUNS_MAX, std::sync::atomic::Ordering::Relaxed);
+            let options = CoalesceOptions::default();
+            repo::coalesce(&self.site, self.record.repository, &self.keys, &seed, writer, objects, options).await
+        };
+        let mut coalesced = retry.run("merge tables", RepoError::kind, merge).await?;
+        coalesced.totals.bytes_plain = objects.iter().map(|object| object.bytes_plain).sum();
+        Ok(coalesced)
+    }
+
+    /// Seals the commit upon the site's head and fixes it. While another job's commit is pending, or if one came
+    /// between, the commit is made again upon the new head.
+    pub(super) async fn fix_commit(&self, job: &Job, coalesced: Coalesced) -> Result<Job, OwnError> {
+        loop {
+            let record = self.around.state.view()?.site(self.record.id)?;
+            if record.state.pending.is_some_and(|pending| pending != job.id) {
+                self.around.clock.sleep(self.options.poll).await;
+                continue;
+            }
+            let parent = record.state.head;
+            let commit = self.make_commit(job, &coalesced, parent.as_ref()).await?;
+            let ticket = CommitTicket {
+                commit: CommitReference { number: commit.number, name: commit.name().to_string() },
+                bytes: commit.seal(&self.keys, &self.around.seed)?,
+            };
+            let parent = parent.map(|parent| parent.number);
+            let step = JobOperation::FixCommit { job: job.id, fence: job.fence, parent, ticket };
+            match self.propose(step).await {
+                Err(error) if is_refused(&error) && self.head_moved(parent)? => {}
+                other => return other,
+            }
+        }
+    }
+
+    async fn make_commit(
+        &self,
+        job: &Job,
+        coalesced: &Coalesced,
+        head: Option<&CommitReference>,
+    ) -> Result<Commit, OwnError> {
+        let (parent, mut runs, voids) = match head {
+            Some(head) => self.parent(head).await?,
+            None => (None, Vec::new(), Vec::new()),
+        };
+        runs.extend(coalesced.runs.iter().cloned());
+        runs.sort_by_key(|run| (run.table, run.level, run.writer));
+        let snapshot = self.around.state.view()?.snapshot(job.snapshot)?;
+        let roots = self.policy.roots.iter();
+        Ok(Commit {
+            repository: self.record.repository,
+            number: head.map_or(1, |head| head.number.saturating_add(1)),
+            writer: self.writer(job),
+            parent,
+            set: job.set,
+            policy: self.policy.name.clone(),
+            definition_hash: definition_hash(&self.policy),
+            roots: roots.map(|root| RootRecord { lin: root.lin, path: Bytes::from(root.path.clone()) }).collect(),
+            snapshot_time: snapshot.created,
+            base: job.base,
+            runs,
+            totals: coalesced.totals,
+            voids,
+            state: Some(self.put_configuration(job).await?),
+        })
+    }
+
+    /// What a commit takes over from the one before it.
+    async fn parent(&self, head: &CommitReference) -> Result<Inherited, OwnError> {
+        let retry = Retry::bounded(&self.around.clock, &self.options);
+        let get = || self.site.get(&head.name);
+        let bytes = retry.run("read the newest commit", site::SiteError::kind, get).await?;
+        let commit = Commit::open(&head.name, self.record.repository, &self.keys, &bytes)?;
+        Ok((Some(commit.as_parent(&bytes)), commit.runs, commit.voids))
+    }
+
+    async fn put_configuration(&self, job: &Job) -> Result<repo::StateReference, OwnError> {
+        let view = self.around.state.view()?;
+        let configuration = Configuration { version: 1, sites: view.sites()?, policies: view.policies()? };
+        let plain = serde_json::to_vec(&configuration).expect("plain values of ours become JSON");
+        let (seed, repository) = (&self.around.seed, self.record.repository);
+        let sealed = SealedState::seal(self.writer(job), repository, &self.keys, seed, &plain)?;
+        let retry = Retry::bounded(&self.around.clock, &self.options);
+        let put = || self.site.put_same(&sealed.name, sealed.bytes.clone());
+        retry.run("put the configuration", site::SiteError::kind, put).await?;
+        Ok(sealed.reference)
+    }
+
+    fn head_moved(&self, parent: Option<u64>) -> Result<bool, OwnError> {
+        let state = self.around.state.view()?.site(self.record.id)?.state;
+        Ok(state.pending.is_some() || state.head.map(|head| head.number) != parent)
+    }
+}
+
+fn is_refused(error: &OwnError) -> bool {
+    matches!(error, OwnError::State(StateError::Refused(refused)) if refused.kind() == ErrorKind::Conflict)
+}
+
+/// BLAKE3 of what decides about membership: the roots' LINs.
+fn definition_hash(policy: &Policy) -> [u8; 32] {
+    let mut roots: Vec<_> = policy.roots.iter().map(|root| root.lin).collect();
+    roots.sort_unstable();
+    let mut hasher = blake3::Hasher::new_derive_key("holdfast backup set definition v1");
+    roots.iter().for_each(|lin| {
+        hasher.update(&lin.get().to_be_bytes());
+    });
+    *hasher.finalize().as_bytes()
+}

@@ -1,0 +1,45 @@
+//! Settings of backups.
+
+use std::time::Duration;
+
+use repo::ObjectOptions;
+
+use crate::plan::CutOptions;
+
+/// Settings of the backups that a node takes part in.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How large units are.
+    pub cut: CutOptions,
+    /// How large upload objects get. One is filled, one waits and two are uploaded at a time: four times this is what a
+    /// worker holds in memory.
+    pub objects: ObjectOptions,
+    /// Blocks that a worker reads at a time: enough to hide a disk's or a peer's latency.
+    pub reads_max: usize,
+    /// How often jobs are looked for, and workers without work ask again.
+    pub poll: Duration,
+    /// How often an owner notes its job's progress in the replicated state: each note is a log entry.
+    pub progress: Duration,
+    /// How often a step that failed for a reason that may pass is tried again before the job fails; the pause doubles
+    /// from [`Options::retry_first`], so that ten are some eight minutes.
+    pub retries_max: u32,
+    /// The first pause before a step is tried again.
+    pub retry_first: Duration,
+    /// How long the owner of a job may be silent before the leader gives the job to another node.
+    pub owner_grace: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            cut: CutOptions::default(),
+            objects: ObjectOptions::default(),
+            reads_max: 16,
+            poll: Duration::from_millis(500),
+            progress: Duration::from_secs(2),
+            retries_max: 10,
+            retry_first: Duration::from_millis(500),
+            owner_grace: Duration::from_secs(5),
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The content of a file at one moment, piece by piece.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use namespace::{Failure, StoredContent, View};
+use types::{Extent, Lin};
+
+use crate::plan::Item;
+
+/// Extents that are read at a time.
+const PAGE: usize = 1024;
+
+/// A range of a file and where its bytes are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// The beginning of the file, kept in its inode.
+    Inline(Bytes),
+    /// A range of a block.
+    Block(Extent),
+}
+
+impl Piece {
+    /// Where it begins in the file, in bytes.
+    #[must_use]
+    pub const fn offset(&self) -> u64 {
+        match self {
+            Self::Inline(_) => 0,
+            Self::Block(extent) => extent.offset,
+        }
+    }
+}
+
+/// The pieces of a file that belong to an item, in their order.
+pub struct Pieces {
+    view: View,
+    item: Item,
+    page: VecDeque<Piece>,
+    next: Option<u64>,
+}
+
+impl Pieces {
+    /// Begins with the first piece of the item.
+    ///
+    /// # Errors
+    /// The LIN is not there, or the store failed.
+    pub fn new(view: &View, item: Item) -> Result<Self, Failure> {
+        let (mut page, mut next) = (VecDeque::new(), None);
+        match view.content(item.lin)? {
+            StoredContent::Inline(bytes) if item.holds(0) && !bytes.is_empty() => page.push_back(Piece::Inline(bytes)),
+            StoredContent::Extents => next = Some(item.from),
+            StoredContent::Inline(_) | StoredContent::Entries | StoredContent::Target(_) => {}
+        }
+        Ok(Self { view: view.clone(), item, page, next })
+    }
+
+    /// No pieces: those of a LIN that is not there, or not in the set.
+    #[must_use]
+    pub fn none(view: &View, lin: Lin) -> Self {
+        Self { view: view.clone(), item: Item::whole(lin), page: VecDeque::new(), next: None }
+    }
+
+    /// The next piece, without taking it.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn peek(&mut self) -> Result<Option<&Piece>, Failure> {
+        while self.page.is_empty() && self.next.is_some() {
+            self.read_page()?;
+        }
+        Ok(self.page.front())
+    }
+
+    /// Takes the next piece.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn take(&mut self) -> Result<Option<Piece>, Failure> {
+        self.peek()?;
+        Ok(self.page.pop_front())
+    }
+
+    fn read_page(&mut self) -> Result<(), Failure> {
+        let Some(from) = self.next.take() else { return Ok(()) };
+        let read = self.view.extents(self.item.lin, from, PAGE)?;
+        let last = read.last().map(|published| &published.extent);
+        self.next = last
+            .filter(|_| read.len() == PAGE)
+            .map(|extent| extent.offset + u64::from(extent.length))
+            .filter(|&end| self.item.until.is_none_or(|until| end < until));
+        let extents = read.into_iter().map(|published| published.extent);
+        self.page.extend(extents.filter(|extent| self.item.holds(extent.offset)).map(Piece::Block));
+        Ok(())
+    }
+}

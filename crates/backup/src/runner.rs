@@ -1,0 +1,256 @@
+//! Runs, on every node, what the jobs in the replicated state command.
+//!
+//! It looks at the open jobs of what this node has applied: the node that owns a job runs its owner, every node that has
+//! the repository's keys runs a worker, and the leader gives the job of a node that is gone to another one, under the
+//! next fence. What it starts it also stops: when a job has another owner, or has ended.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use runtime::{OnError, Shutdown, Tasks};
+use tokio::time::Instant;
+use tracing::{info, warn};
+use types::{Fence, Job, JobId, JobOperation, JobPhase, NodeId};
+
+use crate::coordinate::{Desks, Owner};
+use crate::surroundings::{PeerError, StateError};
+use crate::work::{Pull, Pulled, Report, WorkerId};
+use crate::worker::{Assignment, Line, WorkError, Worker};
+use crate::{Options, OwnError, Surroundings};
+
+/// What ends early is not started again before this time after its start.
+const RESTART_PAUSE: Duration = Duration::from_secs(3);
+
+/// Takes calls of other nodes' workers. Clones are the same.
+#[derive(Clone)]
+pub struct Handle {
+    desks: Desks,
+}
+
+impl Handle {
+    /// Gives a worker its next unit.
+    ///
+    /// # Errors
+    /// This node does not own the job, or not under that fence.
+    pub async fn pull(&self, pull: Pull) -> Result<Pulled, PeerError> {
+        self.desks.pull(pull).await
+    }
+
+    /// Notes what a worker reports; an object is in the replicated state when it returns.
+    ///
+    /// # Errors
+    /// This node does not own the job, or not under that fence, or the object could not be noted.
+    pub async fn report(&self, report: Report) -> Result<(), PeerError> {
+        self.desks.report(report).await
+    }
+}
+
+/// The runner of one node.
+pub struct Runner {
+    around: Surroundings,
+    options: Options,
+    desks: Desks,
+    sequence: Arc<AtomicU64>,
+    starts: u64,
+    owners: BTreeMap<JobId, Running>,
+    workers: BTreeMap<JobId, Running>,
+    /// Since when the owner of a job is silent, as this node sees it.
+    silent: BTreeMap<(JobId, NodeId), Instant>,
+}
+
+/// An owner or a worker that was started.
+struct Running {
+    fence: Fence,
+    stop: Shutdown,
+    ended: Arc<AtomicBool>,
+    since: Instant,
+}
+
+/// Says that a task has ended, however it ends.
+struct SayEnded(Arc<AtomicBool>);
+
+impl Drop for SayEnded {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+impl Runner {
+    /// Makes the runner of a node, and the handle by which other nodes reach it.
+    #[must_use]
+    pub fn new(around: Surroundings, options: Options) -> (Self, Handle) {
+        let desks = Desks::new(around.node);
+        let handle = Handle { desks: desks.clone() };
+        let runner = Self {
+            around,
+            options,
+            desks,
+            sequence: Arc::default(),
+            starts: 0,
+            owners: BTreeMap::new(),
+            workers: BTreeMap::new(),
+            silent: BTreeMap::new(),
+        };
+        (runner, handle)
+    }
+
+    /// Runs until the tasks' owner says stop. Owners and workers run in a group below `tasks`, whose close waits for
+    /// them; jobs that are open go on when the node starts again, or on another node.
+    pub async fn run(mut self, tasks: Tasks) {
+        let shutdown = tasks.shutdown();
+        while !shutdown.is_cancelled() {
+            let state = Arc::clone(&self.around.state);
+            match runtime::blocking(move || Ok::<_, StateError>(state.view()?.open_jobs()?)).await {
+                Ok(jobs) => self.follow(&jobs, &tasks).await,
+                Err(error) => warn!(error = %error, "cannot look for jobs"),
+            }
+            let pause = self.around.clock.sleep(self.options.poll);
+            if shutdown.unless_cancelled(pause).await.is_none() {
+                break;
+            }
+        }
+        self.owners.values().chain(self.workers.values()).for_each(|running| running.stop.cancel());
+    }
+
+    /// Starts and stops what the open jobs need.
+    async fn follow(&mut self, jobs: &[Job], tasks: &Tasks) {
+        let of = |id: &JobId| jobs.iter().find(|job| job.id == *id);
+        let (node, now) = (self.around.node, self.around.clock.now());
+        stop_unless(&mut self.owners, now, |id, running| {
+            of(id).is_some_and(|job| job.coordinator == node && job.fence == running.fence)
+        });
+        stop_unless(&mut self.workers, now, |id, _| of(id).is_some_and(|job| job.phase == JobPhase::Packing));
+        for job in jobs {
+            if job.coordinator == node && !self.owners.contains_key(&job.id) {
+                self.start_owner(job, tasks);
+            }
+            if job.phase == JobPhase::Packing && !self.workers.contains_key(&job.id) {
+                self.start_worker(job, tasks);
+            }
+        }
+        if self.around.state.is_leader() {
+            self.replace_silent_owners(jobs).await;
+        } else {
+            self.silent.clear();
+        }
+    }
+
+    fn start_owner(&mut self, job: &Job, tasks: &Tasks) {
+        let (running, ended) = self.running(job, tasks);
+        let (around, options, desks) = (self.around.clone(), self.options, self.desks.clone());
+        let (job, sequence, stop) = (job.clone(), Arc::clone(&self.sequence), running.stop.clone());
+        self.owners.insert(job.id, running);
+        info!(job = %job.id, fence = %job.fence, phase = phase(&job), "this node owns the job");
+        tasks.spawn(&format!("owner-{}", job.id), OnError::Log, async move {
+            let _ended = ended;
+            let own = async {
+                let (making, of) = (around.clone(), job.clone());
+                let owner = runtime::blocking(move || Owner::new(making, options, desks, &of, sequence)).await;
+                match owner {
+                    Ok(owner) => owner.run(job.clone()).await,
+                    Err(error) => give_up(&around, &job, error).await,
+                }
+            };
+            stop.unless_cancelled(Box::pin(own)).await.unwrap_or(Ok(()))
+        });
+    }
+
+    fn start_worker(&mut self, job: &Job, tasks: &Tasks) {
+        self.starts += 1;
+        let id = WorkerId { node: self.around.node, incarnation: self.around.incarnation, start: self.starts };
+        let (running, ended) = self.running(job, tasks);
+        let line = Line::new(self.around.clone(), self.options, self.desks.clone(), job.id);
+        let (around, options, sequence) = (self.around.clone(), self.options, Arc::clone(&self.sequence));
+        let (job, stop) = (job.clone(), running.stop.clone());
+        self.workers.insert(job.id, running);
+        tasks.spawn(&format!("worker-{}", job.id), OnError::Log, async move {
+            let _ended = ended;
+            let work = async {
+                let id_of_job = job.id;
+                let making = move || make_worker(id, around, options, line, job, sequence);
+                match runtime::blocking(making).await? {
+                    Some(worker) => worker.run().await,
+                    None => {
+                        info!(job = %id_of_job, "this node has no keys for the job's repository and takes no part");
+                        Ok(())
+                    }
+                }
+            };
+            stop.unless_cancelled(Box::pin(work)).await.unwrap_or(Ok(()))
+        });
+    }
+
+    fn running(&self, job: &Job, tasks: &Tasks) -> (Running, SayEnded) {
+        let ended = Arc::new(AtomicBool::new(false));
+        let (stop, since) = (tasks.shutdown().child(), self.around.clock.now());
+        (Running { fence: job.fence, stop, ended: Arc::clone(&ended), since }, SayEnded(ended))
+    }
+
+    /// Gives the jobs of owners that are silent for too long to this node, which leads and so is known to be there.
+    async fn replace_silent_owners(&mut self, jobs: &[Job]) {
+        let now = self.around.clock.now();
+        let is_silent = |job: &Job| job.coordinator != self.around.node && !self.around.peers.is_alive(job.coordinator);
+        let silent: Vec<&Job> = jobs.iter().filter(|job| is_silent(job)).collect();
+        self.silent.retain(|key, _| silent.iter().any(|job| (job.id, job.coordinator) == *key));
+        for job in silent {
+            let since = *self.silent.entry((job.id, job.coordinator)).or_insert(now);
+            if now.duration_since(since) < self.options.owner_grace {
+                continue;
+            }
+            let take = JobOperation::Take { job: job.id, fence: job.fence, coordinator: self.around.node };
+            match self.around.state.propose(take).await {
+                Ok(_) => warn!(job = %job.id, lost = %job.coordinator, "the job's owner is gone; this node takes it"),
+                Err(error) => warn!(job = %job.id, error = %error, "cannot take over the job"),
+            }
+        }
+    }
+}
+
+/// Stops what is not needed any more, and forgets what has ended, so that it is started again if it is still needed;
+/// not sooner than a while after its last start, since it may end at once again.
+fn stop_unless(running: &mut BTreeMap<JobId, Running>, now: Instant, is_needed: impl Fn(&JobId, &Running) -> bool) {
+    running.retain(|id, running| {
+        let needed = is_needed(id, running);
+        if !needed {
+            running.stop.cancel();
+        }
+        let rests = now.duration_since(running.since) < RESTART_PAUSE;
+        needed && (rests || !running.ended.load(Ordering::Acquire))
+    });
+}
+
+fn make_worker(
+    id: WorkerId,
+    around: Surroundings,
+    options: Options,
+    line: Line,
+    job: Job,
+    sequence: Arc<AtomicU64>,
+) -> Result<Option<Worker>, WorkError> {
+    let view = around.state.view()?;
+    let (policy, site_record) = (view.policy(job.policy)?, view.site(job.site)?);
+    let Some(keys) = around.keys.writer_keys(site_record.repository) else { return Ok(None) };
+    let site = around.sites.open(&site_record)?;
+    let assignment = Assignment { job, policy, site_record, site, keys, sequence };
+    Worker::new(id, around, options, line, assignment).map(Some)
+}
+
+/// Ends a job whose owner cannot even begin. One whose commit is fixed stays as it is (rule P22).
+async fn give_up(around: &Surroundings, job: &Job, error: OwnError) -> Result<(), OwnError> {
+    let fail = JobOperation::Fail { job: job.id, fence: job.fence, reason: error.to_string() };
+    if !matches!(job.phase, JobPhase::Committing(_)) {
+        around.state.propose(fail).await?;
+    }
+    Err(error)
+}
+
+const fn phase(job: &Job) -> &'static str {
+    match job.phase {
+        JobPhase::Packing => "packing",
+        JobPhase::Coalescing => "coalescing",
+        JobPhase::Committing(_) => "committing",
+        JobPhase::Succeeded(_) | JobPhase::Failed(_) | JobPhase::Cancelled => "over",
+    }
+}

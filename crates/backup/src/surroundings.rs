@@ -1,0 +1,179 @@
+//! What a backup needs from the node that it runs in.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use namespace::{Failure, StoreError, View};
+use repo::WriterKeys;
+use runtime::{Clock, Files, Seed};
+use site::Site;
+use thiserror::Error;
+use types::{
+    ErrorKind, Extent, Incarnation, JobOperation, NodeId, Operation, OperationError, Outcome, RepositoryId, Request,
+};
+
+use crate::work::{Pull, Pulled, Report};
+
+/// The replicated state, as jobs see it.
+pub trait State: Send + Sync + 'static {
+    /// Takes a step of a job.
+    fn propose(&self, step: JobOperation) -> BoxFuture<'_, Result<Outcome, StateError>>;
+
+    /// What this node has applied so far.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    fn view(&self) -> Result<View, StateError>;
+
+    /// Whether this node leads, and so watches over the owners of jobs.
+    fn is_leader(&self) -> bool;
+}
+
+/// Why a step was not taken.
+#[derive(Debug, Error)]
+pub enum StateError {
+    /// The state machine refused it.
+    #[error(transparent)]
+    Refused(#[from] OperationError),
+    /// It is not known whether it was taken: there was no leader, or its answer was lost.
+    #[error("the cluster did not answer: {source}")]
+    Unavailable {
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The state cannot be read.
+    #[error("cannot read the state: {0}")]
+    Read(#[from] StoreError),
+}
+
+impl StateError {
+    /// What the caller can do about it.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Refused(error) => error.kind(),
+            Self::Unavailable { .. } => ErrorKind::Unavailable,
+            Self::Read(error) => error.kind(),
+        }
+    }
+}
+
+impl From<Failure> for StateError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(error) => Self::Refused(error),
+            Failure::Store(error) => Self::Read(error),
+        }
+    }
+}
+
+impl State for consensus::Handle {
+    fn propose(&self, step: JobOperation) -> BoxFuture<'_, Result<Outcome, StateError>> {
+        Box::pin(async move {
+            // Every step may be taken twice, so it needs no key.
+            let request = Request { key: None, operation: Operation::Job(step) };
+            let results = consensus::Handle::propose(self, vec![request]).await.map_err(unavailable)?;
+            let result = results.into_iter().next();
+            let lost = || StateError::Unavailable { source: "the answer is empty".into() };
+            Ok(result.ok_or_else(lost)??)
+        })
+    }
+
+    fn view(&self) -> Result<View, StateError> {
+        self.local_view().map_err(unavailable)
+    }
+
+    fn is_leader(&self) -> bool {
+        consensus::Handle::is_leader(self)
+    }
+}
+
+fn unavailable(error: consensus::ConsensusError) -> StateError {
+    StateError::Unavailable { source: error.into() }
+}
+
+/// The other nodes.
+pub trait Peers: Send + Sync + 'static {
+    /// Asks the owner of a job for a unit.
+    fn pull(&self, owner: NodeId, pull: Pull) -> BoxFuture<'_, Result<Pulled, PeerError>>;
+
+    /// Reports to the owner of a job.
+    fn report(&self, owner: NodeId, report: Report) -> BoxFuture<'_, Result<(), PeerError>>;
+
+    /// Whether a node is there, as far as this one can tell: one that was silent for some seconds is not.
+    fn is_alive(&self, node: NodeId) -> bool;
+}
+
+/// Why a node did not do what it was asked.
+#[derive(Debug, Error)]
+#[error("node {node} did not answer: {reason}")]
+pub struct PeerError {
+    /// The node.
+    pub node: NodeId,
+    /// What can be done about it. A node that does not own the job, or not under that fence, answers `Conflict`.
+    pub kind: ErrorKind,
+    /// What it says.
+    pub reason: String,
+}
+
+/// Blocks, wherever they are.
+pub trait BlockSource: Send + Sync + 'static {
+    /// Reads the stored frames of an extent's block: from this node's disks if it is there, else from another holder.
+    fn read(&self, extent: &Extent) -> BoxFuture<'_, Result<Bytes, BlockReadError>>;
+}
+
+/// Why a block could not be read from any of its holders.
+#[derive(Debug, Error)]
+#[error("block {block} cannot be read from any of its holders: {reason}")]
+pub struct BlockReadError {
+    /// The block.
+    pub block: types::BlockId,
+    /// What can be done about it.
+    pub kind: ErrorKind,
+    /// What the holders say.
+    pub reason: String,
+}
+
+/// The keys of repositories, as this node's keystore has them.
+pub trait Keys: Send + Sync + 'static {
+    /// The keys with which a node writes; `None` if the keystore lacks them, and the node takes no part (rule P32).
+    fn writer_keys(&self, repository: RepositoryId) -> Option<WriterKeys>;
+}
+
+/// The sites, with this node's credentials.
+pub trait Sites: Send + Sync + 'static {
+    /// Opens a site by its record.
+    ///
+    /// # Errors
+    /// Its URL is not one, or its folder is not there.
+    fn open(&self, site: &types::Site) -> Result<Site, site::SiteError>;
+}
+
+/// All of it.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// This node.
+    pub node: NodeId,
+    /// This process.
+    pub incarnation: Incarnation,
+    /// The replicated state.
+    pub state: Arc<dyn State>,
+    /// The other nodes.
+    pub peers: Arc<dyn Peers>,
+    /// Blocks.
+    pub blocks: Arc<dyn BlockSource>,
+    /// Keys.
+    pub keys: Arc<dyn Keys>,
+    /// Sites.
+    pub sites: Arc<dyn Sites>,
+    /// Time.
+    pub clock: Clock,
+    /// Randomness.
+    pub seed: Seed,
+    /// The disk.
+    pub files: Files,
+    /// The folder for lists of units; what is in it can be lost.
+    pub folder: PathBuf,
+}

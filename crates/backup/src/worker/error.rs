@@ -1,0 +1,47 @@
+//! Why a worker stopped.
+
+use namespace::Failure;
+use site::SiteError;
+use thiserror::Error;
+use types::ErrorKind;
+
+use crate::pack::PackError;
+use crate::surroundings::{BlockReadError, StateError};
+
+/// Why a worker stopped before its job's end.
+#[derive(Debug, Error)]
+pub enum WorkError {
+    /// The tree cannot be read.
+    #[error("cannot read the tree: {0}")]
+    Tree(#[from] Failure),
+    /// The state cannot be read.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// A block cannot be read.
+    #[error(transparent)]
+    Block(#[from] BlockReadError),
+    /// Something cannot be packed.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// The site failed.
+    #[error(transparent)]
+    Site(#[from] SiteError),
+    /// Another part of the worker stopped first.
+    #[error("the worker was stopped")]
+    Stopped,
+}
+
+impl WorkError {
+    /// What the caller can do about it.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Tree(failure) => failure.kind(),
+            Self::State(error) => error.kind(),
+            Self::Block(error) => error.kind,
+            Self::Pack(error) => error.kind(),
+            Self::Site(error) => error.kind(),
+            Self::Stopped => ErrorKind::Unavailable,
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The line between a worker and whoever owns its job.
+//!
+//! A job's owner may change; what a worker has packed is not lost by it. So the line looks up the owner before each
+//! call, and waits out the time in which there is none.
+
+use types::{Fence, JobId, JobPhase, NodeId};
+
+use crate::coordinate::Desks;
+use crate::surroundings::{PeerError, StateError};
+use crate::work::{Pull, Pulled, Report, WorkerId};
+use crate::{Options, Surroundings};
+
+/// A worker's line to the owner of its job.
+#[derive(Clone)]
+pub struct Line {
+    around: Surroundings,
+    options: Options,
+    desks: Desks,
+    job: JobId,
+}
+
+impl Line {
+    /// Makes a line; `desks` are those of this node, which is asked without a detour if it owns the job.
+    #[must_use]
+    pub const fn new(around: Surroundings, options: Options, desks: Desks, job: JobId) -> Self {
+        Self { around, options, desks, job }
+    }
+
+    /// Asks for a unit; `None` if the job takes no more objects. Gives the fence of the owner that was asked.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub async fn pull(&self, worker: WorkerId) -> Result<Option<(Fence, Pulled)>, StateError> {
+        while let Some((owner, fence)) = self.owner().await? {
+            let pull = Pull { job: self.job, fence, worker };
+            let pulled = if owner == self.around.node {
+                self.desks.pull(pull).await
+            } else {
+                self.around.peers.pull(owner, pull).await
+            };
+            match pulled {
+                Ok(pulled) => return Ok(Some((fence, pulled))),
+                Err(error) => self.wait_after(&error).await,
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reports, until an owner has noted it, or the job takes no more objects.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub async fn report(&self, mut report: Report) -> Result<(), StateError> {
+        while let Some((owner, fence)) = self.owner().await? {
+            report.fence = fence;
+            let reported = if owner == self.around.node {
+                self.desks.report(report.clone()).await
+            } else {
+                self.around.peers.report(owner, report.clone()).await
+            };
+            match reported {
+                Ok(()) => return Ok(()),
+                Err(error) => self.wait_after(&error).await,
+            }
+        }
+        Ok(())
+    }
+
+    /// The job.
+    #[must_use]
+    pub const fn job(&self) -> JobId {
+        self.job
+    }
+
+    async fn owner(&self) -> Result<Option<(NodeId, Fence)>, StateError> {
+        let (state, id) = (self.around.state.clone(), self.job);
+        runtime::blocking(move || {
+            // A job that is gone is over.
+            let job = state.view()?.job(id).ok();
+            Ok(job.filter(|job| job.phase == JobPhase::Packing).map(|job| (job.coordinator, job.fence)))
+        })
+        .await
+    }
+
+    async fn wait_after(&self, error: &PeerError) {
+        tracing::debug!(job = %self.job, node = %error.node, error = %error, "the owner did not answer");
+        self.around.clock.sleep(self.options.poll).await;
+    }
+}

@@ -1,0 +1,60 @@
+//! Uploads objects and reports them, in the order in which they were packed: a unit is complete only when every object
+//! with a part of it is safe.
+
+use futures::{StreamExt, TryStreamExt};
+use runtime::Clock;
+use site::Site;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use types::{Fence, NodeId, ObjectReport};
+
+use super::{Line, WorkError};
+use crate::Options;
+use crate::pack::Packed;
+use crate::retry::Retry;
+use crate::work::Report;
+
+/// Objects that are uploaded at a time: while one is sent, the answer to the other is awaited.
+const UPLOADS: usize = 2;
+
+/// Uploads what a worker has packed.
+pub struct Uploader {
+    pub(super) node: NodeId,
+    pub(super) site: Site,
+    pub(super) line: Line,
+    pub(super) clock: Clock,
+    pub(super) options: Options,
+}
+
+impl Uploader {
+    /// Uploads and reports until the worker has nothing more.
+    ///
+    /// # Errors
+    /// The site failed for longer than it is waited for.
+    pub async fn run(self, packed: mpsc::Receiver<Packed>) -> Result<(), WorkError> {
+        let mut reports = ReceiverStream::new(packed).map(|packed| self.upload(packed)).buffered(UPLOADS);
+        while let Some(report) = reports.try_next().await? {
+            self.line.report(report).await?;
+        }
+        Ok(())
+    }
+
+    async fn upload(&self, packed: Packed) -> Result<Report, WorkError> {
+        let Packed { object, units, lins } = packed;
+        // The owner's fence is looked up when the report is sent.
+        let (job, fence) = (self.line.job(), Fence(0));
+        let Some(object) = object else { return Ok(Report { job, fence, object: None, units, lins }) };
+        let retry = Retry::bounded(&self.clock, &self.options);
+        let put = || self.site.put_same(&object.name, object.bytes.clone());
+        retry.run("upload an object", site::SiteError::kind, put).await?;
+        let report = ObjectReport {
+            name: object.name,
+            size: object.bytes.len() as u64,
+            hash: object.hash,
+            node: self.node,
+            bytes_plain: object.bytes_plain,
+            units: units.iter().map(ToString::to_string).collect(),
+        };
+        Ok(Report { job, fence, object: Some(report), units: Vec::new(), lins })
+    }
+}
