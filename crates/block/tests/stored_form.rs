@@ -64,6 +64,28 @@ proptest! {
         prop_assert_eq!(&table.decode_range(offset, length, part).unwrap(), &plain[begin..end]);
     }
 
+    /// Somebody who can compute a checksum can claim any lengths.
+    #[test]
+    fn a_lie_with_the_right_checksum_gives_an_error_and_no_panic(
+        plain_length in 0..300_000_u32,
+        stored_lengths in prop::collection::vec(0..70_000_u32, 5),
+        behind in prop::collection::vec(any::<u8>(), 0..2000),
+        (offset, length) in (any::<u32>(), any::<u32>()),
+    ) {
+        let mut bytes = [&[1][..], &plain_length.to_le_bytes()].concat();
+        for stored_length in &stored_lengths[..(plain_length as usize).div_ceil(FRAME_LENGTH)] {
+            bytes.extend_from_slice(&stored_length.to_le_bytes());
+            bytes.extend_from_slice(&crc32fast::hash(&behind).to_le_bytes());
+        }
+        bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+        bytes.extend_from_slice(&behind);
+        prop_assert!(plain_length == 0 || decode(&bytes, &Digest::default()).is_err());
+        if let Ok(table) = FrameTable::parse(&bytes) {
+            prop_assert_eq!(table.plain_length(), plain_length);
+            let _ = table.decode_range(offset, length, &behind);
+        }
+    }
+
     #[test]
     fn garbage_gives_an_error_and_no_panic(garbage in prop::collection::vec(any::<u8>(), 0..200)) {
         let mut claimed = garbage.clone();

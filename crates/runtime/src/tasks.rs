@@ -151,7 +151,8 @@ impl Tasks {
         std::thread::Builder::new().name(name.to_owned()).spawn(move || entry.run(work)).map(drop)
     }
 
-    /// Says stop to this group and those below, and waits until their tasks have ended.
+    /// Says stop to this group and those below, and waits until their tasks have ended. Not from one of those tasks: it
+    /// would wait for itself.
     ///
     /// # Errors
     /// Some had not ended by the deadline; they are named and go on running.
