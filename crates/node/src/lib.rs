@@ -12,6 +12,7 @@
 //! a deadline. A crash at any point loses nothing that was acknowledged: what must survive is synced before it is.
 
 mod arguments;
+mod backing_up;
 mod boot;
 mod config;
 mod daemon;
@@ -21,6 +22,7 @@ mod folder;
 mod founding;
 mod joining;
 mod keyring;
+mod liveness;
 mod member;
 mod membership;
 mod metrics_endpoint;

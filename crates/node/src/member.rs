@@ -5,6 +5,7 @@
 //! and what is going on drains; Raft stops and flushes the state; the block stores close. A crash instead of any of these
 //! loses nothing that was acknowledged.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -14,16 +15,17 @@ use consensus::{Handle, Options, Surroundings};
 use namespace::View;
 use runtime::{OnError, Tasks, blocking};
 use tonic::transport::ServerTlsConfig;
-use types::{ErrorKind, Incarnation, NodeId, Operation, Outcome, Request};
+use types::{ErrorKind, NodeId, Operation, Outcome, Request};
 use wire::{Failure, code};
 use zeroize::Zeroizing;
 
 use crate::folder::DataFolder;
+use crate::liveness::{self, Liveness};
 use crate::peers::Peers;
 use crate::registry::Registry;
 use crate::transport::PeerTransport;
 use crate::volumes::Volumes;
-use crate::{Config, Daemon, NodeError, Platform, keyring, observe, reclaim, server, steward};
+use crate::{Config, Daemon, NodeError, Platform, backing_up, keyring, observe, reclaim, server, steward};
 
 /// A node that belongs to a cluster, while it runs.
 pub struct Member {
@@ -41,6 +43,8 @@ pub struct Member {
     pub peers: Arc<Peers>,
     /// What it knows of the other nodes.
     pub registry: Registry,
+    /// Which of them are there.
+    pub liveness: Liveness,
     /// Its secrets.
     pub keystore: Keystore,
     /// The join tokens that it issued.
@@ -52,7 +56,8 @@ pub struct Member {
     /// The tasks that end first: servers and background work.
     pub front: Tasks,
     credentials: Credentials,
-    incarnation: OnceLock<Incarnation>,
+    /// The runner of backups, once Raft has numbered this start.
+    backups: OnceLock<backup::Handle>,
     /// Set once the first pool has been seen; a pool never goes away.
     formed: AtomicBool,
 }
@@ -86,13 +91,14 @@ impl Member {
             volumes,
             peers,
             registry: Registry::default(),
+            liveness: Liveness::new(daemon.platform.clock.clone()),
             keystore: keys.keystore,
             tokens: Mutex::new(keys.tokens),
             gear_seed: keys.gear_seed,
             authority_pem: keys.authority.pem().to_owned(),
             front: tasks.child("front"),
             credentials: keys.credentials,
-            incarnation: OnceLock::new(),
+            backups: OnceLock::new(),
             formed: AtomicBool::new(false),
         };
         member.refresh_registry().await?;
@@ -108,7 +114,9 @@ impl Member {
         daemon.set_member(Arc::clone(self));
         let serving = server::serve_network(Arc::clone(daemon), Arc::clone(self), listener);
         self.front.spawn("network", OnError::EndProcess, serving);
-        self.front.spawn("announce", OnError::EndProcess, announce(Arc::clone(self)));
+        let scratch = daemon.folder.scratch();
+        self.front.spawn("announce", OnError::EndProcess, announce(Arc::clone(self), scratch));
+        self.front.spawn("liveness", OnError::EndProcess, liveness::run(Arc::clone(self)));
         self.front.spawn("steward", OnError::EndProcess, steward::run(Arc::clone(self)));
         self.front.spawn("keyring", OnError::EndProcess, keyring::run(Arc::clone(self)));
         self.front.spawn("reclaim", OnError::EndProcess, reclaim::run(Arc::clone(self)));
@@ -139,10 +147,10 @@ impl Member {
         self.identity.node
     }
 
-    /// The number of this start; `None` until Raft has given it.
+    /// The runner of backups; `None` until Raft has numbered this start.
     #[must_use]
-    pub fn incarnation(&self) -> Option<Incarnation> {
-        self.incarnation.get().copied()
+    pub fn backups(&self) -> Option<&backup::Handle> {
+        self.backups.get()
     }
 
     /// Puts one operation of the node's own into the log. It has no key: it is one that is safe to repeat, or whose
@@ -262,8 +270,9 @@ fn raft_options(daemon: &Daemon, node: NodeId) -> Options {
     Options::new(node, daemon.config.network.advertise.clone(), folder.raft(), folder.raft_marker())
 }
 
-/// Asks Raft for the number of this start, until it gives one; names of upload objects need it.
-async fn announce(member: Arc<Member>) {
+/// Asks Raft for the number of this start, until it gives one; then backups can run, because names of upload objects
+/// need it.
+async fn announce(member: Arc<Member>, scratch: PathBuf) {
     const PAUSE: Duration = Duration::from_secs(1);
     let shutdown = member.front.shutdown();
     while !shutdown.is_cancelled() {
@@ -273,8 +282,8 @@ async fn announce(member: Arc<Member>) {
         match proposed {
             Some(Ok(Outcome::Incarnation(incarnation))) => {
                 tracing::info!(%incarnation, "Raft has numbered this start");
-                // It is set here alone.
-                let _first = member.incarnation.set(incarnation);
+                // It is set here alone, and once.
+                let _first = member.backups.set(backing_up::start(&member, incarnation, scratch));
                 return;
             }
             Some(Ok(other)) => tracing::error!(?other, "a start was answered with something else"),

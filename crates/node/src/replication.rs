@@ -168,7 +168,10 @@ pub async fn fetch(member: &Arc<Member>, pg: PgId, ids: Vec<BlockId>) -> Result<
 }
 
 /// One block: from this node's own disk, else from the other seats.
-async fn fetch_one(member: &Arc<Member>, pg: PgId, id: BlockId) -> Result<v1::StoredBlock, NodeError> {
+///
+/// # Errors
+/// No seat has it.
+pub async fn fetch_one(member: &Arc<Member>, pg: PgId, id: BlockId) -> Result<v1::StoredBlock, NodeError> {
     match member.volumes.get(id).await {
         Ok(Some(block)) => return Ok(message(id, block)),
         Ok(None) => {}

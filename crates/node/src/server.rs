@@ -14,7 +14,7 @@ use wire::{MESSAGE_LENGTH_MAX, v1};
 use crate::member::Member;
 use crate::services::{
     BackupsService, BlocksService, ClusterService, EnrolmentService, KeysService, NamespaceService, PoliciesService,
-    RaftService, SitesService, SnapshotsService,
+    RaftService, SitesService, SnapshotsService, WorkService,
 };
 use crate::{Daemon, NodeError};
 
@@ -96,6 +96,7 @@ fn routes(daemon: &Arc<Daemon>) -> Routes {
         policies_server::PoliciesServer(PoliciesService::new(daemon())),
         backups_server::BackupsServer(BackupsService::new(daemon())),
         raft_server::RaftServer(RaftService::new(daemon())),
+        work_server::WorkServer(WorkService::new(daemon())),
         keys_server::KeysServer(KeysService::new(daemon())),
     }
 }

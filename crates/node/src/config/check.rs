@@ -18,8 +18,6 @@ const SOCKET_PATH_MAX: usize = 107;
 const VOLUMES_MAX: usize = 64;
 /// Object stores take at most 5 GiB in one request; far below it, an object must be sent again as a whole.
 const OBJECT_MIB: std::ops::RangeInclusive<u32> = 1..=1024;
-/// More than this many objects of that size in memory would be a mistake.
-const OBJECTS_IN_FLIGHT: std::ops::RangeInclusive<u32> = 1..=16;
 
 /// Finds the first value that cannot be used.
 pub fn check(config: &Config) -> Result<(), Wrong> {
@@ -33,10 +31,7 @@ pub fn check(config: &Config) -> Result<(), Wrong> {
             config.admin.socket.display()
         )
     })?;
-    require(OBJECT_MIB.contains(&config.backup.object_mib), "backup.object_mib", || outside(&OBJECT_MIB))?;
-    require(OBJECTS_IN_FLIGHT.contains(&config.backup.objects_in_flight), "backup.objects_in_flight", || {
-        outside(&OBJECTS_IN_FLIGHT)
-    })
+    require(OBJECT_MIB.contains(&config.backup.object_mib), "backup.object_mib", || outside(&OBJECT_MIB))
 }
 
 fn check_volumes(config: &Config) -> Result<(), Wrong> {

@@ -80,8 +80,6 @@ pub struct LogConfig {
 pub struct BackupConfig {
     /// The size of an upload object, in MiB.
     pub object_mib: u32,
-    /// Upload objects that one worker fills or sends at a time: one is filled while another is on its way.
-    pub objects_in_flight: u32,
 }
 
 impl Default for MetricsConfig {
@@ -91,15 +89,16 @@ impl Default for MetricsConfig {
 }
 
 impl Default for LogConfig {
+    /// openraft reports each lost connection several times over; what matters of it the crate `consensus` says itself.
     fn default() -> Self {
-        Self { format: "text".to_owned(), filter: "info".to_owned() }
+        Self { format: "text".to_owned(), filter: "info,openraft=error".to_owned() }
     }
 }
 
 impl Default for BackupConfig {
     /// 64 MiB: large enough that requests do not dominate the cost of a store, small enough to be sent again.
     fn default() -> Self {
-        Self { object_mib: 64, objects_in_flight: 2 }
+        Self { object_mib: 64 }
     }
 }
 

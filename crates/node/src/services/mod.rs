@@ -12,6 +12,7 @@ mod raft;
 mod sites;
 mod snapshots;
 mod survey;
+mod work;
 
 pub use backups::BackupsService;
 pub use blocks::BlocksService;
@@ -23,6 +24,7 @@ pub use policies::PoliciesService;
 pub use raft::RaftService;
 pub use sites::SitesService;
 pub use snapshots::SnapshotsService;
+pub use work::WorkService;
 
 use ::cluster::Caller;
 use tonic::Request;

@@ -1,0 +1,186 @@
+//! What backups need of this node: the crate `backup` sees it through narrow traits, which are kept here.
+
+use std::sync::Arc;
+
+use backup::{
+    BlockReadError, BlockSource, Handle, Keys, Options, PeerError, Peers, Pull, Pulled, Report, Runner, Sites, State,
+    StateError, Surroundings,
+};
+use bytes::Bytes;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use namespace::View;
+use repo::{ObjectOptions, WriterKeys};
+use runtime::OnError;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use site::{Site, SiteError};
+use types::{ErrorKind, Extent, Incarnation, JobOperation, NodeId, Operation, Outcome, RepositoryId};
+use wire::{Connection, Failure, v1};
+
+use crate::member::Member;
+use crate::peers::Traffic;
+use crate::{NodeError, replication};
+
+/// The version of the payloads between workers and owners.
+const PAYLOAD_VERSION: u8 = 1;
+
+/// This node, as backups see it.
+struct ThisNode {
+    member: Arc<Member>,
+}
+
+/// Starts the runner of backups, which needs the number of this start for the names of what it uploads.
+pub fn start(member: &Arc<Member>, incarnation: Incarnation, scratch: std::path::PathBuf) -> Handle {
+    let this = Arc::new(ThisNode { member: Arc::clone(member) });
+    let platform = member.platform.clone();
+    let around = Surroundings {
+        node: member.node(),
+        incarnation,
+        state: this.clone(),
+        peers: this.clone(),
+        blocks: this.clone(),
+        keys: this.clone(),
+        sites: this,
+        clock: platform.clock,
+        seed: platform.seed,
+        files: platform.files,
+        folder: scratch,
+    };
+    let capacity = (member.config.backup.object_mib as usize) << 20;
+    let objects = ObjectOptions { capacity, ..ObjectOptions::default() };
+    let (runner, handle) = Runner::new(around, Options { objects, ..Options::default() });
+    let tasks = member.front.child("backup");
+    member.front.spawn("backups", OnError::EndProcess, runner.run(tasks));
+    handle
+}
+
+impl State for ThisNode {
+    fn propose(&self, step: JobOperation) -> BoxFuture<'_, Result<Outcome, StateError>> {
+        async move {
+            self.member.propose(Operation::Job(step)).await.map_err(|error| match error {
+                NodeError::Operation(refused) => StateError::Refused(refused),
+                other => StateError::Unavailable { source: Box::new(other) },
+            })
+        }
+        .boxed()
+    }
+
+    fn view(&self) -> Result<View, StateError> {
+        self.member.consensus.local_view().map_err(|error| StateError::Unavailable { source: Box::new(error) })
+    }
+
+    fn is_leader(&self) -> bool {
+        self.member.consensus.is_leader()
+    }
+}
+
+impl Peers for ThisNode {
+    fn pull(&self, owner: NodeId, pull: Pull) -> BoxFuture<'_, Result<Pulled, PeerError>> {
+        async move {
+            let message = v1::WorkMessage { payload: encode(&pull) };
+            let answer = self.connection(owner)?.work().pull(message).await.map_err(|status| lost(owner, status))?;
+            decode(&answer.into_inner().payload).map_err(|failure| peer_error(owner, failure))
+        }
+        .boxed()
+    }
+
+    fn report(&self, owner: NodeId, report: Report) -> BoxFuture<'_, Result<(), PeerError>> {
+        async move {
+            let message = v1::WorkMessage { payload: encode(&report) };
+            self.connection(owner)?.work().report(message).await.map_err(|status| lost(owner, status))?;
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn is_alive(&self, node: NodeId) -> bool {
+        node == self.member.node() || self.member.liveness.is_alive(node)
+    }
+}
+
+impl ThisNode {
+    fn connection(&self, node: NodeId) -> Result<Connection, PeerError> {
+        let unknown = || Failure::new(ErrorKind::Unavailable, "no_node", format!("node {node} is not known here yet"));
+        let known = self.member.registry.node(node).ok_or_else(|| peer_error(node, unknown()))?;
+        let channel = self.member.peers.channel(node, &known.address, Traffic::Log);
+        channel.map_err(|error| peer_error(node, error.into()))
+    }
+}
+
+impl BlockSource for ThisNode {
+    fn read(&self, extent: &Extent) -> BoxFuture<'_, Result<Bytes, BlockReadError>> {
+        let (pg, block) = (extent.pg, extent.block);
+        async move {
+            let read = replication::fetch_one(&self.member, pg, block).await;
+            let failed = |error: NodeError| BlockReadError { block, kind: error.kind(), reason: error.to_string() };
+            Ok(read.map_err(failed)?.stored)
+        }
+        .boxed()
+    }
+}
+
+impl Keys for ThisNode {
+    fn writer_keys(&self, repository: RepositoryId) -> Option<WriterKeys> {
+        match self.member.keystore.repository(repository) {
+            Ok(keys) => keys.and_then(|keys| WriterKeys::from_bytes(keys.expose())),
+            Err(error) => {
+                tracing::error!(%repository, %error, "the keys of a repository cannot be read");
+                None
+            }
+        }
+    }
+}
+
+impl Sites for ThisNode {
+    fn open(&self, site: &types::Site) -> Result<Site, SiteError> {
+        Site::open(&site.url)
+    }
+}
+
+fn lost(node: NodeId, status: tonic::Status) -> PeerError {
+    peer_error(node, status.into())
+}
+
+fn peer_error(node: NodeId, failure: Failure) -> PeerError {
+    PeerError { node, kind: failure.kind, reason: failure.message }
+}
+
+/// Writes a payload: its version, then the value in postcard.
+pub fn encode<T: Serialize>(value: &T) -> Bytes {
+    let payload = postcard::to_extend(value, vec![PAYLOAD_VERSION]);
+    payload.expect("numbers, strings and lists of known length can be written to memory").into()
+}
+
+/// Reads a payload.
+///
+/// # Errors
+/// It is of another version, or malformed.
+pub fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, Failure> {
+    let malformed =
+        || Failure::new(ErrorKind::InvalidRequest, "bad_payload", "the payload of the message is malformed");
+    let (version, value) = payload.split_first().ok_or_else(malformed)?;
+    if *version != PAYLOAD_VERSION {
+        let text = format!("payloads of version {version} are not known here; both nodes need the same release");
+        return Err(Failure::new(ErrorKind::Unsupported, "payload_version", text));
+    }
+    postcard::from_bytes(value).map_err(|_| malformed())
+}
+
+#[cfg(test)]
+mod tests {
+    use types::{Fence, JobId};
+
+    use super::*;
+
+    #[test]
+    fn a_payload_comes_back_and_a_foreign_one_is_refused() {
+        let worker = backup::WorkerId { node: NodeId(3), incarnation: Incarnation(9), start: 1 };
+        let pull = Pull { job: JobId(7), fence: Fence(2), worker };
+        let bytes = encode(&pull);
+        assert_eq!(decode::<Pull>(&bytes).unwrap(), pull);
+        assert_eq!(decode::<Pull>(&[2, 0, 0]).unwrap_err().kind, ErrorKind::Unsupported);
+        assert_eq!(decode::<Pull>(&[]).unwrap_err().kind, ErrorKind::InvalidRequest);
+        assert_eq!(decode::<Pull>(&bytes[..bytes.len() - 1]).unwrap_err().kind, ErrorKind::InvalidRequest);
+    }
+}
