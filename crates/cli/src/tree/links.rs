@@ -1,5 +1,6 @@
 //! Further names of files that have several: made at the end, when the first name of each is there.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use types::{AttributeChanges, Lin, Name};
@@ -25,7 +26,13 @@ pub struct FurtherName {
 impl Links {
     /// Notes that a file is being uploaded; false if it is or was already.
     pub fn begin(&mut self, id: FileId) -> bool {
-        self.made.insert(id, None).is_none()
+        match self.made.entry(id) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(None);
+                true
+            }
+            Entry::Occupied(_) => false,
+        }
     }
 
     /// Notes that the file is in the cluster.
@@ -54,5 +61,21 @@ impl Links {
     /// The directories whose times are to be set again.
     pub fn take_times(&mut self) -> Vec<(Lin, AttributeChanges)> {
         std::mem::take(&mut self.times).into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_further_name_that_comes_after_the_upload_finds_the_file() {
+        let id: FileId = (1, 2);
+        let mut links = Links::default();
+        assert!(links.begin(id));
+        links.made(id, Lin(7));
+        assert!(!links.begin(id));
+        links.add(FurtherName { id, parent: Lin(1), name: Name::new("b").unwrap() }, None);
+        assert_eq!(links.take().first().and_then(|(_, lin)| *lin), Some(Lin(7)));
     }
 }
