@@ -217,5 +217,4 @@ fn number(number: Option<u64>) -> String {
 }
 
 #[cfg(test)]
-#[path = "job_tests.rs"]
 mod tests;

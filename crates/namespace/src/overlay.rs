@@ -146,3 +146,64 @@ impl Iterator for Over<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FAMILY: Family = Family::Xattr;
+
+    fn rows(overlay: &Overlay<'_>, range: KeyRange, direction: Direction) -> Vec<Pair> {
+        overlay.walk(FAMILY, range, direction).map(Result::unwrap).collect()
+    }
+
+    /// Every range over the keys, both ways, is that of a plain map.
+    fn is(overlay: &Overlay<'_>, expected: &BTreeMap<Vec<u8>, Vec<u8>>) {
+        for start in 0..10_u8 {
+            for end in start..10 {
+                let range = KeyRange { start: vec![start], end: Some(vec![end]) };
+                let mut pairs: Vec<Pair> =
+                    expected.range(vec![start]..vec![end]).map(|(key, value)| (key.clone(), value.clone())).collect();
+                assert_eq!(rows(overlay, range.clone(), Direction::Up), pairs, "up {range:?}");
+                pairs.reverse();
+                assert_eq!(rows(overlay, range, Direction::Down), pairs, "down");
+            }
+        }
+        for key in 0..10_u8 {
+            assert_eq!(overlay.get(FAMILY, &[key]).unwrap(), expected.get(&vec![key]).cloned());
+        }
+    }
+
+    #[test]
+    fn a_walk_sees_what_was_written_over_the_base_until_it_is_undone() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&folder.path().join("state")).unwrap();
+        let mut expected = BTreeMap::new();
+        let mut below = Overlay::new(&database);
+        for key in [1, 3, 4, 6, 8] {
+            below.write(FAMILY, vec![key], Some(vec![key, 0]));
+            expected.insert(vec![key], vec![key, 0]);
+        }
+        below.commit(&mut Hasher::new());
+        database.write(below.into_batch()).unwrap();
+
+        let mut overlay = Overlay::new(&database);
+        is(&overlay, &expected);
+        for (key, value) in [(0, Some(1)), (3, None), (4, Some(1)), (5, Some(1)), (7, None), (8, None), (9, Some(1))] {
+            let value = value.map(|value| vec![key, value]);
+            overlay.write(FAMILY, vec![key], value.clone());
+            match value {
+                Some(value) => expected.insert(vec![key], value),
+                None => expected.remove(&vec![key]),
+            };
+        }
+        is(&overlay, &expected);
+        overlay.commit(&mut Hasher::new());
+        for key in 0..10 {
+            overlay.write(FAMILY, vec![key], (key % 2 == 0).then(|| vec![9]));
+            overlay.write(FAMILY, vec![key], (key % 3 == 0).then(|| vec![9]));
+        }
+        overlay.rollback();
+        is(&overlay, &expected);
+    }
+}
