@@ -54,7 +54,7 @@ pub enum BlockStoreError {
         /// The volume that should be there.
         expected: VolumeId,
         /// The one that is; none if the folder is empty.
-        found: Found,
+        found: FoundVolume,
     },
     /// The bytes of a put are no block.
     #[error("block {id} is refused")]
@@ -166,14 +166,14 @@ pub enum Damage {
 
 /// What lies in a folder where a volume should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum FoundVolume {
     /// Nothing.
     Nothing,
     /// That volume.
     Volume(VolumeId),
 }
 
-impl std::fmt::Display for Found {
+impl std::fmt::Display for FoundVolume {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Nothing => f.write_str("none"),

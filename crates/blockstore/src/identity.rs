@@ -10,7 +10,7 @@ use types::VolumeId;
 use uuid::Uuid;
 
 use crate::BlockStoreError;
-use crate::error::Found;
+use crate::error::FoundVolume;
 use crate::fields::Fields;
 
 const MAGIC: [u8; 4] = *b"HFVO";
@@ -41,12 +41,12 @@ pub(crate) fn identify(
     let found = if files.exists(&path)? { Some(read(files, &path)?) } else { None };
     let other = |expected, found| BlockStoreError::OtherVolume { folder: folder.to_owned(), expected, found };
     match (found, wanted.expected) {
-        (Some(found), Some(expected)) if found != expected => Err(other(expected, Found::Volume(found))),
+        (Some(found), Some(expected)) if found != expected => Err(other(expected, FoundVolume::Volume(found))),
         (Some(found), _) => Ok(found),
         (None, _) if wanted.has_segments == HasSegments::Yes => {
             Err(BlockStoreError::NoIdentity { folder: folder.to_owned() })
         }
-        (None, Some(expected)) => Err(other(expected, Found::Nothing)),
+        (None, Some(expected)) => Err(other(expected, FoundVolume::Nothing)),
         (None, None) => write(files, &path, VolumeId(seed.uuid())),
     }
 }
@@ -99,10 +99,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let expected = Some(VolumeId(Uuid::from_u128(7)));
         let nothing = look(folder.path(), expected, HasSegments::No);
-        assert!(matches!(nothing, Err(BlockStoreError::OtherVolume { found: Found::Nothing, .. })));
+        assert!(matches!(nothing, Err(BlockStoreError::OtherVolume { found: FoundVolume::Nothing, .. })));
         let made = look(folder.path(), None, HasSegments::No).unwrap();
         let other = look(folder.path(), expected, HasSegments::No);
-        assert!(matches!(other, Err(BlockStoreError::OtherVolume { found, .. }) if found == Found::Volume(made)));
+        assert!(matches!(other, Err(BlockStoreError::OtherVolume { found, .. }) if found == FoundVolume::Volume(made)));
     }
 
     #[test]

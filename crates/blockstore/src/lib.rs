@@ -43,7 +43,7 @@ mod usage;
 mod walk;
 mod writer;
 
-pub use error::{BlockStoreError, Damage, Found};
+pub use error::{BlockStoreError, Damage, FoundVolume};
 pub use metrics::BlockStoreMetrics;
 pub use options::{Options, Outside};
 pub use recovery::{DamagedRange, Recovery};

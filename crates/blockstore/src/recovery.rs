@@ -217,7 +217,7 @@ fn replay_record(
         RecordKind::Tombstone => None,
     };
     changes.set(header.id, after)?;
-    Ok(before)
+    Ok(before.filter(|row| (row.segment, row.offset) != (number, offset)))
 }
 
 /// Whether a segment is the newest one, whose tail a crash may have cut.

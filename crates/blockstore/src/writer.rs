@@ -114,16 +114,25 @@ impl Writer {
         let index = Arc::clone(&self.index);
         let mut changes = index.changes();
         let mut dead = Vec::new();
-        for id in ids {
-            if let Some(row) = changes.row(*id)? {
-                self.append(RecordHeader::tombstone(*id), &[], &mut changes)?;
-                changes.set(*id, None)?;
-                dead.push(row);
-            }
-        }
+        let appended = ids.iter().try_for_each(|id| self.append_tombstone(*id, &mut changes, &mut dead));
+        // Also after an error, so that no tombstone waits in the log for the next batch.
         self.make_durable(changes).map_err(|failure| self.error(&failure))?;
         self.metrics.removals.inc_by(dead.len() as u64);
         dead.iter().for_each(|row| self.segments.give_back(row));
+        appended
+    }
+
+    fn append_tombstone(
+        &mut self,
+        id: BlockId,
+        changes: &mut Changes<'_>,
+        dead: &mut Vec<Row>,
+    ) -> Result<(), BlockStoreError> {
+        if let Some(row) = changes.row(id)? {
+            self.append(RecordHeader::tombstone(id), &[], changes)?;
+            changes.set(id, None)?;
+            dead.push(row);
+        }
         Ok(())
     }
 

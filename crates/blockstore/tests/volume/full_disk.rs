@@ -61,13 +61,18 @@ async fn a_full_disk_refuses_the_put_and_nothing_else() {
         disk.set(None);
         assert_holds(&store, &first).await;
         assert!(!store.holds(id(5)).await.unwrap());
+        store.put(vec![noisy_block(20, 10)]).await.unwrap();
+        disk.set(Some((FileOperation::Write, io::ErrorKind::StorageFull)));
+        assert_eq!(store.remove(vec![id(20)]).await.unwrap_err().kind(), ErrorKind::NoSpace);
+        disk.set(None);
+        assert!(store.holds(id(20)).await.unwrap());
         store.put(more.clone()).await.unwrap();
         close(store).await;
 
         folder.lose_index();
         let store = folder.open().await;
         assert_eq!((store.recovery().cut_bytes, store.recovery().damaged_bytes), (0, 0));
-        assert_holds(&store, &[first, more].concat()).await;
+        assert_holds(&store, &[first, more, vec![noisy_block(20, 10)]].concat()).await;
     }
 }
 
