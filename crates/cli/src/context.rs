@@ -116,6 +116,24 @@ impl ClusterChoice {
         Ok(file)
     }
 
+    /// Notes in the context where the nodes of its cluster are by now, so that it works when the first one is gone.
+    pub fn learn(&self, cluster: &str, addresses: &[String]) -> Result<(), CliError> {
+        if self.socket.is_some() || addresses.is_empty() {
+            return Ok(());
+        }
+        let file = self.file()?;
+        let mut configuration = Configuration::read(&file)?;
+        let Some(name) = self.context.clone().or_else(|| configuration.current.clone()) else { return Ok(()) };
+        let found = configuration.contexts.get_mut(&name).filter(|context| context.cluster == cluster);
+        match found.filter(|context| context.endpoints != addresses) {
+            Some(context) => {
+                context.endpoints = addresses.to_vec();
+                configuration.write(&file)
+            }
+            None => Ok(()),
+        }
+    }
+
     fn file(&self) -> Result<PathBuf, CliError> {
         if let Some(file) = &self.config {
             return Ok(file.clone());
@@ -213,6 +231,17 @@ mod tests {
         let key = folder.path().join("home/admin.key");
         assert_eq!(key.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert!(matches!(choice.check_new("home"), Err(CliError::Exists { .. })));
+    }
+
+    #[test]
+    fn a_context_learns_where_the_nodes_of_its_own_cluster_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let choice = choice(folder.path());
+        choice.add("home", identity()).unwrap();
+        choice.learn("another", &["x:1".into()]).unwrap();
+        choice.learn("c", &["n2:7400".into(), "n3:7400".into()]).unwrap();
+        let names: Vec<_> = choice.endpoints().unwrap().iter().map(Endpoint::name).collect();
+        assert_eq!(names, ["n2:7400", "n3:7400"]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use client::{ClientError, PathError};
+use client::{ClientError, FilePath, PathError};
 use repo::{KitError, RepoError};
 use restore::{RestoreError, TargetError};
 use runtime::FileError;
@@ -19,6 +19,9 @@ pub enum CliError {
     /// The cluster, or the way to it.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// What was being done when it failed.
+    #[error("{path}: {source}")]
+    At { path: String, source: Box<CliError> },
     /// A file of ours, such as the configuration.
     #[error(transparent)]
     File(#[from] FileError),
@@ -90,10 +93,20 @@ impl CliError {
         Self::Local { action, path: path.to_owned(), source: source.into() }
     }
 
+    /// Says which path an error is about, for those of the cluster that know LINs alone.
+    pub fn at(path: &FilePath) -> impl FnOnce(ClientError) -> Self {
+        let path = path.to_string();
+        move |error| match error {
+            ClientError::Refused { .. } => Self::At { path, source: Box::new(error.into()) },
+            error => error.into(),
+        }
+    }
+
     /// How the program ends with it.
     pub fn exit(&self) -> Exit {
         match self {
             Self::Client(error) => error.kind().into(),
+            Self::At { source, .. } => source.exit(),
             Self::File(error) => exit_of(error.io_kind()),
             Self::Target(error) => error.kind().into(),
             Self::Repository(error) => exit_of_repository(error),
@@ -118,7 +131,8 @@ impl CliError {
     /// The cluster's stable name for it, or ours.
     pub fn code(&self) -> &str {
         match self {
-            Self::Client(error) => error.code().unwrap_or("client"),
+            Self::Client(error) => error.code(),
+            Self::At { source, .. } => source.code(),
             Self::File(_) | Self::Local { .. } => "file",
             Self::Target(_) => "target",
             Self::Repository(_) => "repository",

@@ -102,12 +102,19 @@ impl ClientError {
         }
     }
 
-    /// The stable name of the cluster's refusal, if it is one.
+    /// Its stable name: the cluster's for a refusal, ours for the rest.
     #[must_use]
-    pub fn code(&self) -> Option<&str> {
+    pub fn code(&self) -> &str {
         match self {
-            Self::Refused { failure, .. } => Some(&failure.code),
-            _ => None,
+            Self::Connect { .. } => code::TRANSPORT,
+            Self::Refused { failure, .. } => &failure.code,
+            Self::BadAnswer { .. } | Self::AnswerCount { .. } | Self::WrongBlock { .. } => "bad_answer",
+            Self::Path(error) => error.code(),
+            Self::NoPlacement => "no_placement",
+            Self::Damaged { .. } => "damaged_block",
+            Self::BadExtent { .. } => "bad_extent",
+            Self::NotAFile { .. } => "wrong_kind",
+            Self::Interrupted => "interrupted",
         }
     }
 

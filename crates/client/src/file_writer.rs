@@ -51,7 +51,8 @@ pub struct FileWriter {
     /// The end of what was written.
     position: u64,
     size: u64,
-    cutter: Cutter,
+    /// Boxed for its table of 4 KiB.
+    cutter: Box<Cutter>,
     /// Where the next piece that the cutter gives begins.
     cut_offset: u64,
     pieces: Vec<Piece>,
@@ -72,7 +73,7 @@ impl Session {
             target,
             position: 0,
             size: 0,
-            cutter: Cutter::new(CutterOptions { seed: self.gear_seed() }),
+            cutter: new_cutter(self),
             cut_offset: 0,
             pieces: Vec::new(),
             pieces_length: 0,
@@ -159,7 +160,7 @@ impl FileWriter {
 
     /// Ends a run of bytes without holes.
     fn end_run(&mut self) {
-        let fresh = Cutter::new(CutterOptions { seed: self.session.gear_seed() });
+        let fresh = new_cutter(&self.session);
         let cut = mem::replace(&mut self.cutter, fresh).finish();
         self.take(cut);
     }
@@ -254,6 +255,10 @@ impl FileWriter {
         let first = outcomes.into_iter().next();
         attributes(first.ok_or(ClientError::AnswerCount { action: WRITE, found: 0, expected: 2 })?)
     }
+}
+
+fn new_cutter(session: &Session) -> Box<Cutter> {
+    Box::new(Cutter::new(CutterOptions { seed: session.gear_seed() }))
 }
 
 fn attributes(outcome: Outcome) -> Result<Attributes, ClientError> {

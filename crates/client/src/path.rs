@@ -68,6 +68,18 @@ pub enum PathError {
 }
 
 impl PathError {
+    /// Its stable name; where the cluster has the same error, the same one.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Name { .. } => "bad_name",
+            Self::Root { .. } => "root",
+            Self::NotFound { .. } => "no_entry",
+            Self::NotDirectory { .. } => "not_directory",
+            Self::TooManyLinks { .. } => "too_many_symlinks",
+        }
+    }
+
     /// What the caller can do about it.
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {

@@ -28,7 +28,7 @@ pub enum Command {
         /// The one-time token that `cluster init` or `cluster token` printed
         token: String,
     },
-    /// Show who is there, who leads and what is wrong
+    /// Show who is there, who leads and what is wrong; a context notes the nodes' addresses
     Status,
     /// Make one-time tokens for nodes that are to join
     Token {
@@ -98,6 +98,8 @@ fn need_socket(invocation: &Invocation) -> Result<(), CliError> {
 
 async fn status(invocation: &mut Invocation) -> Result<(), CliError> {
     let status = invocation.connect().await?.status().await?;
+    let addresses: Vec<_> = status.nodes.iter().filter_map(|node| Some(node.node.as_ref()?.address.clone())).collect();
+    invocation.choice.learn(&status.cluster, &addresses)?;
     if invocation.output.format() == Format::Json {
         return invocation.output.result("", &value(&status));
     }

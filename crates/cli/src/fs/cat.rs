@@ -9,7 +9,7 @@ use crate::invocation::Invocation;
 use crate::output::Output;
 
 /// Holes are written in steps of this many zeros.
-const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// Print files.
 #[derive(Debug, Args)]

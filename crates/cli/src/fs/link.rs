@@ -25,14 +25,15 @@ pub struct Arguments {
 
 pub async fn run(arguments: Arguments, invocation: &mut Invocation) -> Result<(), CliError> {
     let session = invocation.open_session().await?;
-    let destination = Destination::find(session.client(), &path(&arguments.link)?).await?;
+    let link = path(&arguments.link)?;
+    let destination = Destination::find(session.client(), &link).await?;
     let last = arguments.target.as_bytes().rsplit(|&byte| byte == b'/').find(|part| !part.is_empty());
     let place = destination.place(last)?;
     let change = match arguments.symbolic {
         true => symbolic(&arguments.target, place),
         false => hard(&session, &arguments.target, place).await?,
     };
-    session.execute_one("make the link", change).await?;
+    session.execute_one("make the link", change).await.map_err(CliError::at(&link))?;
     Ok(session.close().await?)
 }
 

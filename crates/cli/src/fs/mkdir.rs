@@ -28,11 +28,11 @@ pub async fn run(arguments: Arguments, invocation: &mut Invocation) -> Result<()
     let session = invocation.open_session().await?;
     for text in &arguments.paths {
         let path = path(text)?;
-        if arguments.parents {
-            make_with_parents(&session, &path, arguments.mode).await?;
-        } else {
-            make(&session, &path, arguments.mode).await?;
-        }
+        let made = match arguments.parents {
+            true => make_with_parents(&session, &path, arguments.mode).await,
+            false => make(&session, &path, arguments.mode).await,
+        };
+        made.map_err(CliError::at(&path))?;
     }
     Ok(session.close().await?)
 }

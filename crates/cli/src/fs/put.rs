@@ -36,10 +36,13 @@ pub async fn run(arguments: Arguments, invocation: &mut Invocation) -> Result<()
     let destination = Destination::find(session.client(), &path(to)?).await?;
     destination.check_count(from.len())?;
     let progress = Arc::new(Progress::new("put", invocation.output.format()));
+    let mut streamed = Report::default();
     let mut upload = Upload::new(session.clone(), invocation.tasks.clone(), Arc::clone(&progress));
     for source in from {
         if source == "-" {
-            put_standard_input(&session, &invocation.tasks, destination.place(None)?, &progress).await?;
+            let place = destination.place(None)?;
+            streamed.bytes += put_standard_input(&session, &invocation.tasks, place, &progress).await?;
+            streamed.files += 1;
             continue;
         }
         let source = Path::new(source);
@@ -56,7 +59,9 @@ pub async fn run(arguments: Arguments, invocation: &mut Invocation) -> Result<()
             }
         }
     }
-    let report = upload.finish().await?;
+    let mut report = upload.finish().await?;
+    report.files += streamed.files;
+    report.bytes += streamed.bytes;
     progress.finish();
     session.close().await?;
     show(&report, &mut invocation.output)?;
@@ -69,7 +74,7 @@ pub async fn run(arguments: Arguments, invocation: &mut Invocation) -> Result<()
 async fn put_directory(upload: &mut Upload, source: &Path, destination: &Destination) -> Result<(), CliError> {
     match (destination, own_name(source)) {
         // `put -r . /here`: the content goes into the directory, since the source has no name of its own.
-        (Destination::Into(directory), None) => upload.into_directory(source.to_owned(), *directory).await,
+        (Destination::Into(directory), None) => upload.entries(source.to_owned(), *directory).await,
         (destination, name) => {
             let Place { parent, name } = destination.place(name)?;
             upload.directory(source.to_owned(), parent, name).await
@@ -94,7 +99,7 @@ async fn put_standard_input(
     tasks: &Tasks,
     place: Place,
     progress: &Progress,
-) -> Result<(), CliError> {
+) -> Result<u64, CliError> {
     let inode = NewInode {
         kind: FileKind::File,
         mode: 0o644,
@@ -115,8 +120,7 @@ async fn put_standard_input(
         writer.write(piece.offset, &piece.bytes).await?;
         progress.add_bytes(piece.bytes.len() as u64);
     }
-    writer.finish().await?;
-    Ok(())
+    Ok(writer.finish().await?.size)
 }
 
 fn show(report: &Report, output: &mut Output) -> Result<(), CliError> {

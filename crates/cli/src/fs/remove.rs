@@ -1,7 +1,9 @@
+use std::collections::VecDeque;
 use std::ffi::OsString;
 
 use clap::Args;
-use client::{CHANGES_MAX, ClientError, LastLink, Session};
+use client::{CHANGES_MAX, ClientError, Entry, LastLink, Pending, Session};
+use runtime::Tasks;
 use types::{Change, ErrorKind, FileKind, Lin, Name, Removal};
 
 use super::path;
@@ -10,6 +12,8 @@ use crate::error::CliError;
 use crate::invocation::Invocation;
 
 const REMOVE: &str = "remove";
+/// Directories that are listed ahead.
+const LISTED_AHEAD: usize = 16;
 
 /// Remove files.
 #[derive(Debug, Args)]
@@ -25,10 +29,18 @@ pub struct Arguments {
     force: bool,
 }
 
+/// Whether what is in a directory goes with it.
+#[derive(Clone, Copy, Debug)]
+enum Depth {
+    One,
+    Tree,
+}
+
 pub async fn run(arguments: Arguments, invocation: &mut Invocation) -> Result<(), CliError> {
+    let depth = if arguments.recursive { Depth::Tree } else { Depth::One };
     let session = invocation.open_session().await?;
     for text in &arguments.paths {
-        match remove(&session, text, arguments.recursive).await {
+        match remove(&session, &invocation.tasks, text, depth).await {
             Err(error) if arguments.force && error.exit() == ErrorKind::NotFound.into() => {}
             removed => removed?,
         }
@@ -36,64 +48,81 @@ pub async fn run(arguments: Arguments, invocation: &mut Invocation) -> Result<()
     Ok(session.close().await?)
 }
 
-async fn remove(session: &Session, text: &OsString, recursive: bool) -> Result<(), CliError> {
+async fn remove(session: &Session, tasks: &Tasks, text: &OsString, depth: Depth) -> Result<(), CliError> {
     let path = path(text)?;
     let Place { parent, name } = Place::find(session.client(), &path).await?;
     let found = session.client().resolve(&path, LastLink::Keep, None).await?;
-    let mut remover = Remover { session, changes: Vec::new() };
-    match (found.kind, recursive) {
-        (FileKind::Directory, true) => remover.tree(found.lin, parent, name).await?,
-        (FileKind::Directory, false) => {
+    let mut remover = Remover { session, tasks, changes: Vec::new() };
+    match (found.kind, depth) {
+        (FileKind::Directory, Depth::Tree) => {
+            remover.tree(found.lin, parent, name).await.map_err(CliError::at(&path))?
+        }
+        (FileKind::Directory, Depth::One) => {
             return Err(CliError::Usage { message: format!("{path} is a directory: use --recursive") });
         }
         _ => remover.add(Change::Remove { parent, name, expect: Removal::NotDirectory }).await?,
     }
-    Ok(remover.flush().await?)
+    remover.flush().await.map_err(CliError::at(&path))
 }
 
 /// Removes in batches; the order of the changes is kept, so that a directory goes after what was in it.
 struct Remover<'a> {
     session: &'a Session,
+    tasks: &'a Tasks,
     changes: Vec<Change>,
 }
 
-/// A step on the way through a tree.
-enum Step {
-    Enter(Lin),
-    Leave(Lin, Name),
-}
+type Listing = Pending<Result<(Vec<Entry>, bool), ClientError>>;
 
 impl Remover<'_> {
+    /// Removes all files below while it finds the directories, several of which are listed ahead; then the directories,
+    /// the last that was found first.
     async fn tree(&mut self, lin: Lin, parent: Lin, name: Name) -> Result<(), ClientError> {
-        let mut steps = vec![Step::Leave(parent, name), Step::Enter(lin)];
-        while let Some(step) = steps.pop() {
-            match step {
-                Step::Leave(parent, name) => {
-                    self.add(Change::Remove { parent, name, expect: Removal::Directory }).await?;
-                }
-                Step::Enter(lin) => self.empty(lin, &mut steps).await?,
+        let mut found = vec![(parent, name)];
+        let mut waiting = VecDeque::from([lin]);
+        let mut listings = VecDeque::new();
+        loop {
+            while listings.len() < LISTED_AHEAD
+                && let Some(directory) = waiting.pop_front()
+            {
+                listings.push_back((directory, self.list(directory, None)));
             }
+            let Some((directory, listing)) = listings.pop_front() else { break };
+            for (name, lin) in self.empty(directory, listing).await? {
+                found.push((directory, name));
+                waiting.push_back(lin);
+            }
+        }
+        for (parent, name) in found.into_iter().rev() {
+            self.add(Change::Remove { parent, name, expect: Removal::Directory }).await?;
         }
         Ok(())
     }
 
-    /// Removes the entries of a directory; its subdirectories are noted to be entered.
-    async fn empty(&mut self, directory: Lin, steps: &mut Vec<Step>) -> Result<(), ClientError> {
-        let mut after: Option<Name> = None;
+    fn list(&self, directory: Lin, after: Option<Name>) -> Listing {
+        let client = self.session.client().clone();
+        let list = async move { client.read_directory(directory, after.as_ref(), None).await };
+        Pending::start(self.tasks, "list a directory", list)
+    }
+
+    /// Removes the files of a directory and gives its subdirectories.
+    async fn empty(&mut self, directory: Lin, mut listing: Listing) -> Result<Vec<(Name, Lin)>, ClientError> {
+        let mut below = Vec::new();
         loop {
-            let (entries, more) = self.session.client().read_directory(directory, after.as_ref(), None).await?;
-            after = entries.last().map(|entry| entry.name.clone());
-            for entry in entries {
-                if entry.kind == FileKind::Directory {
-                    steps.push(Step::Leave(directory, entry.name));
-                    steps.push(Step::Enter(entry.lin));
-                } else {
-                    let expect = Removal::NotDirectory;
-                    self.add(Change::Remove { parent: directory, name: entry.name, expect }).await?;
+            let (entries, more) = listing.finish().await??;
+            let next = entries.last().filter(|_| more).map(|last| self.list(directory, Some(last.name.clone())));
+            for Entry { name, lin, kind, .. } in entries {
+                match kind {
+                    FileKind::Directory => below.push((name, lin)),
+                    FileKind::File | FileKind::Symlink => {
+                        let expect = Removal::NotDirectory;
+                        self.add(Change::Remove { parent: directory, name, expect }).await?;
+                    }
                 }
             }
-            if !more || after.is_none() {
-                return Ok(());
+            match next {
+                Some(next) => listing = next,
+                None => return Ok(below),
             }
         }
     }

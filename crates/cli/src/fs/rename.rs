@@ -31,7 +31,7 @@ pub async fn run(arguments: Arguments, invocation: &mut Invocation) -> Result<()
         let Place { parent: from_parent, name: from_name } = Place::find(client, &from).await?;
         let Place { parent: to_parent, name: to_name } = destination.place(from.last().map(Name::as_bytes))?;
         let rename = Rename { from_parent, from_name, to_parent, to_name, mode };
-        session.execute_one("move", Change::Rename(rename)).await?;
+        session.execute_one("move", Change::Rename(rename)).await.map_err(CliError::at(&from))?;
     }
     Ok(session.close().await?)
 }

@@ -1,23 +1,26 @@
 //! A tree of the cluster into a local folder.
 //!
-//! Directory by directory: all entries of a page are described in one call, then several files are read at once, their
-//! blocks fetched ahead. Further names of hard-linked files, and the directories' own metadata, come last, deepest
+//! Several directories are listed ahead, all entries of a page described in one call; several files are read at once,
+//! their blocks fetched ahead. Further names of hard-linked files, and the directories' own metadata, come last, deepest
 //! first, since each entry that is made moves the times of its directory. What fails for one file is printed and
 //! counted, and the rest goes on.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use client::{Client, Entry, Inode, Parts, Pending};
+use client::{Client, ClientError, Entry, Inode, Parts, Pending};
 use restore::{LocalFile, LocalTarget, Metadata, Opened, RelativePath, Warnings};
 use runtime::{Tasks, blocking};
 use types::{FileKind, Lin, Name, SnapshotId};
+use wire::Failure;
 
 use crate::error::CliError;
 use crate::progress::Progress;
 
 /// Files that are read at once.
 const IN_FLIGHT: usize = 8;
+/// Directories that are listed ahead; a page of one has up to 1024 entries, with what is inline.
+const LISTED_AHEAD: usize = 8;
 /// LINs that one call describes, with their first extents.
 const DESCRIBED: usize = 256;
 
@@ -58,7 +61,7 @@ pub struct Download {
     first_paths: HashMap<Lin, RelativePath>,
     links: Vec<(RelativePath, RelativePath)>,
     directories: Vec<(RelativePath, Metadata)>,
-    in_flight: VecDeque<(RelativePath, Pending<Result<(Warnings, u64), CliError>>)>,
+    in_flight: VecDeque<(RelativePath, Copying)>,
     report: DownloadReport,
 }
 
@@ -90,8 +93,15 @@ impl Download {
         let inode = self.client.describe(lin, parts, self.snapshot).await?;
         let mut waiting = Vec::new();
         waiting.extend(self.take(path, inode).await?);
-        while let Some((path, lin)) = waiting.pop() {
-            waiting.extend(self.directory(&path, lin).await?);
+        let mut listings = VecDeque::new();
+        loop {
+            while listings.len() < LISTED_AHEAD
+                && let Some((path, lin)) = waiting.pop()
+            {
+                listings.push_back((path, self.list(lin, None)));
+            }
+            let Some((path, listing)) = listings.pop_front() else { break };
+            waiting.extend(self.directory(&path, listing).await?);
         }
         while !self.in_flight.is_empty() {
             self.settle().await?;
@@ -101,40 +111,35 @@ impl Download {
         Ok(self.report)
     }
 
-    /// Copies the entries of a directory and gives its subdirectories.
-    async fn directory(&mut self, path: &RelativePath, lin: Lin) -> Result<Vec<(RelativePath, Lin)>, CliError> {
-        let mut below = Vec::new();
-        let mut after: Option<Name> = None;
-        loop {
-            let (entries, more) = self.client.read_directory(lin, after.as_ref(), self.snapshot).await?;
-            for part in entries.chunks(DESCRIBED) {
-                below.extend(self.entries(path, part).await?);
-            }
-            after = entries.last().map(|entry| entry.name.clone());
-            if !more || after.is_none() {
-                return Ok(below);
-            }
-        }
+    /// Begins to list a directory after that name.
+    fn list(&self, directory: Lin, after: Option<Name>) -> Listing {
+        let (client, snapshot) = (self.client.clone(), self.snapshot);
+        Pending::start(&self.tasks, "list a directory", page(client, snapshot, directory, after))
     }
 
-    async fn entries(
+    /// Copies the entries of a directory and gives its subdirectories.
+    async fn directory(
         &mut self,
-        directory: &RelativePath,
-        entries: &[Entry],
+        path: &RelativePath,
+        mut listing: Listing,
     ) -> Result<Vec<(RelativePath, Lin)>, CliError> {
-        let lins: Vec<_> = entries.iter().map(|entry| entry.lin).collect();
-        let parts = Parts { xattrs: true, content: true };
-        let inodes = self.client.describe_all(&lins, parts, self.snapshot).await?;
         let mut below = Vec::new();
-        for (entry, inode) in entries.iter().zip(inodes) {
-            let path = directory.join(&entry.name);
-            match inode {
-                Ok(inode) => below.extend(self.take(path, inode).await?),
-                // At the head a file may go away between the list and here.
-                Err(failure) => self.failed(&path, &failure),
+        loop {
+            let page = listing.finish().await??;
+            let next = page.next.map(|after| self.list(page.directory, Some(after)));
+            for (entry, inode) in page.entries {
+                let path = path.join(&entry.name);
+                match inode {
+                    Ok(inode) => below.extend(self.take(path, inode).await?),
+                    // At the head a file may go away between the list and here.
+                    Err(failure) => self.failed(&path, &failure),
+                }
+            }
+            match next {
+                Some(next) => listing = next,
+                None => return Ok(below),
             }
         }
-        Ok(below)
     }
 
     /// Makes what an inode describes; a directory is given back, to be entered.
@@ -242,6 +247,36 @@ impl Download {
         self.progress.warn(format!("{path}: {error}"));
         self.report.failed += 1;
     }
+}
+
+/// Entries of a directory with all that belongs to them.
+struct Page {
+    directory: Lin,
+    entries: Vec<(Entry, Result<Inode, Failure>)>,
+    /// The name after which there are more.
+    next: Option<Name>,
+}
+
+/// A file that is being copied: metadata that the target did not take, and the file's length.
+type Copying = Pending<Result<(Warnings, u64), CliError>>;
+
+type Listing = Pending<Result<Page, ClientError>>;
+
+async fn page(
+    client: Client,
+    snapshot: Option<SnapshotId>,
+    directory: Lin,
+    after: Option<Name>,
+) -> Result<Page, ClientError> {
+    let (entries, more) = client.read_directory(directory, after.as_ref(), snapshot).await?;
+    let parts = Parts { xattrs: true, content: true };
+    let mut inodes = Vec::with_capacity(entries.len());
+    for part in entries.chunks(DESCRIBED) {
+        let lins: Vec<_> = part.iter().map(|entry| entry.lin).collect();
+        inodes.extend(client.describe_all(&lins, parts, snapshot).await?);
+    }
+    let next = entries.last().filter(|_| more).map(|entry| entry.name.clone());
+    Ok(Page { directory, entries: entries.into_iter().zip(inodes).collect(), next })
 }
 
 /// The copy of one file.

@@ -114,7 +114,7 @@ impl Upload {
     }
 
     /// Uploads the entries of a directory into one that is there.
-    pub async fn into_directory(&mut self, path: PathBuf, lin: Lin) -> Result<(), CliError> {
+    pub async fn entries(&mut self, path: PathBuf, lin: Lin) -> Result<(), CliError> {
         self.trees(vec![Directory { path, lin, times: None }]).await
     }
 
