@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 
+use futures::{StreamExt, TryStreamExt, stream};
 use runtime::Seed;
 use site::Site;
 use types::{Epoch, ObjectReport, RepositoryId};
@@ -18,6 +19,9 @@ use crate::object::{Directory, FooterCursor, ObjectReader};
 use crate::rows::{BlockRow, EntryRow, ExtentRow, InodeRow, ObjectNumber, ObjectRow, Row, Table};
 use crate::run::{FinishedRun, RunOptions, RunReference, RunWriter};
 use crate::{CommitTotals, RepoError, WriterKeys};
+
+/// Objects that are opened at once.
+const READS_MAX: usize = 16;
 
 /// How a merge uses memory.
 #[derive(Clone, Copy, Debug)]
@@ -87,6 +91,7 @@ pub async fn coalesce(
     Ok(epoch.coalesced)
 }
 
+/// Numbers the objects by their names and opens them.
 async fn open_all(
     site: &Site,
     repository: RepositoryId,
@@ -94,31 +99,37 @@ async fn open_all(
     epoch: Epoch,
     reports: &[ObjectReport],
 ) -> Result<Vec<Numbered>, RepoError> {
-    let mut reports: BTreeMap<&str, &ObjectReport> =
-        reports.iter().map(|report| (report.name.as_str(), report)).collect();
-    let mut numbers = BTreeMap::new();
-    for (ordinal, name) in reports.keys().enumerate() {
-        let Ok(Name::Object(writer)) = name.parse() else {
-            return Err(RepoError::damaged(name, "it is not the name of an upload object"));
+    let mut by_writer = BTreeMap::new();
+    for report in reports {
+        let Ok(Name::Object(writer)) = report.name.parse() else {
+            return Err(RepoError::damaged(&report.name, "it is not the name of an upload object"));
         };
-        let limit = || RepoError::Limit { name: (*name).to_owned(), limit: "2^24 objects in an epoch" };
-        numbers.insert(writer, ObjectNumber::new(epoch, ordinal).ok_or_else(limit)?);
+        by_writer.insert(writer, report);
     }
-    let mut objects = Vec::new();
-    for (writer, number) in &numbers {
-        let Some(report) = reports.remove(Name::Object(*writer).to_string().as_str()) else { continue };
-        let reader = ObjectReader::open(site, *writer, repository).await?;
+    let mut numbers = BTreeMap::new();
+    for (ordinal, (writer, report)) in by_writer.iter().enumerate() {
+        let limit = || RepoError::Limit { name: report.name.clone(), limit: "2^24 objects in an epoch" };
+        numbers.insert(*writer, ObjectNumber::new(epoch, ordinal).ok_or_else(limit)?);
+    }
+    let numbers = &numbers;
+    let opened = by_writer.into_iter().map(|(writer, report)| async move {
+        let reader = ObjectReader::open(site, writer, repository).await?;
         if reader.trailer().length != report.size {
             return Err(RepoError::damaged(&report.name, "its length is not what its writer reported"));
         }
         let directory = reader.directory(keys).await?;
-        let known = directory.references.iter().map(|reference| numbers.get(reference).copied());
-        let unknown = RepoError::UnknownObject { name: report.name.clone(), number: ObjectNumber::OWN };
-        let references = known.collect::<Option<Vec<_>>>().ok_or(unknown)?;
-        let row = reader.row(*number, report.hash);
-        objects.push(Numbered { reader, directory, row, references });
-    }
-    Ok(objects)
+        let number = |object: &Writer| {
+            let unknown =
+                || RepoError::Missing { name: Name::Object(*object).to_string(), needed_by: report.name.clone() };
+            numbers.get(object).copied().ok_or_else(unknown)
+        };
+        let references = directory.references.iter().map(number).collect::<Result<_, _>>()?;
+        let row = reader.row(number(&writer)?, report.hash);
+        Ok(Numbered { reader, directory, row, references })
+    });
+    // Collected first: a closure over borrowed reports that is held across an await keeps callers from being `Send`.
+    let opened: Vec<_> = opened.collect();
+    stream::iter(opened).buffered(READS_MAX).try_collect().await
 }
 
 impl EpochMerge<'_> {
@@ -145,10 +156,10 @@ impl EpochMerge<'_> {
             if merge.peek().is_some_and(|next| next.key() == row.key()) {
                 continue;
             }
-            finished.extend(runs.push(row)?);
+            finished.extend(runs.push(row).await?);
             self.put(&mut finished).await?;
         }
-        finished.extend(runs.finish()?);
+        finished.extend(runs.finish().await?);
         self.put(&mut finished).await
     }
 
@@ -159,15 +170,15 @@ impl EpochMerge<'_> {
         for row in rows {
             self.coalesced.totals.objects += 1;
             self.coalesced.totals.bytes_uploaded += row.size;
-            finished.extend(runs.push(row)?);
+            finished.extend(runs.push(row).await?);
         }
-        finished.extend(runs.finish()?);
+        finished.extend(runs.finish().await?);
         self.put(&mut finished).await
     }
 
     async fn put(&mut self, finished: &mut Vec<FinishedRun>) -> Result<(), RepoError> {
         for run in finished.drain(..) {
-            self.site.put_same(&run.name(), run.bytes.clone()).await?;
+            self.site.put_same(&run.reference.name().to_string(), run.bytes).await?;
             let table = run.reference.table;
             let place = Table::ALL.iter().position(|known| *known == table);
             if let Some(rows) = place.and_then(|place| self.coalesced.totals.rows.get_mut(place)) {

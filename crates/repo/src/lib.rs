@@ -56,5 +56,5 @@ pub use rows::{
     BlockRow, EntryRecord, EntryRow, ExtentRecord, ExtentRow, InodeRecord, InodeRow, KeyedDigest, Location,
     MemberCodec, ObjectNumber, ObjectRow, Row, Table, Version,
 };
-pub use run::{FinishedRun, RunOptions, RunReference, RunWriter};
+pub use run::{RunOptions, RunReference};
 pub use state::SealedState;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use runtime::blocking;
 use site::{LIST_LIMIT_MAX, Site, SiteError};
 use types::{ClusterId, Generation, RepositoryId};
 use zeroize::Zeroizing;
@@ -47,15 +48,18 @@ impl Repository<Opened> {
     /// Makes a repository at a site. Trying again with the same values goes on where it stopped.
     ///
     /// The bootstrap is put first: of two that make a repository at one site only one goes on. A crash after it leaves a
-    /// repository without keys, which nobody can open and nothing was written to.
+    /// repository without keys, which nobody can open and nothing was written to. The key object is put twice: it is the
+    /// one object without which nothing else can be read.
     ///
     /// # Errors
     /// [`SiteError::Different`] names `holdfast.json`: there is another repository. Or the site failed.
     pub async fn create(site: &Site, new: &NewRepository) -> Result<(), RepoError> {
         let owner = OwnerObject::new(new.repository, new.generation, new.cluster);
-        let keys = Name::Keys { number: 1, cluster: new.cluster, random: new.random };
         site.put_same(BOOTSTRAP_NAME, Bootstrap::new(new.repository).encode()).await?;
-        site.put_same(&keys.to_string(), new.keys.encode()).await?;
+        for random in [new.random, !new.random] {
+            let keys = Name::Keys { number: 1, cluster: new.cluster, random };
+            site.put_same(&keys.to_string(), new.keys.encode()).await?;
+        }
         site.put_same(&owner.name().to_string(), owner.encode()).await?;
         Ok(())
     }
@@ -65,21 +69,18 @@ impl Repository<Opened> {
     /// # Errors
     /// [`RepoError::NoRepository`]; the secret does not fit; or bootstrap or keys are missing or damaged.
     pub async fn open(site: &Site, unlock: Unlock) -> Result<Self, RepoError> {
-        let id = bootstrap(site).await?.repository;
-        let (name, object) = newest_keys(site, id).await?;
-        let (keys, private) = match unlock {
-            Unlock::Passphrase(passphrase) => both(object.open_with_passphrase(&name, &passphrase)?),
-            Unlock::PrivateKey(private) => both(object.open(&name, &private)?),
-            Unlock::Kit(kit) if kit.repository != id => {
-                let (found, expected) = (id, kit.repository);
-                return Err(RepoError::Foreign { name: BOOTSTRAP_NAME.into(), found, expected });
-            }
-            Unlock::Kit(kit) => both(object.open(&name, &kit.private)?),
-            Unlock::Writer(keys) if keys.data_public != *object.data_public_key() => {
-                return Err(RepoError::WrongKey { name });
-            }
-            Unlock::Writer(keys) => (keys, None),
+        let id = match (bootstrap(site).await, &unlock) {
+            (Ok(bootstrap), _) => bootstrap.repository,
+            // The kit knows which repository it is; the key object proves that this is the one.
+            (Err(RepoError::Damaged { .. } | RepoError::NoRepository { .. }), Unlock::Kit(kit)) => kit.repository,
+            (Err(error), _) => return Err(error),
         };
+        if let Unlock::Kit(kit) = &unlock
+            && kit.repository != id
+        {
+            return Err(RepoError::Foreign { name: BOOTSTRAP_NAME.into(), found: id, expected: kit.repository });
+        }
+        let (keys, private) = open_newest_keys(site, id, unlock).await?;
         Ok(Self { shared: Arc::new(Shared { site: site.clone(), id, keys, private }), state: Opened })
     }
 
@@ -103,10 +104,6 @@ impl Repository<Opened> {
     }
 }
 
-fn both(keys: ReaderKeys) -> (WriterKeys, Option<PrivateKey>) {
-    (keys.writer, Some(keys.private))
-}
-
 pub(super) async fn bootstrap(site: &Site) -> Result<Bootstrap, RepoError> {
     match site.get(BOOTSTRAP_NAME).await {
         Ok(bytes) => Bootstrap::decode(&bytes),
@@ -115,12 +112,33 @@ pub(super) async fn bootstrap(site: &Site) -> Result<Bootstrap, RepoError> {
     }
 }
 
-/// The newest key object is the first that is listed.
-async fn newest_keys(site: &Site, repository: RepositoryId) -> Result<(String, KeyObject), RepoError> {
+type Keys = (WriterKeys, Option<PrivateKey>);
+
+/// Opens the newest key object, which is the first that is listed; a damaged one has a copy after it.
+async fn open_newest_keys(site: &Site, repository: RepositoryId, unlock: Unlock) -> Result<Keys, RepoError> {
     let listed = site.list(KEYS_PREFIX, None, LIST_LIMIT_MAX).await?;
-    let newest = listed.into_iter().find(|listed| matches!(listed.name.parse(), Ok(Name::Keys { .. })));
+    let names = listed.into_iter().filter(|listed| matches!(listed.name.parse(), Ok(Name::Keys { .. })));
+    let mut first_error = None;
+    for name in names.map(|listed| listed.name) {
+        let bytes = site.get(&name).await?;
+        let unlock = unlock.clone();
+        let opened = blocking(move || open_keys(&name, &bytes, repository, unlock)).await;
+        match opened {
+            Err(error @ RepoError::Damaged { .. }) => first_error.get_or_insert(error),
+            decided => return decided,
+        };
+    }
     let missing = || RepoError::Missing { name: KEYS_PREFIX.into(), needed_by: BOOTSTRAP_NAME.into() };
-    let name = newest.ok_or_else(missing)?.name;
-    let object = KeyObject::decode(&name, &site.get(&name).await?, repository)?;
-    Ok((name, object))
+    Err(first_error.unwrap_or_else(missing))
+}
+
+fn open_keys(name: &str, bytes: &[u8], repository: RepositoryId, unlock: Unlock) -> Result<Keys, RepoError> {
+    let object = KeyObject::decode(name, bytes, repository)?;
+    let both = |keys: ReaderKeys| (keys.writer, Some(keys.private));
+    match unlock {
+        Unlock::Passphrase(passphrase) => object.open_with_passphrase(name, &passphrase).map(both),
+        Unlock::PrivateKey(private) | Unlock::Kit(RecoveryKit { private, .. }) => object.open(name, &private).map(both),
+        Unlock::Writer(keys) if keys.data_public == *object.data_public_key() => Ok((keys, None)),
+        Unlock::Writer(_) => Err(RepoError::WrongKey { name: name.to_owned() }),
+    }
 }

@@ -17,4 +17,5 @@ pub(crate) use column::{Column, ColumnRow, Columns};
 pub(crate) use reader::RunReader;
 pub use reference::RunReference;
 pub(crate) use rows::{GroupCache, RunRows};
-pub use writer::{FinishedRun, RunOptions, RunWriter};
+pub use writer::RunOptions;
+pub(crate) use writer::{FinishedRun, RunWriter};

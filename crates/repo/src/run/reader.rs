@@ -17,7 +17,8 @@ use super::decrypt::{END_LENGTH, Modules, footer_length};
 use super::{Column, Columns, RunReference};
 use crate::RepoError;
 use crate::keys::WriterKeys;
-use crate::rows::{Row, Table};
+use crate::names::Name;
+use crate::rows::Row;
 
 /// What the first read of a run's end takes: most footers are in it.
 const TAIL_LENGTH: u64 = 64 << 10;
@@ -27,8 +28,8 @@ const GROUP_ROWS_MAX: usize = 1 << 20;
 /// An opened run: its footer, and what opens its pages.
 pub(crate) struct RunReader {
     site: Site,
+    reference: RunReference,
     name: String,
-    table: Table,
     metadata: ParquetMetaData,
     modules: Modules,
 }
@@ -59,12 +60,12 @@ impl RunReader {
         if rows_of(&metadata) != Some(reference.rows) {
             return Err(RepoError::damaged(name, "it does not have the rows that the commit says"));
         }
-        Ok(Self { site: site.clone(), name, table: reference.table, metadata, modules })
+        Ok(Self { site: site.clone(), reference: *reference, name, metadata, modules })
     }
 
     /// Its name.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
+    pub(crate) const fn name(&self) -> Name {
+        self.reference.name()
     }
 
     /// How many row groups it has.
@@ -84,7 +85,7 @@ impl RunReader {
     /// Reads and decodes a row group.
     pub(crate) async fn group<R: Row>(self: Arc<Self>, group: usize) -> Result<Vec<R>, RepoError> {
         let damaged = |what| RepoError::damaged(&self.name, what);
-        if R::TABLE != self.table {
+        if R::TABLE != self.reference.table {
             return Err(damaged("it holds another table"));
         }
         let metadata = self.metadata.row_groups().get(group).ok_or_else(|| damaged("it lacks a row group"))?;

@@ -32,14 +32,10 @@ impl RunReference {
         Name::Run { table: self.table, level: self.level, writer: self.writer }
     }
 
-    /// The AES-256 key of the run's Parquet file. With it and nothing of ours DuckDB and Arrow read the file.
+    /// The AES-256 key of the run's Parquet file: derived from the metadata key, the run's name and its salt (rule P28).
+    /// With it and nothing of ours DuckDB and Arrow read the file.
     #[must_use]
     pub fn key(&self, keys: &WriterKeys) -> Secret {
-        run_key(keys, &self.salt, &self.name().to_string())
+        derive(&keys.metadata, &self.salt, "holdfast repository run v1", &self.name().to_string())
     }
-}
-
-/// The key of a run: derived from the metadata key, the run's name and a random salt (rule P28).
-pub(super) fn run_key(keys: &WriterKeys, salt: &[u8; 16], name: &str) -> Secret {
-    derive(&keys.metadata, salt, "holdfast repository run v1", name)
 }

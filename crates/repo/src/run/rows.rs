@@ -1,46 +1,71 @@
 //! Walking the rows of one run.
 
 use std::any::Any;
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::reader::RunReader;
 use crate::RepoError;
+use crate::names::Name;
 use crate::rows::Row;
+
+/// Rows that a cache holds, about: some hundred bytes each. A lookup touches a row group of each run, and runs of later
+/// backups are small, so the bound is on rows and not on groups.
+const CACHED_ROWS_MAX: usize = 1 << 20;
 
 /// Decoded row groups that were used last, so that lookups near one another decode a group once.
 #[derive(Default)]
 pub(crate) struct GroupCache {
-    groups: Mutex<VecDeque<CachedGroup>>,
+    groups: Mutex<Groups>,
 }
+
+#[derive(Default)]
+struct Groups {
+    by_place: BTreeMap<GroupPlace, CachedGroup>,
+    rows: usize,
+    /// Counts the uses: the group with the smallest count was used longest ago.
+    uses: u64,
+}
+
+/// A run and the number of a row group in it.
+type GroupPlace = (Name, usize);
 
 struct CachedGroup {
-    run: String,
-    group: usize,
     rows: Arc<dyn Any + Send + Sync>,
+    length: usize,
+    used: u64,
 }
 
-/// Row groups that a cache holds; of 64 Ki rows each, they are some hundred MiB at most.
-const CACHED_GROUPS_MAX: usize = 16;
-
 impl GroupCache {
-    fn find<R: Row>(&self, run: &str, group: usize) -> Option<Arc<Vec<R>>> {
+    fn find<R: Row>(&self, place: GroupPlace) -> Option<Arc<Vec<R>>> {
         let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = groups.iter().position(|cached| cached.run == run && cached.group == group)?;
-        let cached = groups.remove(place)?;
-        let rows = Arc::clone(&cached.rows);
-        groups.push_back(cached);
-        rows.downcast().ok()
+        groups.uses += 1;
+        let used = groups.uses;
+        let cached = groups.by_place.get_mut(&place)?;
+        cached.used = used;
+        Arc::clone(&cached.rows).downcast().ok()
     }
 
-    fn keep<R: Row>(&self, run: &str, group: usize, rows: &Arc<Vec<R>>) {
-        let rows: Arc<dyn Any + Send + Sync> = Arc::<Vec<R>>::clone(rows);
+    fn keep<R: Row>(&self, place: GroupPlace, rows: &Arc<Vec<R>>) {
         let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
-        if groups.len() >= CACHED_GROUPS_MAX {
-            groups.pop_front();
+        groups.make_room(rows.len());
+        let (length, used) = (rows.len(), groups.uses);
+        groups.rows += length;
+        let rows: Arc<dyn Any + Send + Sync> = Arc::<Vec<R>>::clone(rows);
+        if let Some(before) = groups.by_place.insert(place, CachedGroup { rows, length, used }) {
+            groups.rows -= before.length; // two lookups have decoded the same group at once
         }
-        groups.push_back(CachedGroup { run: run.to_owned(), group, rows });
+    }
+}
+
+impl Groups {
+    fn make_room(&mut self, rows: usize) {
+        while self.rows + rows > CACHED_ROWS_MAX {
+            let oldest = self.by_place.iter().min_by_key(|(_, cached)| cached.used).map(|(place, _)| *place);
+            let Some(removed) = oldest.and_then(|place| self.by_place.remove(&place)) else { return };
+            self.rows -= removed.length;
+        }
     }
 }
 
@@ -77,13 +102,13 @@ impl<R: Row> RunRows<R> {
     }
 
     async fn group(&self, group: usize) -> Result<Arc<Vec<R>>, RepoError> {
-        let name = self.reader.name();
-        if let Some(rows) = self.cache.as_ref().and_then(|cache| cache.find(name, group)) {
+        let place = (self.reader.name(), group);
+        if let Some(rows) = self.cache.as_ref().and_then(|cache| cache.find(place)) {
             return Ok(rows);
         }
         let rows = Arc::new(Arc::clone(&self.reader).group(group).await?);
         if let Some(cache) = &self.cache {
-            cache.keep(name, group, &rows);
+            cache.keep(place, &rows);
         }
         Ok(rows)
     }

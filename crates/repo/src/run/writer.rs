@@ -1,6 +1,5 @@
 //! Writing a run.
 
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,10 +10,9 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::parser::parse_message_type;
-use runtime::Seed;
+use runtime::{Seed, blocking};
 
-use super::reference::{RunReference, run_key};
-use super::{Column, ColumnRow};
+use super::{Column, ColumnRow, RunReference};
 use crate::RepoError;
 use crate::keys::WriterKeys;
 use crate::names::{Name, Writer};
@@ -36,27 +34,18 @@ impl Default for RunOptions {
 }
 
 /// A finished run, to be put under its name.
-#[derive(Clone, Debug)]
-pub struct FinishedRun {
+pub(crate) struct FinishedRun {
     /// What the commit says of it.
-    pub reference: RunReference,
+    pub(crate) reference: RunReference,
     /// Its bytes.
-    pub bytes: Bytes,
-}
-
-impl FinishedRun {
-    /// Its name.
-    #[must_use]
-    pub fn name(&self) -> String {
-        self.reference.name().to_string()
-    }
+    pub(crate) bytes: Bytes,
 }
 
 /// Writes sorted rows of one table as one or more runs. It holds one row group of rows and one run in memory.
 ///
 /// Keys and nonces inside of the Parquet file come from the operating system's generator through `parquet`, and are the
 /// one thing in a repository that a seed does not decide.
-pub struct RunWriter<'a, R> {
+pub(crate) struct RunWriter<'a, R> {
     writer: Writer,
     level: u8,
     keys: &'a WriterKeys,
@@ -64,28 +53,22 @@ pub struct RunWriter<'a, R> {
     options: RunOptions,
     rows: Vec<R>,
     file: Option<OpenFile>,
-    row: PhantomData<R>,
 }
 
+/// A run that is being written.
 struct OpenFile {
     parquet: SerializedFileWriter<Vec<u8>>,
-    name: String,
-    salt: [u8; 16],
-    rows: u64,
+    reference: RunReference,
 }
 
 impl<'a, R: Row> RunWriter<'a, R> {
     /// Begins with the sequence number of `writer`; further runs take the numbers after it.
-    #[must_use]
-    pub fn new(writer: Writer, level: u8, keys: &'a WriterKeys, seed: &'a Seed, options: RunOptions) -> Self {
-        Self { writer, level, keys, seed, options, rows: Vec::new(), file: None, row: PhantomData }
+    pub(crate) fn new(writer: Writer, level: u8, keys: &'a WriterKeys, seed: &'a Seed, options: RunOptions) -> Self {
+        Self { writer, level, keys, seed, options, rows: Vec::new(), file: None }
     }
 
     /// Adds a row; rows come sorted by key, `from` and `seq`. Gives a run whenever one is full.
-    ///
-    /// # Errors
-    /// [`RepoError::Limit`]: rows are out of order, or Parquet refuses them.
-    pub fn push(&mut self, row: R) -> Result<Option<FinishedRun>, RepoError> {
+    pub(crate) async fn push(&mut self, row: R) -> Result<Option<FinishedRun>, RepoError> {
         if self.rows.last().is_some_and(|last| order(last) >= order(&row)) {
             return Err(RepoError::Limit { name: R::TABLE.to_string(), limit: "rows come in order, each once" });
         }
@@ -93,59 +76,64 @@ impl<'a, R: Row> RunWriter<'a, R> {
         if self.rows.len() < self.options.rows_per_group {
             return Ok(None);
         }
-        self.flush()?;
+        self.flush().await?;
         let length = self.file.as_ref().map_or(0, |file| file.parquet.bytes_written());
-        if length < self.options.length { Ok(None) } else { self.close() }
+        if length < self.options.length { Ok(None) } else { self.close().await }
     }
 
     /// Gives the last run, if there are rows left.
-    ///
-    /// # Errors
-    /// As [`RunWriter::push`].
-    pub fn finish(mut self) -> Result<Option<FinishedRun>, RepoError> {
+    pub(crate) async fn finish(mut self) -> Result<Option<FinishedRun>, RepoError> {
         if !self.rows.is_empty() {
-            self.flush()?;
+            self.flush().await?;
         }
-        self.close()
+        self.close().await
     }
 
-    fn flush(&mut self) -> Result<(), RepoError> {
-        if self.file.is_none() {
-            self.file = Some(self.open()?);
-        }
-        let Some(file) = &mut self.file else { return Ok(()) };
-        write_group(&mut file.parquet, &self.rows).map_err(|_| refused(&file.name))?;
-        file.rows += self.rows.len() as u64;
-        self.rows.clear();
+    /// Encoding a row group takes long enough to hold up everything else on its thread.
+    async fn flush(&mut self) -> Result<(), RepoError> {
+        let rows = std::mem::take(&mut self.rows);
+        let mut file = match self.file.take() {
+            Some(file) => file,
+            None => self.open()?,
+        };
+        let name = file.reference.name();
+        let written = blocking(move || {
+            write_group(&mut file.parquet, &rows)?;
+            file.reference.rows += rows.len() as u64;
+            Ok::<_, ParquetError>(file)
+        });
+        self.file = Some(written.await.map_err(|_| refused(name))?);
         Ok(())
     }
 
     fn open(&self) -> Result<OpenFile, RepoError> {
-        let name = Name::Run { table: R::TABLE, level: self.level, writer: self.writer }.to_string();
-        let salt = self.seed.bytes();
-        let key = run_key(self.keys, &salt, &name).expose().to_vec();
-        let parquet = open_parquet::<R>(key, salt).map_err(|_| refused(&name))?;
-        Ok(OpenFile { parquet, name, salt, rows: 0 })
+        let (table, level, writer, salt) = (R::TABLE, self.level, self.writer, self.seed.bytes());
+        let reference = RunReference { table, level, writer, size: 0, hash: [0; 32], salt, rows: 0 };
+        let key = reference.key(self.keys).expose().to_vec();
+        let parquet = open_parquet::<R>(key, salt).map_err(|_| refused(reference.name()))?;
+        Ok(OpenFile { parquet, reference })
     }
 
-    fn close(&mut self) -> Result<Option<FinishedRun>, RepoError> {
-        let Some(OpenFile { parquet, name, salt, rows }) = self.file.take() else { return Ok(None) };
-        let bytes = Bytes::from(parquet.into_inner().map_err(|_| refused(&name))?);
-        let hash = *blake3::hash(&bytes).as_bytes();
-        let (writer, level, size) = (self.writer, self.level, bytes.len() as u64);
-        let reference = RunReference { table: R::TABLE, level, writer, size, hash, salt, rows };
+    async fn close(&mut self) -> Result<Option<FinishedRun>, RepoError> {
+        let Some(OpenFile { parquet, mut reference }) = self.file.take() else { return Ok(None) };
         self.writer = self.writer.with_sequence(self.writer.sequence + 1);
-        Ok(Some(FinishedRun { reference, bytes }))
+        let closed = blocking(move || {
+            let bytes = parquet.into_inner()?;
+            Ok::<_, ParquetError>((*blake3::hash(&bytes).as_bytes(), bytes))
+        });
+        let (hash, bytes) = closed.await.map_err(|_| refused(reference.name()))?;
+        (reference.size, reference.hash) = (bytes.len() as u64, hash);
+        Ok(Some(FinishedRun { reference, bytes: bytes.into() }))
     }
 }
 
 /// What rows of a table are sorted by.
-pub(crate) fn order<R: Row>(row: &R) -> impl Ord + use<R> {
+fn order<R: Row>(row: &R) -> impl Ord + use<R> {
     (row.key(), Row::from(row), row.seq())
 }
 
-fn refused(name: &str) -> RepoError {
-    RepoError::Limit { name: name.to_owned(), limit: "what Parquet can write" }
+fn refused(name: Name) -> RepoError {
+    RepoError::Limit { name: name.to_string(), limit: "what Parquet can write" }
 }
 
 fn open_parquet<R: ColumnRow>(key: Vec<u8>, salt: [u8; 16]) -> Result<SerializedFileWriter<Vec<u8>>, ParquetError> {

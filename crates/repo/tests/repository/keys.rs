@@ -18,6 +18,25 @@ async fn the_recovery_kit_alone_reads_everything() {
 }
 
 #[tokio::test]
+async fn the_kit_gets_by_without_bootstrap_and_with_one_key_object() {
+    let (world, [first, _]) = World::with_two_backups_of(45, 6, &[0, 100, 5000]).await;
+    let private = world.keys.keys.private.clone();
+    let kit = RecoveryKit { url: world.site.url().into(), repository: REPOSITORY, private };
+    let keys: Vec<String> = world.memory.contents().into_keys().filter(|name| name.starts_with("keys/")).collect();
+    assert_eq!(keys.len(), 2);
+    world.memory.replace("holdfast.json", None);
+    world.memory.replace(&keys[0], Some("{}".into()));
+    let repository = Repository::open(&world.site, Unlock::Kit(kit.clone())).await.unwrap().list().await.unwrap();
+    assert_eq!(read(&repository, 1).await.unwrap(), first);
+    let findings = repository.check(repo::CheckDepth::Structure).await.unwrap().findings;
+    let named: Vec<_> = findings.iter().map(|finding| finding.name.as_str()).collect();
+    assert_eq!(named, ["holdfast.json", keys[0].as_str()]);
+    world.memory.replace(&keys[1], Some("{}".into()));
+    let error = Repository::open(&world.site, Unlock::Kit(kit)).await.unwrap_err();
+    assert!(error.to_string().contains(&keys[0]), "{error}");
+}
+
+#[tokio::test]
 async fn a_kit_of_another_repository_is_refused_by_name() {
     let world = World::new(41).await;
     let repository = RepositoryId(Uuid::from_u128(1));

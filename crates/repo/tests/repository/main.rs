@@ -12,6 +12,7 @@ mod check;
 mod damage;
 mod export;
 mod keys;
+mod model;
 mod refusals;
 mod round_trip;
 mod world;

@@ -86,7 +86,8 @@ async fn a_row_that_points_to_an_object_outside_of_the_epoch_stops_the_merge() {
     let world = World::new(54).await;
     let mut object = world.object(1, 0);
     let (digest, location) = object.add_inline(b"content").unwrap();
-    let location = repo::Location { object: object.reference(world.writer(1, 77)), ..location };
+    let stranger = world.writer(1, 77);
+    let location = repo::Location { object: object.reference(stranger), ..location };
     let extent = ExtentRecord { length: 7, digest, block_offset: 0, location };
     let (from, seq) = (Epoch(1), ObjectNumber::OWN);
     object.add_extent(ExtentRow { set: SET, lin: Lin(9), offset: 0, from, seq, extent: Some(extent) });
@@ -94,7 +95,10 @@ async fn a_row_that_points_to_an_object_outside_of_the_epoch_stops_the_merge() {
     let (keys, writer) = (&world.keys.keys.writer, world.writer(1, 100));
     let merged = repo::coalesce(&world.site, REPOSITORY, keys, &world.seed, writer, &reports, world.options).await;
     let error = merged.unwrap_err();
-    assert!(matches!(error, RepoError::UnknownObject { .. }), "{error}");
+    let stranger = repo::names::Name::Object(stranger).to_string();
+    assert!(
+        matches!(&error, RepoError::Missing { name, needed_by } if *name == stranger && *needed_by == reports[0].name)
+    );
 }
 
 #[tokio::test]

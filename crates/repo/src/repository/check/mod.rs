@@ -16,11 +16,11 @@ use site::LIST_LIMIT_MAX;
 
 use super::backup::{RunSet, Use};
 use super::{Listed, Repository};
-use crate::RepoError;
-use crate::names::{Name, OBJECTS_PREFIX, Writer};
+use crate::names::{BOOTSTRAP_NAME, KEYS_PREFIX, Name, OBJECTS_PREFIX, OWNER_PREFIX, Writer};
 use crate::object::ObjectReader;
 use crate::rows::{ObjectNumber, ObjectRow};
 use crate::run::RunReference;
+use crate::{KeyObject, OwnerObject, RepoError};
 
 impl Repository<Listed> {
     /// Checks everything that the newest commit names.
@@ -30,6 +30,7 @@ impl Repository<Listed> {
     /// repository is no error but a finding.
     pub async fn check(&self, depth: CheckDepth) -> Result<CheckReport, RepoError> {
         let mut check = Check { repository: self, depth, report: CheckReport::default(), objects: BTreeSet::new() };
+        check.heads().await?;
         let Some(head) = self.head() else { return Ok(check.report) };
         if depth == CheckDepth::Blocks && self.private_key().is_none() {
             return Err(RepoError::NeedsPrivateKey { name: head.name().to_string() });
@@ -82,6 +83,37 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
+    /// Looks at what a reader needs first: bootstrap, key objects, owner objects. A reader gets by without some of them.
+    async fn heads(&mut self) -> Result<(), RepoError> {
+        let shared = &self.repository.shared;
+        let bootstrap = super::open::bootstrap(&shared.site).await;
+        self.report.note(BOOTSTRAP_NAME, bootstrap)?;
+        for prefix in [KEYS_PREFIX, OWNER_PREFIX] {
+            let listed = shared.site.list(prefix, None, LIST_LIMIT_MAX).await?;
+            if listed.is_empty() {
+                self.report.finding(prefix, "there is none");
+            }
+            for listed in listed {
+                let looked_at = self.head(&listed.name).await;
+                self.report.note(&listed.name, looked_at)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn head(&self, name: &str) -> Result<(), RepoError> {
+        let shared = &self.repository.shared;
+        let bytes = shared.site.get(name).await.map_err(|error| RepoError::missing(error, "a listing"))?;
+        match name.parse() {
+            Ok(Name::Owner { .. }) => OwnerObject::decode(name, &bytes, shared.id).map(drop),
+            Ok(Name::Keys { .. }) => {
+                let keys = KeyObject::decode(name, &bytes, shared.id)?;
+                shared.private.as_ref().map_or(Ok(()), |private| keys.open(name, private).map(drop))
+            }
+            _ => Err(RepoError::damaged(name, "it has a name of another kind")),
+        }
+    }
+
     /// Looks at each run and gives those that open: what is wrong with a run is found once, not by every row.
     async fn runs(&mut self, references: &[RunReference]) -> Result<Vec<RunReference>, RepoError> {
         let shared = &self.repository.shared;
