@@ -9,6 +9,7 @@ mod plan;
 mod retry;
 mod runner;
 mod set;
+mod steady_site;
 mod surroundings;
 mod work;
 mod worker;

@@ -25,6 +25,8 @@ pub struct Options {
     pub retries_max: u32,
     /// The first pause before a step is tried again.
     pub retry_first: Duration,
+    /// What failed is not started again before this time after its start.
+    pub restart_pause: Duration,
     /// How long the owner of a job may be silent before the leader gives the job to another node.
     pub owner_grace: Duration,
 }
@@ -35,10 +37,11 @@ impl Default for Options {
             cut: CutOptions::default(),
             objects: ObjectOptions::default(),
             reads_max: 16,
-            poll: Duration::from_millis(500),
+            poll: Duration::from_millis(200),
             progress: Duration::from_secs(2),
             retries_max: 10,
             retry_first: Duration::from_millis(500),
+            restart_pause: Duration::from_secs(3),
             owner_grace: Duration::from_secs(5),
         }
     }

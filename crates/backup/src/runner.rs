@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 
 use runtime::{OnError, Shutdown, Tasks};
 use tokio::time::Instant;
@@ -19,9 +18,6 @@ use crate::surroundings::{PeerError, StateError};
 use crate::work::{Pull, Pulled, Report, WorkerId};
 use crate::worker::{Assignment, Line, WorkError, Worker};
 use crate::{Options, OwnError, Surroundings};
-
-/// What ends early is not started again before this time after its start.
-const RESTART_PAUSE: Duration = Duration::from_secs(3);
 
 /// Takes calls of other nodes' workers. Clones are the same.
 #[derive(Clone)]
@@ -117,11 +113,12 @@ impl Runner {
     /// Starts and stops what the open jobs need.
     async fn follow(&mut self, jobs: &[Job], tasks: &Tasks) {
         let of = |id: &JobId| jobs.iter().find(|job| job.id == *id);
-        let (node, now) = (self.around.node, self.around.clock.now());
-        stop_unless(&mut self.owners, now, |id, running| {
+        let node = self.around.node;
+        let began_before = self.around.clock.now().checked_sub(self.options.restart_pause);
+        stop_unless(&mut self.owners, began_before, |id, running| {
             of(id).is_some_and(|job| job.coordinator == node && job.fence == running.fence)
         });
-        stop_unless(&mut self.workers, now, |id, _| of(id).is_some_and(|job| job.phase == JobPhase::Packing));
+        stop_unless(&mut self.workers, began_before, |id, _| of(id).is_some_and(|job| job.phase == JobPhase::Packing));
         for job in jobs {
             if job.coordinator == node && !self.owners.contains_key(&job.id) {
                 self.start_owner(job, tasks);
@@ -162,6 +159,7 @@ impl Runner {
         let id = WorkerId { node: self.around.node, incarnation: self.around.incarnation, start: self.starts };
         let (running, ended) = self.running(job, tasks);
         let line = Line::new(self.around.clone(), self.options, self.desks.clone(), job.id);
+        let failed = line.clone();
         let (around, options, sequence) = (self.around.clone(), self.options, Arc::clone(&self.sequence));
         let (job, stop) = (job.clone(), running.stop.clone());
         self.workers.insert(job.id, running);
@@ -170,13 +168,18 @@ impl Runner {
             let work = async {
                 let id_of_job = job.id;
                 let making = move || make_worker(id, around, options, line, job, sequence);
-                match runtime::blocking(making).await? {
-                    Some(worker) => worker.run().await,
-                    None => {
+                let worked = match runtime::blocking(making).await {
+                    Ok(Some(worker)) => worker.run().await,
+                    Ok(None) => {
                         info!(job = %id_of_job, "this node has no keys for the job's repository and takes no part");
                         Ok(())
                     }
+                    Err(error) => Err(error),
+                };
+                if let Err(error) = &worked {
+                    failed.report_failure(error.to_string()).await;
                 }
+                worked
             };
             stop.unless_cancelled(Box::pin(work)).await.unwrap_or(Ok(()))
         });
@@ -210,13 +213,17 @@ impl Runner {
 
 /// Stops what is not needed any more, and forgets what has ended, so that it is started again if it is still needed;
 /// not sooner than a while after its last start, since it may end at once again.
-fn stop_unless(running: &mut BTreeMap<JobId, Running>, now: Instant, is_needed: impl Fn(&JobId, &Running) -> bool) {
+fn stop_unless(
+    running: &mut BTreeMap<JobId, Running>,
+    began_before: Option<Instant>,
+    is_needed: impl Fn(&JobId, &Running) -> bool,
+) {
     running.retain(|id, running| {
         let needed = is_needed(id, running);
         if !needed {
             running.stop.cancel();
         }
-        let rests = now.duration_since(running.since) < RESTART_PAUSE;
+        let rests = began_before.is_none_or(|before| running.since > before);
         needed && (rests || !running.ended.load(Ordering::Acquire))
     });
 }
@@ -232,7 +239,7 @@ fn make_worker(
     let view = around.state.view()?;
     let (policy, site_record) = (view.policy(job.policy)?, view.site(job.site)?);
     let Some(keys) = around.keys.writer_keys(site_record.repository) else { return Ok(None) };
-    let site = around.sites.open(&site_record)?;
+    let site = around.open_site(&site_record, &options)?;
     let assignment = Assignment { job, policy, site_record, site, keys, sequence };
     Worker::new(id, around, options, line, assignment).map(Some)
 }

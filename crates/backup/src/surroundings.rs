@@ -8,12 +8,13 @@ use futures::future::BoxFuture;
 use namespace::{Failure, StoreError, View};
 use repo::WriterKeys;
 use runtime::{Clock, Files, Seed};
-use site::Site;
+use site::{Site, SiteError};
 use thiserror::Error;
-use types::{
-    ErrorKind, Extent, Incarnation, JobOperation, NodeId, Operation, OperationError, Outcome, RepositoryId, Request,
-};
+use types::{ErrorKind, Extent, Incarnation, JobOperation, NodeId, OperationError, Outcome, RepositoryId};
 
+use crate::Options;
+use crate::retry::Retry;
+use crate::steady_site::steady;
 use crate::work::{Pull, Pulled, Report};
 
 /// The replicated state, as jobs see it.
@@ -67,31 +68,6 @@ impl From<Failure> for StateError {
             Failure::Store(error) => Self::Read(error),
         }
     }
-}
-
-impl State for consensus::Handle {
-    fn propose(&self, step: JobOperation) -> BoxFuture<'_, Result<Outcome, StateError>> {
-        Box::pin(async move {
-            // Every step may be taken twice, so it needs no key.
-            let request = Request { key: None, operation: Operation::Job(step) };
-            let results = consensus::Handle::propose(self, vec![request]).await.map_err(unavailable)?;
-            let result = results.into_iter().next();
-            let lost = || StateError::Unavailable { source: "the answer is empty".into() };
-            Ok(result.ok_or_else(lost)??)
-        })
-    }
-
-    fn view(&self) -> Result<View, StateError> {
-        self.local_view().map_err(unavailable)
-    }
-
-    fn is_leader(&self) -> bool {
-        consensus::Handle::is_leader(self)
-    }
-}
-
-fn unavailable(error: consensus::ConsensusError) -> StateError {
-    StateError::Unavailable { source: error.into() }
 }
 
 /// The other nodes.
@@ -148,7 +124,7 @@ pub trait Sites: Send + Sync + 'static {
     ///
     /// # Errors
     /// Its URL is not one, or its folder is not there.
-    fn open(&self, site: &types::Site) -> Result<Site, site::SiteError>;
+    fn open(&self, site: &types::Site) -> Result<Site, SiteError>;
 }
 
 /// All of it.
@@ -176,4 +152,11 @@ pub struct Surroundings {
     pub files: Files,
     /// The folder for lists of units; what is in it can be lost.
     pub folder: PathBuf,
+}
+
+impl Surroundings {
+    /// Opens a site whose requests are tried again as the options say.
+    pub(crate) fn open_site(&self, record: &types::Site, options: &Options) -> Result<Site, SiteError> {
+        Ok(steady(&self.sites.open(record)?, Retry::bounded(&self.clock, options)))
+    }
 }

@@ -62,4 +62,6 @@ pub struct Report {
     pub units: Vec<UnitName>,
     /// LINs whose rows are in the object.
     pub lins: u64,
+    /// Why the worker failed, if it did; its units go back to the queue when the next one of its node asks.
+    pub failure: Option<String>,
 }

@@ -29,6 +29,8 @@ struct DeskState {
     queues: Queues<Place>,
     noted: HashSet<String>,
     totals: JobTotals,
+    /// Why a worker failed last.
+    failure: Option<String>,
 }
 
 impl Desk {
@@ -40,7 +42,7 @@ impl Desk {
         let mut totals = JobTotals { lins_changed: job.totals.lins_changed, ..JobTotals::default() };
         reported.iter().for_each(|object| add_object(&mut totals, object));
         let noted = reported.iter().map(|object| object.name.clone()).collect();
-        let state = Mutex::new(DeskState { queues, noted, totals });
+        let state = Mutex::new(DeskState { queues, noted, totals, failure: None });
         Self { around, job: job.id, fence: job.fence, spool, state, changed: Notify::new() }
     }
 
@@ -96,6 +98,7 @@ impl Desk {
         }
         let mut state = self.lock();
         state.queues.complete(&units);
+        state.failure = report.failure.or(state.failure.take());
         if let Some(object) = report.object.filter(|object| state.noted.insert(object.name.clone())) {
             add_object(&mut state.totals, &object);
             state.totals.lins_changed += report.lins;
@@ -111,9 +114,11 @@ impl Desk {
         self.lock().queues.give_back(|worker| worker.node != self.around.node && !peers.is_alive(worker.node))
     }
 
-    /// A unit with which workers fail again and again.
-    pub fn hopeless(&self) -> Option<UnitName> {
-        self.lock().queues.hopeless(UNIT_FAILURES_MAX).cloned()
+    /// A unit with which workers fail again and again, and why one of them did.
+    pub fn hopeless(&self) -> Option<(UnitName, String)> {
+        let state = self.lock();
+        let unit = state.queues.hopeless(UNIT_FAILURES_MAX)?.clone();
+        Some((unit, state.failure.clone().unwrap_or_else(|| "their logs say why".to_owned())))
     }
 
     /// Whether every unit is done.

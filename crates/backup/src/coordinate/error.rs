@@ -38,10 +38,12 @@ pub enum OwnError {
         repository: RepositoryId,
     },
     /// Workers failed with a unit again and again.
-    #[error("workers fail again and again with work unit {unit}: their logs say why")]
+    #[error("workers fail again and again with work unit {unit}: {reason}")]
     HopelessUnit {
         /// The unit.
         unit: UnitName,
+        /// What one of them said.
+        reason: String,
     },
     /// The newest commit at the site is not the one that the cluster knows (rule P21).
     #[error(

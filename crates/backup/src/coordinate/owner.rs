@@ -67,7 +67,7 @@ impl Owner {
         let (policy, record) = (view.policy(job.policy)?, view.site(job.site)?);
         let repository = record.repository;
         let keys = around.keys.writer_keys(repository).ok_or(OwnError::NoKeys { repository })?;
-        let site = around.sites.open(&record)?;
+        let site = around.open_site(&record, &options)?;
         Ok(Self { around, options, desks, policy, record, site, keys, sequence })
     }
 
@@ -156,8 +156,8 @@ impl Owner {
                     }
                 }
             }
-            if let Some(unit) = desk.hopeless() {
-                return Err(OwnError::HopelessUnit { unit });
+            if let Some((unit, reason)) = desk.hopeless() {
+                return Err(OwnError::HopelessUnit { unit, reason });
             }
             let now = self.around.clock.now();
             let totals = desk.totals();

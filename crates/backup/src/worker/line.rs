@@ -66,6 +66,15 @@ impl Line {
         Ok(())
     }
 
+    /// Says why the worker failed, if the owner answers.
+    pub async fn report_failure(&self, reason: String) {
+        let (units, failure) = (Vec::new(), Some(reason));
+        let report = Report { job: self.job, fence: Fence(0), object: None, units, lins: 0, failure };
+        if let Err(error) = self.report(report).await {
+            tracing::debug!(job = %self.job, error = %error, "the failure of a worker could not be reported");
+        }
+    }
+
     /// The job.
     #[must_use]
     pub const fn job(&self) -> JobId {

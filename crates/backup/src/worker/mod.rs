@@ -102,13 +102,7 @@ impl Worker {
     /// What cannot be packed, uploaded or reported; units that were not reported go back to the owner's queue.
     pub async fn run(mut self) -> Result<(), WorkError> {
         let (sender, receiver) = mpsc::channel(1);
-        let uploader = Uploader {
-            node: self.id.node,
-            site: self.site.clone(),
-            line: self.line.clone(),
-            clock: self.around.clock.clone(),
-            options: self.options,
-        };
+        let uploader = Uploader { node: self.id.node, site: self.site.clone(), line: self.line.clone() };
         futures::try_join!(self.work(sender), uploader.run(receiver))?;
         Ok(())
     }

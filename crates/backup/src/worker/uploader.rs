@@ -2,16 +2,13 @@
 //! with a part of it is safe.
 
 use futures::{StreamExt, TryStreamExt};
-use runtime::Clock;
 use site::Site;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use types::{Fence, NodeId, ObjectReport};
 
 use super::{Line, WorkError};
-use crate::Options;
 use crate::pack::Packed;
-use crate::retry::Retry;
 use crate::work::Report;
 
 /// Objects that are uploaded at a time: while one is sent, the answer to the other is awaited.
@@ -22,8 +19,6 @@ pub struct Uploader {
     pub(super) node: NodeId,
     pub(super) site: Site,
     pub(super) line: Line,
-    pub(super) clock: Clock,
-    pub(super) options: Options,
 }
 
 impl Uploader {
@@ -42,19 +37,17 @@ impl Uploader {
     async fn upload(&self, packed: Packed) -> Result<Report, WorkError> {
         let Packed { object, units, lins } = packed;
         // The owner's fence is looked up when the report is sent.
-        let (job, fence) = (self.line.job(), Fence(0));
-        let Some(object) = object else { return Ok(Report { job, fence, object: None, units, lins }) };
-        let retry = Retry::bounded(&self.clock, &self.options);
-        let put = || self.site.put_same(&object.name, object.bytes.clone());
-        retry.run("upload an object", site::SiteError::kind, put).await?;
-        let report = ObjectReport {
+        let report = Report { job: self.line.job(), fence: Fence(0), object: None, units, lins, failure: None };
+        let Some(object) = object else { return Ok(report) };
+        self.site.put_same(&object.name, object.bytes.clone()).await?;
+        let object = ObjectReport {
             name: object.name,
             size: object.bytes.len() as u64,
             hash: object.hash,
             node: self.node,
             bytes_plain: object.bytes_plain,
-            units: units.iter().map(ToString::to_string).collect(),
+            units: report.units.iter().map(ToString::to_string).collect(),
         };
-        Ok(Report { job, fence, object: Some(report), units: Vec::new(), lins })
+        Ok(Report { object: Some(object), units: Vec::new(), ..report })
     }
 }

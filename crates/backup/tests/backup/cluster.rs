@@ -16,7 +16,7 @@ use futures::future::BoxFuture;
 use namespace::{Entry, Store, View};
 use repo::{KeyObject, NewKeys, NewRepository, PassphraseCost, Repository, WriterKeys};
 use runtime::{Clock, Files, Metrics, OnError, Seed, Tasks};
-use site::Site;
+use site::{Medium, Site};
 use types::{
     Batch, BlockId, Change, ClusterId, Content, Create, ErrorKind, Extent, FileKind, Generation, Incarnation, Job,
     JobOperation, JobPhase, Lin, Name, NewExtent, NewInode, NewNode, NodeId, Operation, OperationError, Outcome,
@@ -221,6 +221,17 @@ impl Cluster {
 
     pub fn view(&self) -> View {
         self.shared.view()
+    }
+
+    /// Puts a decorator between the nodes and the site.
+    pub fn decorate_site(&self, decorate: impl FnOnce(Arc<dyn Medium>) -> Arc<dyn Medium>) {
+        let mut site = self.shared.site.lock().unwrap();
+        *site = Site::over(site.url(), decorate(site.medium()));
+    }
+
+    /// Loses a block on the volume.
+    pub async fn lose_block(&self, block: BlockId) {
+        self.shared.blocks.remove(vec![block]).await.unwrap();
     }
 
     /// Blocks that were read for backups.

@@ -8,14 +8,18 @@
 )]
 
 mod cluster;
+mod gate;
 mod tree;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cluster::{Cluster, is_over};
+use gate::Gate;
 use repo::ObjectNumber;
 use runtime::{Clock, Files};
+use site::{FaultPlan, Faulty, Site};
 use tree::{assert_same, of_cluster, restored, small};
 use types::{AttributeChanges, Change, Job, JobOperation, JobPhase, Lin, Name, Operation, Removal, Rename, RenameMode};
 
@@ -230,5 +234,67 @@ async fn a_cancelled_job_stops_and_the_next_one_succeeds() {
     let next = cluster.back_up(&policy).await;
     check(&cluster, &next, &cluster.view(), data).await;
     assert_eq!(cluster.repository().await.backups().len(), 1);
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_that_fails_now_and_then_costs_time_and_nothing_else() {
+    let mut cluster = Cluster::new().await;
+    let data = grow(&mut cluster).await;
+    let policy = cluster.policy("nightly", &[(data, "/data")]);
+    let seed = cluster.seed.clone();
+    cluster.decorate_site(|inner| {
+        Arc::new(Faulty::new(inner, seed, FaultPlan { refused_per_mille: 150, reply_lost_per_mille: 150 }))
+    });
+    cluster.start_all(small());
+    let started = cluster.start_job(&policy, cluster.nodes[0]);
+    let job = cluster.wait(&started, is_over).await;
+    assert!(matches!(job.phase, JobPhase::Succeeded(_)), "{:?}", job.phase);
+    cluster.decorate_site(|_| Site::open(&cluster.site_record.url).unwrap().medium());
+    check(&cluster, &job, &cluster.view(), data).await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_is_fixed_is_put_by_the_next_owner_as_it_is() {
+    let mut cluster = Cluster::new().await;
+    let data = grow(&mut cluster).await;
+    let policy = cluster.policy("nightly", &[(data, "/data")]);
+    let gate = Arc::new(Gate::closed("commits/"));
+    cluster.decorate_site(|inner| gate.before(inner));
+    let lost = cluster.nodes[1];
+    cluster.start(lost, small());
+    let job = cluster.start_job(&policy, lost);
+    let fixed = cluster.wait(&job, |job| matches!(job.phase, JobPhase::Committing(_))).await;
+    cluster.kill(lost).await;
+    assert!(cluster.repository().await.backups().is_empty(), "before the commit there is no backup");
+
+    gate.open();
+    cluster.start(cluster.nodes[0], small());
+    let done = cluster.wait(&job, is_over).await;
+    let (JobPhase::Committing(ticket), JobPhase::Succeeded(commit)) = (&fixed.phase, &done.phase) else {
+        panic!("{:?} {:?}", fixed.phase, done.phase)
+    };
+    assert_eq!(ticket.commit, *commit);
+    assert_ne!(fixed.fence, done.fence);
+    let put = Files::real().read(&cluster.folder.path().join("site").join(&commit.name)).unwrap();
+    assert!(put == ticket.bytes[..]);
+    check(&cluster, &done, &cluster.view(), data).await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_that_nobody_has_fails_the_job_and_is_named() {
+    let mut cluster = Cluster::new().await;
+    let data = cluster.mkdir(Lin::ROOT, "data");
+    let file = cluster.file(data, "f", &bytes(&cluster, 5000)).await;
+    let block = cluster.view().extents(file, 0, 1).unwrap().remove(0).extent.block;
+    cluster.lose_block(block).await;
+    let policy = cluster.policy("nightly", &[(data, "/data")]);
+    cluster.start(cluster.nodes[0], small());
+    let job = cluster.start_job(&policy, cluster.nodes[0]);
+    let failed = cluster.wait(&job, is_over).await;
+    let named = |reason: &String| reason.contains(&block.to_string());
+    assert!(matches!(&failed.phase, JobPhase::Failed(reason) if named(reason)), "{:?}", failed.phase);
     cluster.stop().await;
 }

@@ -35,6 +35,8 @@ pub fn small() -> Options {
     options.cut.range_length = 1_000_000;
     options.objects.capacity = 1 << 20;
     options.poll = std::time::Duration::from_millis(20);
+    options.restart_pause = std::time::Duration::from_millis(50);
+    options.retry_first = std::time::Duration::from_millis(10);
     options.owner_grace = std::time::Duration::from_millis(200);
     options
 }

@@ -1,12 +1,13 @@
 //! Making the commit of a job.
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
-use repo::{CoalesceOptions, Coalesced, Commit, ParentReference, RepoError, RootRecord, RunReference, SealedState};
+use repo::{CoalesceOptions, Coalesced, Commit, ParentReference, RootRecord, RunReference, SealedState};
 use serde::Serialize;
 use types::{CommitReference, CommitTicket, Epoch, ErrorKind, Job, JobOperation, ObjectReport, Policy};
 
 use super::{OwnError, Owner};
-use crate::retry::Retry;
 use crate::surroundings::StateError;
 
 /// Runs of one merge at most; sequence numbers are set aside for them.
@@ -26,9 +27,7 @@ struct Configuration {
 impl Owner {
     /// Refuses to begin if the newest commit at the site is not the one that the state knows (rule P21).
     pub(super) async fn check_head(&self) -> Result<(), OwnError> {
-        let retry = Retry::bounded(&self.around.clock, &self.options);
-        let list = || self.site.list(repo::names::COMMITS_PREFIX, None, 1);
-        let found = retry.run("list commits", site::SiteError::kind, list).await?;
+        let found = self.site.list(repo::names::COMMITS_PREFIX, None, 1).await?;
         let found = found.into_iter().next().map(|object| object.name);
         let record = self.around.state.view()?.site(self.record.id)?;
         let known = record.state.head.map(|head| head.name);
@@ -42,15 +41,12 @@ impl Owner {
 
     /// Merges the tables of the objects into the epoch's runs.
     pub(super) async fn merge(&self, job: &Job, objects: &[ObjectReport]) -> Result<Coalesced, OwnError> {
-        let retry = Retry::bounded(&self.around.clock, &self.options);
-        let seed = self.around.seed.clone();
-        let merge = || async {
-            let writer = self.writer(job);
-            self.sequence.fetch_add(RUNS_MAX, std::sync::atomic::Ordering::Relaxed);
-            let options = CoalesceOptions::default();
-            repo::coalesce(&self.site, self.record.repository, &self.keys, &seed, writer, objects, options).await
-        };
-        let mut coalesced = retry.run("merge tables", RepoError::kind, merge).await?;
+        let writer = self.writer(job);
+        self.sequence.fetch_add(RUNS_MAX, Ordering::Relaxed);
+        let (seed, repository) = (&self.around.seed, self.record.repository);
+        let options = CoalesceOptions::default();
+        let merged = repo::coalesce(&self.site, repository, &self.keys, seed, writer, objects, options);
+        let mut coalesced = merged.await?;
         coalesced.totals.bytes_plain = objects.iter().map(|object| object.bytes_plain).sum();
         Ok(coalesced)
     }
@@ -113,9 +109,7 @@ impl Owner {
 
     /// What a commit takes over from the one before it.
     async fn parent(&self, head: &CommitReference) -> Result<Inherited, OwnError> {
-        let retry = Retry::bounded(&self.around.clock, &self.options);
-        let get = || self.site.get(&head.name);
-        let bytes = retry.run("read the newest commit", site::SiteError::kind, get).await?;
+        let bytes = self.site.get(&head.name).await?;
         let commit = Commit::open(&head.name, self.record.repository, &self.keys, &bytes)?;
         Ok((Some(commit.as_parent(&bytes)), commit.runs, commit.voids))
     }
@@ -126,9 +120,7 @@ impl Owner {
         let plain = serde_json::to_vec(&configuration).expect("plain values of ours become JSON");
         let (seed, repository) = (&self.around.seed, self.record.repository);
         let sealed = SealedState::seal(self.writer(job), repository, &self.keys, seed, &plain)?;
-        let retry = Retry::bounded(&self.around.clock, &self.options);
-        let put = || self.site.put_same(&sealed.name, sealed.bytes.clone());
-        retry.run("put the configuration", site::SiteError::kind, put).await?;
+        self.site.put_same(&sealed.name, sealed.bytes).await?;
         Ok(sealed.reference)
     }
 
