@@ -85,9 +85,9 @@ async fn start_as_member(daemon: &Arc<Daemon>) -> Result<(), NodeError> {
     match found.filter(|identity| identity.state == MembershipState::Member) {
         None => tracing::info!("this node belongs to no cluster yet"),
         Some(identity) => {
+            let listener = runtime::net::listen(daemon.config.network.listen).await?;
             let volumes = Volumes::open(daemon, &identity.volumes).await?;
-            let member = Member::open(daemon, identity, volumes).await?;
-            member.go_live(daemon).await?;
+            Member::open(daemon, identity, volumes).await?.go_live(daemon, listener);
         }
     }
     Ok(())

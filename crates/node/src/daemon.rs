@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use blockstore::BlockStoreMetrics;
 use tokio::sync::mpsc;
 use types::ErrorKind;
 use wire::{Failure, code};
@@ -19,6 +20,8 @@ pub struct Daemon {
     pub config: Config,
     /// Its data folder, locked.
     pub folder: DataFolder,
+    /// The counters of its volumes; a second try to join counts in the same ones.
+    pub block_metrics: BlockStoreMetrics,
     /// The way to the one task that founds and joins.
     pub membership: mpsc::Sender<Request>,
     member: OnceLock<Arc<Member>>,
@@ -27,13 +30,14 @@ pub struct Daemon {
 impl Daemon {
     /// A process that is no member yet.
     #[must_use]
-    pub(crate) const fn new(
+    pub(crate) fn new(
         platform: Platform,
         config: Config,
         folder: DataFolder,
         membership: mpsc::Sender<Request>,
     ) -> Self {
-        Self { platform, config, folder, membership, member: OnceLock::new() }
+        let block_metrics = BlockStoreMetrics::new(&platform.metrics);
+        Self { platform, config, folder, block_metrics, membership, member: OnceLock::new() }
     }
 
     /// The member, or an error that says how to become one.

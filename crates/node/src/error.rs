@@ -96,6 +96,12 @@ pub enum NodeError {
         /// The number that was asked for.
         first_nodes: u32,
     },
+    /// The name of the admin does not fit into a certificate.
+    #[error("the name of an admin has 1 to 64 bytes, not {length}")]
+    AdminName {
+        /// Its length in bytes.
+        length: usize,
+    },
     /// A folder holds something that no identity explains (rule P6).
     #[error("{} holds data and there is no identity beside it: move it away, or put the identity file back", path.display())]
     Unexplained {
@@ -125,6 +131,12 @@ pub enum NodeError {
         node: NodeId,
         /// What is missing.
         what: &'static str,
+    },
+    /// Only voters can sign certificates.
+    #[error("node {node} does not have the authority's key, which voters have: ask one of them")]
+    NotAuthority {
+        /// The node.
+        node: NodeId,
     },
     /// Raft gave the founder another number than the one with which it founded the group.
     #[error("the first node was registered as node {found}, not as node {expected}")]
@@ -159,6 +171,7 @@ impl NodeError {
             Self::Lock(LockError::Held { .. })
             | Self::AlreadyMember { .. }
             | Self::Unexplained { .. }
+            | Self::NotAuthority { .. }
             | Self::VolumeCount { .. } => ErrorKind::Conflict,
             Self::NoVolume { .. } => ErrorKind::NotFound,
             Self::Identity(error) => error.kind(),
@@ -172,7 +185,7 @@ impl NodeError {
             Self::Blocks(error) => error.kind(),
             Self::Operation(error) => error.kind(),
             Self::Peer(failure) => failure.kind,
-            Self::FirstNodes { .. } => ErrorKind::InvalidRequest,
+            Self::FirstNodes { .. } | Self::AdminName { .. } => ErrorKind::InvalidRequest,
             Self::MissingSecret { .. } => ErrorKind::Corrupt,
             Self::Net(_) => ErrorKind::Unavailable,
             Self::Telemetry(_)
@@ -198,6 +211,7 @@ impl NodeError {
             Self::TokenBook(_) => "token_refused",
             Self::Pinned { .. } => "cluster_not_found",
             Self::MissingSecret { .. } => "missing_secret",
+            Self::NotAuthority { .. } => "not_authority",
             Self::Identity(_) => "identity",
             Self::Keystore(_) => "keystore",
             Self::Consensus(_) => "consensus",

@@ -20,6 +20,9 @@ const FOUNDER: NodeId = NodeId(1);
 /// How long a join token is good for: an evening's work.
 pub const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
+/// A common name in a certificate has at most 64 characters (RFC 5280, appendix A.1).
+const ADMIN_NAME_MAX: usize = 64;
+
 /// What the admin gets to know of the new cluster.
 pub struct Founded {
     /// The cluster.
@@ -51,29 +54,30 @@ pub async fn found(daemon: &Arc<Daemon>, first_nodes: u32, admin: &str) -> Resul
         .ok()
         .filter(|nodes| matches!(nodes, 1 | 3 | 5))
         .ok_or(NodeError::FirstNodes { first_nodes })?;
+    if admin.is_empty() || admin.len() > ADMIN_NAME_MAX {
+        return Err(NodeError::AdminName { length: admin.len() });
+    }
     joining::clear_remains(daemon).await?;
+    // A port that is taken is found out before anything is written.
+    let listener = runtime::net::listen(daemon.config.network.listen).await?;
     let volumes = Volumes::create(daemon).await?;
     let prepared = prepare(daemon, first_nodes, volumes.ids()).await?;
     let member = Member::open(daemon, prepared.identity.clone(), volumes).await?;
-    let completed = complete(daemon, &member, &prepared, admin).await;
-    if completed.is_err() {
+    if let Err(error) = register(daemon, &member, &prepared).await {
         joining::abandon(&member).await;
+        return Err(error);
     }
-    completed
+    member.go_live(daemon, listener);
+    describe(daemon, &member, &prepared, admin).await
 }
 
-async fn complete(
-    daemon: &Arc<Daemon>,
+/// What the admin is told.
+async fn describe(
+    daemon: &Daemon,
     member: &Arc<Member>,
     prepared: &Prepared,
     admin: &str,
 ) -> Result<Founded, NodeError> {
-    register(member, prepared.fingerprint.clone()).await?;
-    let file = IdentityFile::new(daemon.platform.files.clone(), daemon.folder.path().to_owned());
-    let identity = prepared.identity.clone().into_member();
-    blocking(move || file.write(&identity)).await?;
-    member.refresh_registry().await?;
-    member.go_live(daemon).await?;
     let platform = &daemon.platform;
     let admin = prepared.authority.issue_admin(admin, platform.seed.bytes(), platform.wall())?;
     let others = prepared.identity.first_nodes.saturating_sub(1);
@@ -108,8 +112,16 @@ async fn prepare(daemon: &Arc<Daemon>, first_nodes: u16, volumes: Vec<VolumeId>)
     .await
 }
 
-/// Founds the Raft group and registers this node as its first entry.
-async fn register(member: &Member, key_fingerprint: String) -> Result<(), NodeError> {
+/// Founds the Raft group with this node as its first entry, and then writes the identity as a member's.
+async fn register(daemon: &Daemon, member: &Member, prepared: &Prepared) -> Result<(), NodeError> {
+    register_in_raft(member, prepared.fingerprint.clone()).await?;
+    let file = IdentityFile::new(daemon.platform.files.clone(), daemon.folder.path().to_owned());
+    let identity = prepared.identity.clone().into_member();
+    blocking(move || file.write(&identity)).await?;
+    member.refresh_registry().await
+}
+
+async fn register_in_raft(member: &Member, key_fingerprint: String) -> Result<(), NodeError> {
     member.consensus.initialize().await?;
     let node = NewNode {
         address: member.config.network.advertise.clone(),
@@ -125,20 +137,27 @@ async fn register(member: &Member, key_fingerprint: String) -> Result<(), NodeEr
 
 /// Issues join tokens on this node.
 ///
+/// The node redeems them itself, so it must be one that can sign certificates.
+///
 /// # Errors
-/// The node has no authority certificate, or the book cannot be written.
+/// The node does not have the authority's key, or the book cannot be written.
 pub async fn issue_tokens(member: &Arc<Member>, count: u32) -> Result<Vec<String>, NodeError> {
     let member = Arc::clone(member);
     blocking(move || {
-        let missing = NodeError::MissingSecret { node: member.node(), what: "the authority's certificate" };
-        let authority = member.keystore.authority_certificate()?.ok_or(missing)?;
+        let authority = member.keystore.authority(member.identity.cluster)?;
+        let authority = authority.ok_or_else(|| NodeError::NotAuthority { node: member.node() })?;
         let expiry = Expiry { now: member.platform.wall(), lifetime: TOKEN_LIFETIME };
         let address = &member.config.network.advertise;
         let mut book = member.tokens.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         (0..count)
             .map(|_| {
-                let token =
-                    book.issue(member.identity.cluster, address.clone(), &authority, expiry, &member.platform.seed);
+                let token = book.issue(
+                    member.identity.cluster,
+                    address.clone(),
+                    authority.certificate(),
+                    expiry,
+                    &member.platform.seed,
+                );
                 Ok(token?.encode())
             })
             .collect()

@@ -42,16 +42,35 @@ pub async fn join(daemon: &Arc<Daemon>, token: &str) -> Result<Joined, NodeError
     refuse_member(daemon)?;
     let token: Token = token.parse()?;
     let kept_key = clear_remains(daemon).await?.filter(|kept| kept.cluster == token.cluster).map(|kept| kept.key);
+    // A port that is taken is found out before anything is written.
+    let listener = runtime::net::listen(daemon.config.network.listen).await?;
     let authority = fetch_authority(token.cluster, &token.address, token.authority_pin).await?;
     let volumes = Volumes::create(daemon).await?;
-    let key = prepare(daemon, token.cluster, volumes.ids(), kept_key).await?;
-    let answer = ask(daemon, &token, &authority, &key, volumes.ids()).await?;
-    let identity = keep(daemon, &token, authority, key, answer, volumes.ids()).await?;
+    let identity = match enrol(daemon, &token, authority, kept_key, volumes.ids()).await {
+        Ok(identity) => identity,
+        Err(error) => {
+            volumes.close().await;
+            return Err(error);
+        }
+    };
     let joined = Joined { node: identity.node, cluster: identity.cluster };
     let member = Member::open(daemon, identity, volumes).await?;
-    member.go_live(daemon).await?;
+    member.go_live(daemon, listener);
     catch_up(&member).await?;
     Ok(joined)
+}
+
+/// Gets this node its number, its certificate and the cluster's secrets, and keeps them.
+async fn enrol(
+    daemon: &Arc<Daemon>,
+    token: &Token,
+    authority: AuthorityCertificate,
+    kept_key: Option<NodeKey>,
+    volumes: Vec<VolumeId>,
+) -> Result<Identity, NodeError> {
+    let key = prepare(daemon, token.cluster, volumes.clone(), kept_key).await?;
+    let answer = ask(daemon, token, &authority, &key, &volumes).await?;
+    keep(daemon, token, authority, key, answer, volumes).await
 }
 
 /// Refuses a node that is a member already.
@@ -134,7 +153,7 @@ async fn ask(
     token: &Token,
     authority: &AuthorityCertificate,
     key: &NodeKey,
-    volumes: Vec<VolumeId>,
+    volumes: &[VolumeId],
 ) -> Result<v1::JoinResponse, NodeError> {
     let tls = ClientTls {
         server_name: cluster_name(token.cluster),

@@ -1,4 +1,4 @@
-//! `holdfastd`: one per node of a cluster.
+//! `holdfastd`, the storage daemon: one per node of a Holdfast cluster. What it does is in the library beside this file.
 
 use std::process::ExitCode;
 

@@ -14,6 +14,7 @@ use cluster::{AuthorityCertificate, Credentials, Identity, Keystore, TokenBook};
 use consensus::{Handle, Options, Surroundings};
 use namespace::View;
 use runtime::{OnError, Tasks, blocking};
+use tokio::net::TcpListener;
 use tonic::transport::ServerTlsConfig;
 use types::{ErrorKind, NodeId, Operation, Outcome, Request};
 use wire::{Failure, code};
@@ -105,12 +106,8 @@ impl Member {
         Ok(Arc::new(member))
     }
 
-    /// Opens the port and begins the work in the background; from now on the services answer.
-    ///
-    /// # Errors
-    /// The port cannot be opened.
-    pub async fn go_live(self: &Arc<Self>, daemon: &Arc<Daemon>) -> Result<(), NodeError> {
-        let listener = runtime::net::listen(self.config.network.listen).await?;
+    /// Serves the port and begins the work in the background; from now on the services answer.
+    pub fn go_live(self: &Arc<Self>, daemon: &Arc<Daemon>, listener: TcpListener) {
         daemon.set_member(Arc::clone(self));
         let serving = server::serve_network(Arc::clone(daemon), Arc::clone(self), listener);
         self.front.spawn("network", OnError::EndProcess, serving);
@@ -122,7 +119,6 @@ impl Member {
         self.front.spawn("reclaim", OnError::EndProcess, reclaim::run(Arc::clone(self)));
         self.front.spawn("observe", OnError::EndProcess, observe::run(Arc::clone(self)));
         tracing::info!(node = %self.identity.node, cluster = %self.identity.cluster, address = %self.config.network.advertise, "the node is a member");
-        Ok(())
     }
 
     /// Stops in order; see the module's text.
@@ -211,10 +207,9 @@ impl Member {
         }
         let first_nodes = self.identity.first_nodes;
         let message = format!(
-            "the cluster is forming: {nodes} of its {first_nodes} first nodes have joined; files can be written once all \
-             have"
+            "the cluster is forming: {nodes} of {first_nodes} first nodes have joined; files can be written once all have"
         );
-        let failure = Failure::new(ErrorKind::Unavailable, code::CLUSTER_FORMING, message);
+        let failure = Failure::new(ErrorKind::Conflict, code::CLUSTER_FORMING, message);
         Err(failure.with("joined", nodes).with("first_nodes", first_nodes).into())
     }
 

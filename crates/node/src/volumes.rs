@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use blockstore::{BlockStore, BlockStoreMetrics, NewBlock, Options, Outside, StoredBlock};
+use blockstore::{BlockStore, NewBlock, Options, Outside, StoredBlock};
 use types::{BlockId, PgId, VolumeId};
 
 use crate::replication;
@@ -40,12 +40,22 @@ impl Volumes {
     /// A folder holds blocks, is in use, or cannot be used.
     pub async fn create(daemon: &Daemon) -> Result<Self, NodeError> {
         let volumes = Self::open_all(daemon, |_| None).await?;
-        for volume in volumes.stores.values() {
+        match volumes.require_empty().await {
+            Ok(()) => Ok(volumes),
+            Err(error) => {
+                volumes.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn require_empty(&self) -> Result<(), NodeError> {
+        for volume in self.stores.values() {
             if volume.store.usage().await?.blocks > 0 {
                 return Err(NodeError::Unexplained { path: volume.folder.clone() });
             }
         }
-        Ok(volumes)
+        Ok(())
     }
 
     /// Opens the volumes that a member has.
@@ -64,14 +74,13 @@ impl Volumes {
     async fn open_all(daemon: &Daemon, expected: impl Fn(usize) -> Option<VolumeId>) -> Result<Self, NodeError> {
         let platform = &daemon.platform;
         let mut volumes = Self { stores: BTreeMap::new(), ids: Vec::new() };
-        let metrics = BlockStoreMetrics::new(&platform.metrics);
         for (index, folder) in daemon.config.volumes.iter().enumerate() {
             let options = Options { expected: expected(index), ..Options::new(folder.clone()) };
             let outside = Outside {
                 files: platform.files.clone(),
                 tasks: platform.tasks.clone(),
                 seed: platform.seed.clone(),
-                metrics: metrics.clone(),
+                metrics: daemon.block_metrics.clone(),
             };
             let store = BlockStore::open(options, outside).await?;
             let id = store.volume();

@@ -84,8 +84,8 @@ async fn register(member: &Member, new: NewNode) -> Result<Node, NodeError> {
 async fn certify(member: &Arc<Member>, node: types::NodeId, request: String) -> Result<String, NodeError> {
     let member = Arc::clone(member);
     blocking(move || {
-        let missing = NodeError::MissingSecret { node: member.node(), what: "the authority's key" };
-        let authority = member.keystore.authority(member.identity.cluster)?.ok_or(missing)?;
+        let authority = member.keystore.authority(member.identity.cluster)?;
+        let authority = authority.ok_or_else(|| NodeError::NotAuthority { node: member.node() })?;
         Ok(authority.sign_node(&request, node, member.platform.seed.bytes(), member.platform.wall())?)
     })
     .await

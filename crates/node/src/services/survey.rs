@@ -125,7 +125,7 @@ fn warnings(member: &Member, records: &Records, leader: Option<NodeId>, nodes: &
     }
     if records.pools.is_empty() {
         let (joined, first) = (records.nodes.len(), member.identity.first_nodes);
-        warnings.push(format!("The cluster is forming: {joined} of its {first} first nodes have joined."));
+        warnings.push(format!("The cluster is forming: {joined} of {first} first nodes have joined."));
     }
     for status in nodes {
         let node = status.node.as_ref().map_or(0, |node| node.id);

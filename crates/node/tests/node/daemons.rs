@@ -13,10 +13,20 @@ use wire::{Endpoint, v1};
 /// Forming takes seconds; a machine under load takes longer.
 const DEADLINE: Duration = Duration::from_secs(120);
 
+/// Where a node listens.
+#[derive(Clone, Copy)]
+pub struct Ports {
+    /// For peers and clients.
+    pub network: u16,
+    /// For Prometheus.
+    pub metrics: u16,
+}
+
 /// Some daemons; they are killed when this is dropped.
 pub struct Daemons {
     folder: tempfile::TempDir,
     processes: Vec<Option<Child>>,
+    ports: Vec<Ports>,
     tasks: Tasks,
 }
 
@@ -24,9 +34,11 @@ impl Daemons {
     /// Starts so many processes that belong to no cluster.
     pub fn start(nodes: usize) -> Self {
         let folder = tempfile::Builder::new().prefix("holdfast-node-").tempdir().expect("a temporary folder");
-        let mut daemons = Self { folder, processes: Vec::new(), tasks: Tasks::new("test") };
+        let mut daemons = Self { folder, processes: Vec::new(), ports: Vec::new(), tasks: Tasks::new("test") };
         for number in 0..nodes {
-            daemons.configure(number);
+            let ports = Ports { network: free_port(), metrics: free_port() };
+            daemons.ports.push(ports);
+            daemons.configure(number, ports);
             daemons.processes.push(None);
             daemons.spawn(number);
         }
@@ -38,8 +50,12 @@ impl Daemons {
         self.folder.path().join(format!("n{number}"))
     }
 
-    fn configure(&self, number: usize) {
-        let (port, metrics) = (free_port(), free_port());
+    /// Where a node listens.
+    pub fn ports(&self, number: usize) -> Ports {
+        self.ports[number]
+    }
+
+    fn configure(&self, number: usize, Ports { network: port, metrics }: Ports) {
         let text = format!(
             "data = \"data\"\nvolumes = [\"volume\"]\n[network]\nlisten = \"127.0.0.1:{port}\"\n\
              advertise = \"127.0.0.1:{port}\"\n[admin]\nsocket = \"admin.sock\"\n[metrics]\nlisten = \"127.0.0.1:{metrics}\"\n"
@@ -112,15 +128,27 @@ impl Daemons {
     }
 
     /// Makes one cluster of all nodes and waits until files can be written.
-    pub async fn form(&self) {
-        let first_nodes = u32::try_from(self.processes.len()).expect("few nodes");
+    pub async fn form(&self) -> v1::InitializeResponse {
+        self.form_of(self.processes.len()).await
+    }
+
+    /// Makes one cluster of the first nodes and waits until files can be written.
+    pub async fn form_of(&self, nodes: usize) -> v1::InitializeResponse {
+        let first_nodes = u32::try_from(nodes).expect("few nodes");
         let request = v1::InitializeRequest { first_nodes, admin: "test".to_owned() };
         let made = self.client(0).await.initialize(request).await.expect("the cluster is made");
-        assert_eq!(made.tokens.len(), self.processes.len() - 1);
-        for (number, token) in (1..).zip(made.tokens) {
-            self.client(number).await.join(token).await.unwrap_or_else(|error| panic!("{error}\n{}", self.logs()));
+        assert_eq!(made.tokens.len(), nodes - 1);
+        for (number, token) in (1..).zip(&made.tokens) {
+            self.join(number, token).await;
         }
         self.ready(0).await;
+        made
+    }
+
+    /// Makes a node join.
+    pub async fn join(&self, number: usize, token: &str) {
+        let joined = self.client(number).await.join(token.to_owned()).await;
+        joined.unwrap_or_else(|error| panic!("{error}\n{}", self.logs()));
     }
 
     /// Waits until a node says that files can be written.

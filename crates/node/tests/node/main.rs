@@ -8,5 +8,7 @@
 )]
 
 mod daemons;
+mod doors;
 mod forming;
 mod refusals;
+mod secrets;

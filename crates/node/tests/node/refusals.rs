@@ -26,7 +26,7 @@ async fn a_cluster_that_is_forming_takes_no_files_and_tells_how_many_are_missing
     let request = v1::OpenSessionRequest { label: "test".to_owned() };
     let refused = wire::Failure::from(connection.namespace().open_session(request).await.unwrap_err());
     assert_eq!(refused.code, wire::code::CLUSTER_FORMING);
-    assert!(refused.message.contains("1 of its 3"), "{refused}");
+    assert!(refused.message.contains("1 of 3"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

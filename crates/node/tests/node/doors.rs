@@ -1,0 +1,85 @@
+//! The doors of a node: mutual TLS on its port, and loopback for metrics.
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use types::ErrorKind;
+use wire::{Authority, ClientTls, Endpoint, Failure, Identity, v1};
+use zeroize::Zeroizing;
+
+use crate::daemons::Daemons;
+
+fn endpoint(daemons: &Daemons, made: &v1::InitializeResponse, identity: Option<Identity>) -> Endpoint {
+    wire::install_crypto_provider();
+    let tls = ClientTls {
+        server_name: format!("{}.holdfast", made.cluster),
+        authority: Authority(made.authority_pem.clone()),
+        identity,
+    };
+    Endpoint::Tcp { address: format!("127.0.0.1:{}", daemons.ports(0).network), tls }
+}
+
+fn admin(made: &v1::InitializeResponse) -> Identity {
+    Identity::new(made.admin_certificate_pem.clone(), Zeroizing::new(made.admin_key_pem.clone()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_port_serves_an_admin_with_a_certificate_and_refuses_everybody_without() {
+    let daemons = Daemons::start(1);
+    let made = daemons.form().await;
+
+    let connection = endpoint(&daemons, &made, Some(admin(&made))).connect().await.unwrap();
+    let status = connection.cluster().status(v1::ClusterStatusRequest {}).await.unwrap().into_inner();
+    assert_eq!(status.cluster, made.cluster);
+    let raft = connection.raft().exchange(v1::RaftMessage::default()).await.unwrap_err();
+    assert_eq!(Failure::from(raft).kind, ErrorKind::Denied, "an admin is no node");
+    let initialize = connection.cluster().initialize(v1::InitializeRequest::default()).await.unwrap_err();
+    assert_eq!(Failure::from(initialize).kind, ErrorKind::Denied, "that is done on the node itself");
+
+    let nobody = endpoint(&daemons, &made, None).connect().await.unwrap();
+    let refused = nobody.cluster().status(v1::ClusterStatusRequest {}).await.unwrap_err();
+    assert_eq!(Failure::from(refused).kind, ErrorKind::Denied);
+    let joining = nobody.enrolment().join(v1::JoinRequest::default()).await.unwrap_err();
+    assert_eq!(Failure::from(joining).kind, ErrorKind::InvalidRequest, "joining is open, but not without a token");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_of_another_cluster_does_not_get_through_the_handshake() {
+    let daemons = Daemons::start(1);
+    let made = daemons.form().await;
+    let others = Daemons::start(1);
+    let other = others.form().await;
+
+    let stranger = endpoint(&daemons, &made, Some(admin(&other))).connect().await;
+    let refused = match stranger {
+        // TLS 1.3 tells a client that it was refused only when it reads its first answer.
+        Ok(connection) => connection.cluster().status(v1::ClusterStatusRequest {}).await.is_err(),
+        Err(_) => true,
+    };
+    assert!(refused);
+    let impostor = Endpoint::Tcp {
+        address: format!("127.0.0.1:{}", daemons.ports(0).network),
+        tls: ClientTls {
+            server_name: format!("{}.holdfast", other.cluster),
+            authority: Authority(other.authority_pem.clone()),
+            identity: None,
+        },
+    };
+    assert!(impostor.connect().await.is_err(), "a client does not believe another cluster's node");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prometheus_gets_the_figures_of_raft_and_of_the_blocks() {
+    let daemons = Daemons::start(1);
+    daemons.form().await;
+    let address = format!("127.0.0.1:{}", daemons.ports(0).metrics);
+    let scrape = || async {
+        let mut stream = runtime::net::connect(&address).await.map_err(|error| error.to_string())?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").await.map_err(|error| error.to_string())?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.map_err(|error| error.to_string())?;
+        let wanted =
+            ["holdfast_raft_leader 1\n", "holdfast_cluster_placement_groups 64\n", "holdfast_node_free_bytes "];
+        if wanted.iter().all(|name| text.contains(name)) { Ok(text) } else { Err(text) }
+    };
+    let text = daemons.until("the figures are there", scrape).await;
+    assert!(text.ends_with("# EOF\n"), "{text}");
+}
