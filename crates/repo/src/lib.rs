@@ -6,7 +6,7 @@
 //!
 //! Writing, in the order of durable steps (rule P22):
 //! 1. workers put upload objects: blocks, and in each object's footer the rows that belong to them ([`ObjectWriter`]);
-//! 2. the coordinator merges all footers into the epoch's runs and puts them ([`coalesce`]);
+//! 2. the coordinator merges all footers into the epoch's runs and puts them ([`coalesce()`]);
 //! 3. it puts one commit, which names all runs ([`Commit`]). Before that, readers see nothing of 1 and 2.
 //!
 //! A crash before 3 leaves objects that no commit names; they harm nobody. After it, the backup is there.
