@@ -52,7 +52,7 @@ fn a_backup_comes_back_when_the_cluster_is_gone() {
     let command = ["restore", "--kit", &shown(&protected.kit), &shown(&target)];
     protected.cluster.cli_without_cluster().ok(&command).unwrap();
 
-    let comparison = compare(&protected.tree, &target, CompareOptions::default()).unwrap();
+    let comparison = compare(&protected.tree, &target.join("tree"), CompareOptions::default()).unwrap();
     assert_eq!(comparison.differences, []);
 }
 
