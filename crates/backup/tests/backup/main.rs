@@ -9,6 +9,7 @@
 
 mod cluster;
 mod gate;
+mod history;
 mod tree;
 
 use std::collections::BTreeSet;
