@@ -36,3 +36,28 @@ pub fn decode_key<K: Key>(family: Family, key: &[u8]) -> Result<K, StoreError> {
 pub fn decode_row<R: serde::de::DeserializeOwned>(family: Family, key: &[u8], value: &[u8]) -> Result<R, StoreError> {
     rows::decode(value).map_err(|reason| StoreError::corrupt(family.name(), key, reason))
 }
+
+#[cfg(test)]
+mod tests {
+    use rocksdb::WriteBatch;
+    use types::{ErrorKind, SessionId};
+
+    use super::*;
+    use crate::database::Database;
+    use crate::tables::Sessions;
+
+    #[test]
+    fn a_row_that_cannot_be_decoded_is_an_error_that_names_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&folder.path().join("state")).unwrap();
+        let mut batch = WriteBatch::default();
+        batch.put_cf(database.family(Family::Session), SessionId(258).encode(), [1, 0xff]);
+        batch.put_cf(database.family(Family::Session), [1, 2], [1]);
+        database.write(batch).unwrap();
+        let error = database.row::<Sessions>(&SessionId(258)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        assert!(error.to_string().contains("session row 0000000000000102"), "{error}");
+        let error = database.rows::<Sessions>(KeyRange::prefix([1])).next().unwrap().unwrap_err();
+        assert!(error.to_string().contains("session row 0102: this is no key"), "{error}");
+    }
+}

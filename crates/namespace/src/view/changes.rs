@@ -89,7 +89,7 @@ impl View {
         let mut page = ChangePage::default();
         for row in versions::<Inodes>(&*self.rows, Moment::At(to), range).take(limit) {
             let (lin, _) = row?;
-            page.changes.push(Change { lin, flags: ChangeFlags::ALL });
+            page.changes.push(Change { lin, flags: ChangeFlags::ALL.without(ChangeFlags::REMOVED) });
             page.step(ChangedKey { revision: Revision(0), lin });
         }
         Ok(page.ended_below(limit))
@@ -125,11 +125,12 @@ impl View {
         to: Revision,
     ) -> Result<Option<Change>, StoreError> {
         let birth = |at| Ok::<_, StoreError>(version::<Inodes>(&*self.rows, Moment::At(at), &lin)?.map(|v| v.revision));
+        let flags = flags.without(ChangeFlags::CREATED | ChangeFlags::REMOVED);
         let flags = match (birth(base)?, birth(to)?) {
             (before, now) if before == now => return Ok(None),
             (None, _) => flags | ChangeFlags::CREATED,
             (_, None) => flags | ChangeFlags::REMOVED,
-            _ => flags.without(ChangeFlags::CREATED | ChangeFlags::REMOVED),
+            _ => flags,
         };
         Ok(Some(Change { lin, flags }))
     }

@@ -1,5 +1,8 @@
 //! What outlives the process, and sameness on every node.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
 use std::process::Command;
 
 use bytes::Bytes;
@@ -137,4 +140,44 @@ fn apply_and_die(store: &Store, entries: &[Entry]) -> ! {
         }
     }
     std::process::abort()
+}
+
+#[test]
+fn a_flipped_byte_is_a_typed_error_and_never_an_answer() {
+    let mut world = World::new();
+    for number in 0..100 {
+        world.file(Lin::ROOT, &format!("f{number}"));
+    }
+    world.store.flush().unwrap();
+    let World { store, folder, .. } = world;
+    drop(store);
+    let folder = folder.path().join("state");
+    let files = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path());
+    let tables: Vec<_> = files.filter(|file| file.extension().is_some_and(|extension| extension == "sst")).collect();
+    assert!(tables.len() > 3, "{tables:?}");
+    for (number, table) in tables.iter().enumerate() {
+        let damaged = folder.with_file_name(format!("damaged{number}"));
+        copy_folder(&folder, &damaged);
+        flip_byte(&damaged.join(table.file_name().unwrap()), 10);
+        let told = Store::open(&damaged).and_then(|store| store.view()?.check());
+        let error = told.expect_err("every row is read");
+        assert!(matches!(error, StoreError::Database { .. }), "{error:?}");
+    }
+    assert_eq!(Store::open(&folder).unwrap().view().unwrap().check().unwrap(), [], "the copies were good");
+}
+
+/// Copies the files of a store that is closed.
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for file in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
+}
+
+/// Inverts a byte of a file.
+fn flip_byte(path: &Path, offset: u64) {
+    let file = OpenOptions::new().read(true).write(true).open(path).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, offset).unwrap();
+    file.write_all_at(&[!byte[0]], offset).unwrap();
 }

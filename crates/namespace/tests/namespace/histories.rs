@@ -139,9 +139,11 @@ impl History {
                     let (base, to) = (base.snapshot.id, to.snapshot.id);
                     assert!(flags.contains(expected), "{lin} from {base} to {to}: {flags:?} lacks {expected:?}");
                 }
-                for lin in found.keys() {
-                    let seen = base.tree.0.contains_key(lin) || to.tree.0.contains_key(lin);
-                    assert!(seen, "{lin} is in the difference and in neither snapshot");
+                for (lin, flags) in &found {
+                    let (before, after) = (base.tree.0.contains_key(lin), to.tree.0.contains_key(lin));
+                    assert!(before || after, "{lin} is in the difference and in neither snapshot");
+                    assert_eq!(flags.contains(ChangeFlags::CREATED), !before, "{lin}: {flags:?}");
+                    assert_eq!(flags.contains(ChangeFlags::REMOVED), !after, "{lin}: {flags:?}");
                 }
             }
         }
