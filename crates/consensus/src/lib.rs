@@ -34,6 +34,7 @@ mod read;
 mod retention;
 mod route;
 mod serve;
+mod stall;
 mod start;
 mod state;
 mod status;

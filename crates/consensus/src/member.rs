@@ -85,11 +85,7 @@ impl Member {
 
     pub async fn transfer_leadership(&self, deadline: Duration) -> Result<(), ConsensusError> {
         let status = self.status();
-        let others = status.members.iter().filter(|member| member.vote == Vote::Voter && member.node != status.node);
-        let Some(to) = others.max_by_key(|member| member.matched).map(|member| member.node) else { return Ok(()) };
-        if !status.is_leader() {
-            return Ok(());
-        }
+        let Some(to) = status.successor() else { return Ok(()) };
         self.raft.trigger().transfer_leader(to.get()).await.map_err(|fatal| stopped(&fatal))?;
         let me = status.node;
         let handed_over = self.wait_status(|status| status.leader.is_some_and(|leader| leader != me));
@@ -145,7 +141,8 @@ pub(crate) fn stopped(fatal: &Fatal) -> ConsensusError {
     ConsensusError::Stopped { reason: fatal.to_string() }
 }
 
-fn status_of(node: NodeId, metrics: &RaftMetrics<Group>) -> Status {
+/// The status as openraft's metrics have it.
+pub(crate) fn status_of(node: NodeId, metrics: &RaftMetrics<Group>) -> Status {
     let index = |id: &Option<crate::raft_types::LogId>| id.as_ref().map(|id| id.index);
     let membership = metrics.membership_config.membership();
     let voters: Vec<u64> = membership.voter_ids().collect();

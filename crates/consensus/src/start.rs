@@ -16,6 +16,7 @@ use crate::propose::Proposer;
 use crate::raft_types::Raft;
 use crate::read::{Rounds, leader_round};
 use crate::retention::Keeper;
+use crate::stall::StallWatch;
 use crate::state::{Incoming, Machine, Shelf, Stores};
 use crate::watch::watch_core;
 use crate::{ConsensusError, Handle, Options, Transport};
@@ -83,13 +84,15 @@ pub async fn start(options: Options, surroundings: Surroundings) -> Result<Handl
     let keeper = Keeper {
         retention: options.retention,
         raft: raft.clone(),
-        log,
+        log: log.clone(),
         stores: stores.clone(),
         shelf,
         clock: clock.clone(),
         metrics: metrics.clone(),
     };
     keeper.start(&tasks);
+    StallWatch { node: options.node, raft: raft.clone(), log, clock: clock.clone(), timing: options.timing }
+        .start(&tasks);
     let proposer = Proposer::start(&tasks, raft.clone(), clock.clone(), options.batching, metrics.clone());
     let leader_rounds = leader_rounds(&tasks, &raft);
     let incoming = Arc::new(Incoming::new(files, stores.clone()));

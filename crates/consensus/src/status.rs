@@ -75,6 +75,14 @@ impl Status {
         self.members.iter().filter(|member| member.vote == Vote::Learner).map(|member| member.node)
     }
 
+    /// The voter that should lead after this node: the one with the most entries, if this node leads.
+    #[must_use]
+    pub fn successor(&self) -> Option<NodeId> {
+        let others = self.members.iter().filter(|member| member.vote == Vote::Voter && member.node != self.node);
+        let best = others.max_by_key(|member| member.matched).map(|member| member.node);
+        best.filter(|_| self.is_leader())
+    }
+
     /// Whether this node leads.
     #[must_use]
     pub fn is_leader(&self) -> bool {

@@ -21,6 +21,7 @@ mod store;
 mod table;
 mod tail;
 mod vote_file;
+mod write_progress;
 mod writer;
 
 #[cfg(test)]

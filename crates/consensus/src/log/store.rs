@@ -5,12 +5,14 @@ use std::io;
 use std::ops::{Bound, RangeBounds};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 use futures::{Stream, StreamExt, stream};
 use openraft::storage::{RaftLogReader, RaftLogStorage};
 use openraft::{OptionalSend, RaftTypeConfig};
 use runtime::{Clock, Files, OnError, Tasks, blocking};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use types::NodeId;
 
 use super::LogError;
@@ -19,6 +21,7 @@ use super::entry::{from_record, to_record};
 use super::journal::{Journal, SharedTable, numbers_in};
 use super::tail::Tail;
 use super::vote_file::{VoteFile, VoteRecord};
+use super::write_progress::WriteProgress;
 use super::writer::{Command, QUEUE, Writer};
 use crate::metrics::LogMetrics;
 use crate::position::Position;
@@ -47,6 +50,7 @@ struct Shared {
     vote: RwLock<Option<Vote>>,
     committed: RwLock<Option<Position>>,
     writer: mpsc::Sender<Command>,
+    progress: WriteProgress,
 }
 
 /// What a log is opened with.
@@ -94,7 +98,10 @@ impl LogStore {
             (table.first(), table.last(), table.purged)
         };
         let (writer, queue) = mpsc::channel(QUEUE);
-        let thread = Writer { journal, vote: vote_file, committed: committed_file, metrics, clock, failed: None };
+        let progress = WriteProgress::default();
+        let shared_progress = progress.clone();
+        let thread =
+            Writer { journal, vote: vote_file, committed: committed_file, metrics, clock, progress, failed: None };
         tasks
             .spawn_thread("log-writer", OnError::EndProcess, move || thread.run(queue))
             .map_err(|_| LogError::Closed)?;
@@ -104,6 +111,7 @@ impl LogStore {
             vote: RwLock::new(vote),
             committed: RwLock::new(committed),
             writer,
+            progress: shared_progress,
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -116,6 +124,11 @@ impl LogStore {
     /// The last entry that was dropped from the front.
     pub fn purged(&self) -> Option<Position> {
         self.tail().purged
+    }
+
+    /// How long the write lasts that is going on.
+    pub fn write_lasts(&self, now: Instant) -> Duration {
+        self.shared.progress.lasts(now)
     }
 
     /// Bytes of all segments.

@@ -18,6 +18,7 @@ use super::journal::Journal;
 use super::record::{HEADER_LENGTH, Kind, Record};
 use super::segment::{SEGMENT_HEADER_LENGTH, path_of};
 use super::vote_file::{VoteFile, VoteRecord};
+use super::write_progress::WriteProgress;
 use super::writer::{Command, Writer};
 use crate::metrics::LogMetrics;
 use crate::position::Position;
@@ -290,6 +291,7 @@ fn writer(log: &Log, files: &Files, metrics: &Metrics) -> Result<Writer, LogErro
         committed: CommittedFile::open(files, &log.path().join("committed"))?.0,
         metrics: LogMetrics::new(metrics),
         clock: Clock::real(),
+        progress: WriteProgress::default(),
         failed: None,
     })
 }

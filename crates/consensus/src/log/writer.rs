@@ -15,6 +15,7 @@ use super::committed_file::CommittedFile;
 use super::journal::Journal;
 use super::record::Record;
 use super::vote_file::{VoteFile, VoteRecord};
+use super::write_progress::WriteProgress;
 use crate::metrics::LogMetrics;
 use crate::position::Position;
 
@@ -42,6 +43,7 @@ pub(super) struct Writer {
     pub committed: CommittedFile,
     pub metrics: LogMetrics,
     pub clock: Clock,
+    pub progress: WriteProgress,
     pub failed: Option<String>,
 }
 
@@ -49,7 +51,9 @@ impl Writer {
     /// Writes until all senders are gone.
     pub fn run(mut self, mut queue: mpsc::Receiver<Command>) {
         while let Some(command) = queue.blocking_recv() {
+            self.progress.begin(self.clock.now());
             self.run_group(command, &mut queue);
+            self.progress.end();
         }
     }
 

@@ -1,19 +1,23 @@
 //! A group of three: real Raft, real logs, real state stores, and a network that can be cut.
 
 #[cfg(test)]
+mod soak;
+#[cfg(test)]
 mod world;
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use consensus::{ConsensusError, Retention, Role};
 use futures::future::join_all;
 use runtime::{Clock, FileOperation, Files, Watch};
 use types::{ErrorKind, NodeId, OperationError};
-use world::{Net, Node, PATIENCE, Setup, agree, create, create_once, has_file, leader, make, session, three};
+use world::{
+    Net, Node, PATIENCE, Setup, agree, create, create_once, has_file, leader, make, session, three, three_with,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_one_member_acknowledges_every_member_reads() {
@@ -325,6 +329,52 @@ async fn a_member_whose_log_fails_ends_its_process_and_acknowledges_nothing() {
     let failure = node.tasks.failure().expect("a failure");
     assert!(failure.reason.contains("the disk is broken"), "{failure}");
     assert!(!has_file(&node.handle.local_view().expect("a view"), "lost"));
+}
+
+/// A disk whose syncs hang while it is held.
+#[derive(Default)]
+struct Holdable {
+    held: Mutex<bool>,
+    released: Condvar,
+}
+
+impl Holdable {
+    fn set(&self, held: bool) {
+        *self.held.lock().expect("no panic") = held;
+        self.released.notify_all();
+    }
+}
+
+impl Watch for Holdable {
+    fn before(&self, operation: FileOperation, _path: &Path) -> io::Result<()> {
+        if operation == FileOperation::Sync {
+            let held = self.held.lock().expect("no panic");
+            drop(self.released.wait_while(held, |held| *held).expect("no panic"));
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_whose_disk_hangs_hands_over() {
+    let (net, setup, disk) = (Net::default(), Setup::default(), Arc::new(Holdable::default()));
+    let files = Files::watched(Arc::clone(&disk) as Arc<dyn Watch>);
+    let nodes = three_with(&net, &setup, &Setup { files, ..setup.clone() }).await;
+    make(&nodes[0], "before").await;
+    assert!(nodes[0].handle.is_leader());
+
+    disk.set(true);
+    let (hanging, next) = futures::join!(nodes[0].handle.propose(vec![create("hanging")]), async {
+        let next = leader(&[&nodes[1], &nodes[2]]).await;
+        make(&nodes[1], "after").await;
+        disk.set(false);
+        next
+    });
+    assert_ne!(next, NodeId(1));
+    // It was in the log of the others, so whoever leads applies it; the caller learns either that or that it may be.
+    assert!(hanging.map_or_else(|error| error.maybe_applied(), |results| results[0].is_ok()));
+    nodes[0].wait_for_file("after").await;
+    agree(&nodes.iter().collect::<Vec<_>>()).await;
 }
 
 /// A folder with the same files.

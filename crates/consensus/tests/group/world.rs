@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use consensus::{Handle, MessageKind, Options, Retention, Surroundings, Timing, Transport, TransportError};
+use consensus::{Batching, Handle, MessageKind, Options, Retention, Surroundings, Timing, Transport, TransportError};
 use futures::future::BoxFuture;
 use namespace::View;
 use runtime::{Clock, EntryKind, FileError, Files, Metrics, Tasks};
@@ -46,6 +46,7 @@ pub struct Node {
 #[derive(Clone)]
 pub struct Setup {
     pub retention: Retention,
+    pub batching: Batching,
     pub segment_bytes: u64,
     pub request_deadline: Duration,
     pub files: Files,
@@ -55,6 +56,7 @@ impl Default for Setup {
     fn default() -> Self {
         Self {
             retention: Retention::default(),
+            batching: Batching::default(),
             segment_bytes: 64 << 10,
             request_deadline: Duration::from_secs(30),
             files: Files::real(),
@@ -148,6 +150,7 @@ impl Node {
             ..Timing::default()
         };
         options.retention = setup.retention;
+        options.batching = setup.batching;
         options.segment_bytes = setup.segment_bytes;
         let transport = Arc::new(Wire { from: id, net: net.clone(), clock: clock.clone() });
         let files = setup.files.clone();
@@ -199,8 +202,13 @@ impl Node {
 
 /// Three members of one group, all voters; the first one leads at the beginning.
 pub async fn three(net: &Net, setup: &Setup) -> Vec<Node> {
-    let mut nodes = Vec::new();
-    for id in 1..=3 {
+    three_with(net, setup, setup).await
+}
+
+/// The same, with a set-up of its own for the first one.
+pub async fn three_with(net: &Net, setup: &Setup, first: &Setup) -> Vec<Node> {
+    let mut nodes = vec![Node::start(net, 1, first).await];
+    for id in 2..=3 {
         nodes.push(Node::start(net, id, setup).await);
     }
     let first = nodes[0].handle.clone();
