@@ -21,7 +21,9 @@ const FILES: [&str; 13] = [
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
+    // Relative to this crate, where cargo runs build scripts: clones share build folders, and a path that one of them
+    // compiled in is wrong in the next.
+    let root = Path::new("../../proto");
     println!("cargo::rerun-if-changed={}", root.display());
     let files: Vec<_> = FILES.iter().map(|name| root.join(format!("holdfast/v1/{name}.proto"))).collect();
     let descriptors = protox::compile(files, [root])?;

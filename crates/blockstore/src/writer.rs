@@ -7,7 +7,7 @@ mod active;
 mod command;
 mod log;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use runtime::{Files, LockGuard};
@@ -72,13 +72,19 @@ impl Writer {
     }
 
     /// The first put and those that wait behind it, as much as one sync should carry.
+    ///
+    /// No block is in a batch twice. The later record would replace the earlier one, whose bytes are then given back;
+    /// after a crash before the next sync nothing would tell the hole from a write that never finished, and all that was
+    /// acknowledged behind it would be cut off with it.
     fn gather(&mut self, first: Put) -> Vec<Put> {
         let mut bytes = first.bytes();
+        let mut ids: BTreeSet<BlockId> = first.ids().collect();
         let mut batch = vec![first];
         while bytes < self.options.batch_bytes {
             match self.queue.try_recv() {
-                Ok(Command::Put(put)) => {
+                Ok(Command::Put(put)) if put.ids().all(|id| !ids.contains(&id)) => {
                     bytes += put.bytes();
+                    ids.extend(put.ids());
                     batch.push(put);
                 }
                 other => {

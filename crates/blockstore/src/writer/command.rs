@@ -40,6 +40,10 @@ pub(crate) struct NewRecord {
 pub(crate) struct Reply(pub(crate) oneshot::Sender<Result<(), BlockStoreError>>);
 
 impl Put {
+    pub(crate) fn ids(&self) -> impl Iterator<Item = BlockId> {
+        self.records.iter().map(|record| record.header.id)
+    }
+
     pub(crate) fn bytes(&self) -> u64 {
         self.records.iter().map(|record| record.header.record_length()).sum()
     }

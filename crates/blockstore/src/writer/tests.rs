@@ -98,3 +98,40 @@ async fn a_batch_has_a_bound() {
     assert_eq!(syncs, 4);
     assert!(answers.iter().all(Result::is_ok));
 }
+
+/// Queues a put of each record, all of them before the writer runs, and gives the volume's folder.
+async fn volume_after(records: Vec<NewRecord>) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let (sender, queue) = mpsc::channel(64);
+    let writer = writer(folder.path(), &Files::real(), queue);
+    let mut answers = Vec::new();
+    for record in records {
+        let (reply, answer) = oneshot::channel();
+        let permit = ByteBudget::new(1).acquire(0).await;
+        assert!(sender.try_send(Command::Put(Put { records: vec![record], permit, reply: Reply(reply) })).is_ok());
+        answers.push(answer);
+    }
+    assert!(sender.try_send(Command::Close).is_ok());
+    runtime::blocking(move || writer.run()).await.unwrap();
+    for answer in answers {
+        answer.await.unwrap().unwrap();
+    }
+    folder
+}
+
+#[tokio::test]
+async fn a_block_put_twice_at_once_cuts_off_nothing_behind_it() {
+    let moved = record(1, 64 << 10);
+    let header = RecordHeader { pg: PgId(2), ..moved.header };
+    let again = NewRecord { header, payload: moved.payload.clone() };
+    let folder = volume_after(vec![moved, again, record(2, 64 << 10)]).await;
+
+    // The index had not been flushed when the power went: what is left is what the segments say.
+    let files = Files::real();
+    files.remove_dir_all(&folder.path().join("index")).unwrap();
+    let Recovered { index, .. } = recover(&files, folder.path(), VolumeId(Uuid::from_u128(1))).unwrap();
+    for (sequence, pg) in [(1, PgId(2)), (2, PgId(1))] {
+        let row = index.changes().row(BlockId { session: SessionId(1), sequence }).unwrap();
+        assert_eq!(row.map(|row| (row.pg, row.is_held())), Some((pg, true)), "block {sequence}");
+    }
+}
