@@ -22,6 +22,12 @@ pub trait State: Send + Sync + 'static {
     /// Takes a step of a job.
     fn propose(&self, step: JobOperation) -> BoxFuture<'_, Result<Outcome, StateError>>;
 
+    /// A state that holds everything that was answered before the call, wherever it was proposed (rule P4).
+    ///
+    /// The owner of a job decides by this one alone: its own node may not have applied yet what the leader has answered,
+    /// and an object that it does not see would be missing from the backup without a word.
+    fn latest(&self) -> BoxFuture<'_, Result<View, StateError>>;
+
     /// What this node has applied so far.
     ///
     /// # Errors

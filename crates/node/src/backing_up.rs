@@ -66,6 +66,11 @@ impl State for ThisNode {
         .boxed()
     }
 
+    fn latest(&self) -> BoxFuture<'_, Result<View, StateError>> {
+        let read = self.member.consensus.read();
+        read.map(|view| view.map_err(|error| StateError::Unavailable { source: Box::new(error) })).boxed()
+    }
+
     fn view(&self) -> Result<View, StateError> {
         self.member.consensus.local_view().map_err(|error| StateError::Unavailable { source: Box::new(error) })
     }

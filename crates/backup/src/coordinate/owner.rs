@@ -16,7 +16,7 @@ use repo::{Commit, Writer, WriterKeys};
 use runtime::Shutdown;
 use site::Site;
 use tracing::{error, info};
-use types::{CommitTicket, Job, JobOperation, JobPhase, ObjectReport, Outcome, Policy};
+use types::{CommitTicket, Job, JobId, JobOperation, JobPhase, ObjectReport, Outcome, Policy};
 
 use super::{Desk, Desks, OwnError};
 use crate::plan::{CutOptions, PlanError, PlanTotals, Planner, UnitSpool};
@@ -96,8 +96,7 @@ impl Owner {
 
     /// Fails the job, unless it has another owner by now, or another phase.
     async fn after(&self, job: &Job, cause: OwnError) -> Result<Option<Job>, OwnError> {
-        let (state, id) = (self.around.state.clone(), job.id);
-        let now = runtime::blocking(move || Ok::<_, OwnError>(state.view()?.job(id)?)).await?;
+        let now = self.now(job.id).await?;
         if now.fence != job.fence {
             return Ok(None);
         }
@@ -131,9 +130,9 @@ impl Owner {
     async fn plan(&self, job: &Job, desk: Arc<Desk>, mut spool: UnitSpool) -> Result<UnitSpool, OwnError> {
         let stop = StopOnDrop(Shutdown::new());
         let stopped = stop.0.clone();
-        let (state, job, policy, cut) = (self.around.state.clone(), job.clone(), self.policy.clone(), self.options.cut);
+        let view = self.around.state.latest().await?;
+        let (job, policy, cut) = (job.clone(), self.policy.clone(), self.options.cut);
         let planned = runtime::blocking(move || {
-            let view = state.view()?;
             let totals = plan(&view, &job, &policy, cut, &desk, &mut spool, &stopped)?;
             info!(job = %job.id, lins = totals.lins, units = totals.units, bytes = totals.bytes, "planned");
             desk.complete_plan(totals);
@@ -192,9 +191,8 @@ impl Owner {
 
     /// All objects that are noted for the job.
     async fn reported(&self, job: &Job) -> Result<Vec<ObjectReport>, OwnError> {
-        let (state, id) = (self.around.state.clone(), job.id);
+        let (view, id) = (self.around.state.latest().await?, job.id);
         let read = runtime::blocking(move || {
-            let view = state.view()?;
             let mut objects: Vec<ObjectReport> = Vec::new();
             loop {
                 let page = view.job_objects(id, objects.last().map(|object| object.name.as_str()), PAGE)?;
@@ -216,8 +214,14 @@ impl Owner {
         let outcome = retry.run("take a step of the job", crate::surroundings::StateError::kind, propose).await?;
         match outcome {
             Outcome::Job(job) => Ok(job),
-            _ => Ok(self.around.state.view()?.job(id)?),
+            _ => self.now(id).await,
         }
+    }
+
+    /// The job as it is.
+    async fn now(&self, id: JobId) -> Result<Job, OwnError> {
+        let view = self.around.state.latest().await?;
+        runtime::blocking(move || Ok(view.job(id)?)).await
     }
 
     fn writer(&self, job: &Job) -> Writer {
@@ -250,7 +254,7 @@ fn plan(
     Planner::new(view, job, policy, cut, &mut emit)?.run()
 }
 
-const fn job_of(step: &JobOperation) -> types::JobId {
+const fn job_of(step: &JobOperation) -> JobId {
     match step {
         JobOperation::Take { job, .. }
         | JobOperation::Report { job, .. }
@@ -260,6 +264,6 @@ const fn job_of(step: &JobOperation) -> types::JobId {
         | JobOperation::Confirm { job, .. }
         | JobOperation::Fail { job, .. }
         | JobOperation::Cancel { job } => *job,
-        JobOperation::Start { .. } => types::JobId(0),
+        JobOperation::Start { .. } => JobId(0),
     }
 }

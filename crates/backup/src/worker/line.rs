@@ -6,6 +6,7 @@
 use types::{Fence, JobId, JobPhase, NodeId};
 
 use crate::coordinate::Desks;
+use crate::set::if_there;
 use crate::surroundings::{PeerError, StateError};
 use crate::work::{Pull, Pulled, Report, WorkerId};
 use crate::{Options, Surroundings};
@@ -84,8 +85,8 @@ impl Line {
     async fn owner(&self) -> Result<Option<(NodeId, Fence)>, StateError> {
         let (state, id) = (self.around.state.clone(), self.job);
         runtime::blocking(move || {
-            // A job that is gone is over.
-            let job = state.view()?.job(id).ok();
+            // A job that is gone is over; one that cannot be read is not: what is to be reported must not be dropped.
+            let job = if_there(state.view()?.job(id)).map_err(StateError::from)?;
             Ok(job.filter(|job| job.phase == JobPhase::Packing).map(|job| (job.coordinator, job.fence)))
         })
         .await

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -37,6 +37,9 @@ pub struct Shared {
     dead: Mutex<BTreeSet<NodeId>>,
     handles: Mutex<Vec<(NodeId, Handle)>>,
     fetched: AtomicU64,
+    lags: AtomicBool,
+    /// What the nodes have applied, while they lag behind the leader.
+    lagging: Mutex<Option<View>>,
 }
 
 /// One node's side of it.
@@ -71,6 +74,18 @@ impl Shared {
         self.store.view().unwrap()
     }
 
+    /// From the first report on until the commit is fixed, a lagging node applies nothing.
+    fn lag_at(&self, step: &JobOperation) {
+        let mut lagging = self.lagging.lock().unwrap();
+        match step {
+            JobOperation::Report { .. } if self.lags.load(Ordering::Relaxed) && lagging.is_none() => {
+                *lagging = Some(self.view());
+            }
+            JobOperation::FixCommit { .. } => *lagging = None,
+            _ => {}
+        }
+    }
+
     fn handle(&self, node: NodeId) -> Result<Handle, PeerError> {
         let reason = "it is down".to_owned();
         let down = PeerError { node, kind: ErrorKind::Unavailable, reason };
@@ -84,11 +99,21 @@ impl Shared {
 
 impl State for Node {
     fn propose(&self, step: JobOperation) -> BoxFuture<'_, Result<Outcome, StateError>> {
-        Box::pin(async move { Ok(self.shared.try_apply(Operation::Job(step))?) })
+        Box::pin(async move {
+            self.shared.lag_at(&step);
+            Ok(self.shared.try_apply(Operation::Job(step))?)
+        })
+    }
+
+    fn latest(&self) -> BoxFuture<'_, Result<View, StateError>> {
+        Box::pin(async move { Ok(self.shared.store.view()?) })
     }
 
     fn view(&self) -> Result<View, StateError> {
-        Ok(self.shared.store.view()?)
+        match &*self.shared.lagging.lock().unwrap() {
+            Some(view) => Ok(view.clone()),
+            None => Ok(self.shared.store.view()?),
+        }
     }
 
     fn is_leader(&self) -> bool {
@@ -162,6 +187,8 @@ impl Cluster {
             leader: AtomicU64::new(0),
             dead: Mutex::default(),
             handles: Mutex::default(),
+            lags: AtomicBool::new(false),
+            lagging: Mutex::new(None),
             fetched: AtomicU64::new(0),
             site: Mutex::new(site.clone()),
         };
@@ -221,6 +248,11 @@ impl Cluster {
 
     pub fn view(&self) -> View {
         self.shared.view()
+    }
+
+    /// Lets the nodes apply late what the leader has answered.
+    pub fn let_nodes_lag(&self) {
+        self.shared.lags.store(true, Ordering::Relaxed);
     }
 
     /// Puts a decorator between the nodes and the site.

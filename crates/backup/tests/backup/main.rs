@@ -180,6 +180,19 @@ async fn the_loss_of_the_owner_costs_no_object_that_was_reported() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_owner_whose_node_lags_behind_misses_no_object() {
+    let mut cluster = Cluster::new().await;
+    let data = grow(&mut cluster).await;
+    let policy = cluster.policy("nightly", &[(data, "/data")]);
+    cluster.let_nodes_lag();
+    cluster.start_all(small());
+    let job = cluster.back_up(&policy).await;
+    assert!(job.totals.objects > 1);
+    check(&cluster, &job, &cluster.view(), data).await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_is_lost_gives_its_units_back() {
     let mut cluster = Cluster::new().await;
     let data = grow(&mut cluster).await;

@@ -27,12 +27,14 @@ struct Configuration {
 impl Owner {
     /// Refuses to begin if the newest commit at the site is not the one that the state knows (rule P21).
     pub(super) async fn check_head(&self) -> Result<(), OwnError> {
+        let before = self.site_record().await?;
         let found = self.site.list(repo::names::COMMITS_PREFIX, None, 1).await?;
         let found = found.into_iter().next().map(|object| object.name);
-        let record = self.around.state.view()?.site(self.record.id)?;
-        let known = record.state.head.map(|head| head.name);
-        // The commit of another policy's job may be there before it is confirmed.
-        if found == known || record.state.pending.is_some() {
+        let record = self.site_record().await?;
+        let name = |record: &types::Site| record.state.head.as_ref().map(|head| head.name.clone());
+        let known = name(&record);
+        // The commit of another policy's job may be there before it is confirmed, or be confirmed in between.
+        if found == known || found == name(&before) || record.state.pending.is_some() {
             return Ok(());
         }
         let text = |name: Option<String>| name.unwrap_or_else(|| "none".to_owned());
@@ -52,10 +54,15 @@ impl Owner {
     }
 
     /// Seals the commit upon the site's head and fixes it. While another job's commit is pending, or if one came
-    /// between, the commit is made again upon the new head.
+    /// between, the commit is made again upon the new head. If this job's own is fixed already, by an owner whose answer
+    /// was lost, that one stands: the job is given back as it is.
     pub(super) async fn fix_commit(&self, job: &Job, coalesced: Coalesced) -> Result<Job, OwnError> {
         loop {
-            let record = self.around.state.view()?.site(self.record.id)?;
+            let record = self.site_record().await?;
+            let now = self.now(job.id).await?;
+            if now.phase != job.phase || now.fence != job.fence {
+                return Ok(now);
+            }
             if record.state.pending.is_some_and(|pending| pending != job.id) {
                 self.around.clock.sleep(self.options.poll).await;
                 continue;
@@ -69,7 +76,7 @@ impl Owner {
             let parent = parent.map(|parent| parent.number);
             let step = JobOperation::FixCommit { job: job.id, fence: job.fence, parent, ticket };
             match self.propose(step).await {
-                Err(error) if is_refused(&error) && self.head_moved(parent)? => {}
+                Err(error) if is_refused(&error) && self.head_moved(parent).await? => {}
                 other => return other,
             }
         }
@@ -87,7 +94,7 @@ impl Owner {
         };
         runs.extend(coalesced.runs.iter().cloned());
         runs.sort_by_key(|run| (run.table, run.level, run.writer));
-        let snapshot = self.around.state.view()?.snapshot(job.snapshot)?;
+        let snapshot = self.around.state.latest().await?.snapshot(job.snapshot)?;
         let roots = self.policy.roots.iter();
         Ok(Commit {
             repository: self.record.repository,
@@ -115,7 +122,7 @@ impl Owner {
     }
 
     async fn put_configuration(&self, job: &Job) -> Result<repo::StateReference, OwnError> {
-        let view = self.around.state.view()?;
+        let view = self.around.state.latest().await?;
         let configuration = Configuration { version: 1, sites: view.sites()?, policies: view.policies()? };
         let plain = serde_json::to_vec(&configuration).expect("plain values of ours become JSON");
         let (seed, repository) = (&self.around.seed, self.record.repository);
@@ -124,8 +131,14 @@ impl Owner {
         Ok(sealed.reference)
     }
 
-    fn head_moved(&self, parent: Option<u64>) -> Result<bool, OwnError> {
-        let state = self.around.state.view()?.site(self.record.id)?.state;
+    /// The site as the cluster's state has it.
+    async fn site_record(&self) -> Result<types::Site, OwnError> {
+        let (view, id) = (self.around.state.latest().await?, self.record.id);
+        runtime::blocking(move || Ok(view.site(id)?)).await
+    }
+
+    async fn head_moved(&self, parent: Option<u64>) -> Result<bool, OwnError> {
+        let state = self.site_record().await?.state;
         Ok(state.pending.is_some() || state.head.map(|head| head.number) != parent)
     }
 }
