@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use consensus::{Batching, Handle, MessageKind, Options, Retention, Surroundings, Timing, Transport, TransportError};
+use consensus::{
+    Batching, ConsensusError, Handle, MessageKind, Options, Retention, Surroundings, Timing, Transport, TransportError,
+};
 use futures::future::BoxFuture;
 use namespace::View;
 use runtime::{Clock, EntryKind, FileError, Files, Metrics, Tasks};
@@ -137,7 +139,7 @@ impl Node {
         id: u64,
         folder: TempDir,
         setup: &Setup,
-    ) -> Result<Self, consensus::ConsensusError> {
+    ) -> Result<Self, ConsensusError> {
         let id = NodeId(id);
         let (tasks, clock, metrics) = (Tasks::new("test"), Clock::real(), Metrics::new());
         let (raft, marker) = (folder.path().join("raft"), folder.path().join("marker"));
@@ -235,11 +237,25 @@ pub async fn leader(nodes: &[&Node]) -> NodeId {
     nodes[0].handle.status().leader.expect("a leader")
 }
 
+/// A linearizable view. Elections take long on a machine that does much else, so a leader is waited for with patience.
+async fn read(node: &Node) -> View {
+    let clock = Clock::real();
+    let reading = async {
+        loop {
+            match node.handle.read().await {
+                Err(ConsensusError::NoLeader { .. }) => {}
+                other => return other.expect("a view"),
+            }
+        }
+    };
+    clock.timeout(PATIENCE, reading).await.expect("a leader in time")
+}
+
 /// Waits until all members have applied the same, and compares their states.
 pub async fn agree(nodes: &[&Node]) {
     let mut last = 0;
     for node in nodes {
-        last = last.max(node.handle.read().await.expect("a view").applied_index());
+        last = last.max(read(node).await.applied_index());
     }
     let mut digests = BTreeSet::new();
     for node in nodes {
