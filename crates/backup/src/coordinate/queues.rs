@@ -43,7 +43,12 @@ pub enum Next<Place> {
 struct Queue<Place> {
     tickets: VecDeque<Ticket<Place>>,
     /// What is left to do here: bytes of content and one for each unit.
-    work: u64,
+    work: u128,
+}
+
+/// The length of a file is what its owner says, up to 8 EiB, so sums are wider than lengths.
+fn work_of<Place>(ticket: &Ticket<Place>) -> u128 {
+    u128::from(ticket.bytes) + 1
 }
 
 impl<Place> Default for Queue<Place> {
@@ -54,25 +59,25 @@ impl<Place> Default for Queue<Place> {
 
 impl<Place> Queue<Place> {
     fn push_back(&mut self, ticket: Ticket<Place>) {
-        self.work += ticket.bytes + 1;
+        self.work += work_of(&ticket);
         self.tickets.push_back(ticket);
     }
 
     fn push_front(&mut self, ticket: Ticket<Place>) {
-        self.work += ticket.bytes + 1;
+        self.work += work_of(&ticket);
         self.tickets.push_front(ticket);
     }
 
     fn pop(&mut self) -> Option<Ticket<Place>> {
         let ticket = self.tickets.pop_front()?;
-        self.work -= ticket.bytes + 1;
+        self.work -= work_of(&ticket);
         Some(ticket)
     }
 
     fn remove(&mut self, name: &UnitName) -> bool {
         let at = self.tickets.iter().position(|ticket| ticket.name == *name);
         let removed = at.and_then(|at| self.tickets.remove(at));
-        self.work -= removed.as_ref().map_or(0, |ticket| ticket.bytes + 1);
+        self.work -= removed.as_ref().map_or(0, work_of);
         removed.is_some()
     }
 }

@@ -6,6 +6,9 @@ use types::{Lin, NodeId};
 
 use super::{Item, Unit};
 
+/// The most ranges of one LIN. A file can be 8 EiB long and hold nothing: the plan must not grow with its length.
+const RANGES_MAX: u64 = 4096;
+
 /// How large units are.
 #[derive(Clone, Copy, Debug)]
 pub struct CutOptions {
@@ -55,17 +58,18 @@ impl Cutter {
 
     /// Takes a nomination, and gives the units that it completes.
     pub fn push(&mut self, nomination: &Nomination) -> Vec<Unit> {
-        if nomination.bytes <= self.options.range_length {
+        let range_length = self.options.range_length.max(nomination.bytes.div_ceil(RANGES_MAX));
+        if nomination.bytes <= range_length {
             let item = Item::whole(nomination.lin);
             return self.add(item, nomination.bytes, &nomination.holders).into_iter().collect();
         }
-        let ranges = nomination.bytes.div_ceil(self.options.range_length);
+        let ranges = nomination.bytes.div_ceil(range_length);
         (0..ranges)
             .filter_map(|number| {
-                let from = number * self.options.range_length;
+                let from = number * range_length;
                 let last = number + 1 == ranges;
-                let length = if last { nomination.bytes - from } else { self.options.range_length };
-                let until = (!last).then_some(from + self.options.range_length);
+                let length = if last { nomination.bytes - from } else { range_length };
+                let until = (!last).then(|| from + range_length);
                 self.add(Item { lin: nomination.lin, from, until }, length, &nomination.holders)
             })
             .collect()
@@ -79,9 +83,10 @@ impl Cutter {
 
     fn add(&mut self, item: Item, bytes: u64, holders: &[NodeId]) -> Option<Unit> {
         self.items.push(item);
-        self.bytes += bytes;
+        self.bytes = self.bytes.saturating_add(bytes);
         for holder in holders {
-            *self.bytes_by_holder.entry(*holder).or_default() += bytes;
+            let held = self.bytes_by_holder.entry(*holder).or_default();
+            *held = held.saturating_add(bytes);
         }
         let full = self.bytes >= self.options.bytes_target || self.items.len() >= self.options.items_max;
         if full { self.cut() } else { None }
@@ -93,9 +98,9 @@ impl Cutter {
         }
         let preferred = self.preferred();
         // A unit of metadata alone is work too: it counts as a byte an item.
-        let work = self.bytes + self.items.len() as u64;
+        let work = self.bytes.saturating_add(self.items.len() as u64);
         if let Some(assigned) = preferred.and_then(|node| self.assigned.get_mut(&node)) {
-            *assigned += work;
+            *assigned = assigned.saturating_add(work);
         }
         self.bytes_by_holder.clear();
         Some(Unit::new(std::mem::take(&mut self.items), std::mem::take(&mut self.bytes), preferred))
@@ -147,6 +152,16 @@ mod tests {
         let ranges: Vec<_> = units.iter().flat_map(|unit| &unit.items).map(|item| (item.from, item.until)).collect();
         assert_eq!(ranges, [(0, Some(4000)), (4000, Some(8000)), (8000, None)]);
         assert_eq!(units.iter().map(|unit| unit.bytes).sum::<u64>(), 9000);
+    }
+
+    #[test]
+    fn files_of_the_greatest_length_make_a_bounded_plan() {
+        let longest = i64::MAX.cast_unsigned();
+        let units = cut(CutOptions::default(), &[1, 2, 3].map(|lin| nominate(lin, longest, &NODES)));
+        let items: Vec<_> = units.iter().flat_map(|unit| &unit.items).collect();
+        assert!(items.len() <= 3 * 4096);
+        assert!(items.windows(2).all(|pair| pair[0].lin != pair[1].lin || pair[0].until == Some(pair[1].from)));
+        assert_eq!(items.iter().filter(|item| item.until.is_none()).count(), 3);
     }
 
     #[test]

@@ -226,7 +226,7 @@ impl<'a> Planner<'a> {
 impl PlanTotals {
     fn count(&mut self, unit: &Unit) {
         self.units += 1;
-        self.bytes += unit.bytes;
+        self.bytes = self.bytes.saturating_add(unit.bytes);
     }
 }
 

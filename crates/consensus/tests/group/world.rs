@@ -134,12 +134,7 @@ impl Transport for Wire {
 
 impl Node {
     /// Starts a member in a folder.
-    pub async fn start_in(
-        net: &Net,
-        id: u64,
-        folder: TempDir,
-        setup: &Setup,
-    ) -> Result<Self, ConsensusError> {
+    pub async fn start_in(net: &Net, id: u64, folder: TempDir, setup: &Setup) -> Result<Self, ConsensusError> {
         let id = NodeId(id);
         let (tasks, clock, metrics) = (Tasks::new("test"), Clock::real(), Metrics::new());
         let (raft, marker) = (folder.path().join("raft"), folder.path().join("marker"));
