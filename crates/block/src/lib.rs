@@ -1,9 +1,9 @@
 //! Blocks: cutting a stream into them, and their stored form.
 //!
 //! A file's bytes are cut where their content says so ([`Cutter`]), so that an insertion moves few borders. Each piece is
-//! encoded once ([`encode`]); from then on its stored bytes travel as they are, to replicas, through repair and into
+//! encoded once ([`encode()`]); from then on its stored bytes travel as they are, to replicas, through repair and into
 //! backups. The stored form is independent zstd frames behind a table with a CRC-32 each (rule P16): whoever moves stored
-//! bytes calls [`check`], whoever makes plain bytes of a whole block calls [`decode`], which checks the digest, and a
+//! bytes calls [`check`], whoever makes plain bytes of a whole block calls [`decode()`], which checks the digest, and a
 //! small read opens few frames ([`decode_range`]). `FORMAT.md` has the bytes.
 //!
 //! Pure: no I/O, no clock, no randomness. Nothing that comes from outside makes it panic or allocate more than a block.

@@ -12,7 +12,7 @@ use crate::{FileError, FileOperation};
 
 /// An open file. Clones are the same file; positions are given with each call, so that threads can share it.
 ///
-/// Its calls block: in a task, run them through [`crate::blocking`].
+/// Its calls block: in a task, run them through [`crate::blocking()`].
 #[derive(Clone, Debug)]
 pub struct File {
     open: Arc<Open>,

@@ -2,7 +2,7 @@
 //!
 //! A folder entry is safe only once its folder was synced: whoever creates, renames or removes a file that matters calls
 //! [`Files::sync_dir`] after it. [`Files::write_atomic`] does all of it in the right order. All calls block: in a task,
-//! run them through [`crate::blocking`].
+//! run them through [`crate::blocking()`].
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
