@@ -24,7 +24,9 @@ pub use id::{
     BlockId, ClusterId, Digest, Epoch, Fence, Generation, Incarnation, JobId, Lin, NodeId, PgId, PgVersion, PolicyId,
     PoolId, RepositoryId, Revision, SessionId, SetId, SiteId, SnapshotId, VolumeId,
 };
-pub use name::{NAME_LENGTH_MAX, Name, NameError, SYMLINK_LENGTH_MAX, XATTR_NAME_LENGTH_MAX, XATTR_VALUE_LENGTH_MAX};
+pub use name::{
+    NAME_LENGTH_MAX, Name, NameError, SYMLINK_LENGTH_MAX, XATTR_NAME_LENGTH_MAX, XATTR_VALUE_LENGTH_MAX, XATTRS_MAX,
+};
 pub use operation::{
     Batch, Change, Content, Create, JobOperation, NewInode, NewNode, Operation, Outcome, Registration, Removal, Rename,
     RenameMode, Request, RequestKey, XattrMode,

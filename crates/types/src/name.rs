@@ -14,6 +14,8 @@ pub const SYMLINK_LENGTH_MAX: usize = 4095;
 pub const XATTR_NAME_LENGTH_MAX: usize = 255;
 /// The longest value of an extended attribute, in bytes (`XATTR_SIZE_MAX` of Linux).
 pub const XATTR_VALUE_LENGTH_MAX: usize = 65_536;
+/// The most extended attributes of one inode: they are read together, and lie in one row of a backup.
+pub const XATTRS_MAX: usize = 1024;
 
 /// The name of a directory entry: 1 to 255 bytes, without `/` and zero bytes, and neither `.` nor `..`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -1,10 +1,10 @@
 //! Making files, directories and symbolic links.
 
 use bytes::Bytes;
-use types::{Content, Create, FileKind, Lin, NewInode, OperationError, Outcome, SYMLINK_LENGTH_MAX};
+use types::{Content, Create, FileKind, Lin, NewInode, OperationError, Outcome, SYMLINK_LENGTH_MAX, XATTRS_MAX};
 
 use super::write::{check_length, inline_body};
-use super::xattr::{XATTRS_MAX, check_xattr};
+use super::xattr::check_xattr;
 use super::{check_times, out_of_range};
 use crate::error::Failure;
 use crate::genesis::GENESIS;

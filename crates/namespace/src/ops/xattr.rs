@@ -1,7 +1,9 @@
 //! Extended attributes.
 
 use bytes::Bytes;
-use types::{Lin, NameError, OperationError, Outcome, XATTR_NAME_LENGTH_MAX, XATTR_VALUE_LENGTH_MAX, XattrMode};
+use types::{
+    Lin, NameError, OperationError, Outcome, XATTR_NAME_LENGTH_MAX, XATTR_VALUE_LENGTH_MAX, XATTRS_MAX, XattrMode,
+};
 
 use super::out_of_range;
 use crate::changes::ChangeFlags;
@@ -11,9 +13,6 @@ use crate::keys::XattrKey;
 use crate::tables::Xattrs;
 use crate::transaction::Transaction;
 use crate::tree;
-
-/// The most extended attributes of one inode: they are read together.
-pub const XATTRS_MAX: usize = 1024;
 
 /// Sets an extended attribute.
 pub fn set(

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use types::RepositoryId;
+use types::{RepositoryId, XATTR_NAME_LENGTH_MAX, XATTR_VALUE_LENGTH_MAX, XATTRS_MAX};
 
 use super::directory::{Directory, PagePlace};
 use super::reader::ObjectReader;
@@ -13,10 +13,15 @@ use crate::keys::{Sealer, WriterKeys, derive};
 use crate::rows::Row;
 use crate::{RepoError, Table};
 
-/// Plain bytes of a page, about.
-pub(super) const PAGE_LENGTH: usize = 64 << 10;
-/// The most plain bytes of a page or a directory: a row is at most some 70 KiB, but a set of xattrs may be larger.
-const PAGE_LENGTH_MAX: usize = 64 << 20;
+/// Plain bytes of a page at which no further row is added to it.
+const PAGE_LENGTH: usize = 64 << 10;
+/// The most plain bytes of the attributes of one inode: each is a name and a value with their lengths before them.
+const XATTRS_LENGTH_MAX: usize = XATTRS_MAX * (XATTR_NAME_LENGTH_MAX + XATTR_VALUE_LENGTH_MAX + 2 + 3);
+/// The most plain bytes of a page or a directory: rows that do not fill a page, and the longest of all rows, an inode
+/// with all the attributes that it may have, whose other fields and target are shorter than a page.
+const PAGE_LENGTH_MAX: usize = XATTRS_LENGTH_MAX + 2 * PAGE_LENGTH;
+/// The most rows of a page: each has at least a byte, and none is added to so many bytes.
+const PAGE_ROWS_MAX: usize = PAGE_LENGTH;
 const ZSTD_LEVEL: i32 = 3;
 /// The directory's place among the nonces of the footer's key; pages count from 0.
 const DIRECTORY_NONCE: u32 = u32::MAX;
@@ -55,11 +60,11 @@ impl FooterKey {
         zstd::bulk::decompress(&bytes, length_max).map_err(|_| "a part of its footer does not decompress")
     }
 
-    /// Seals the directory; its plain length comes first, in clear.
-    pub(super) fn seal_directory(&self, directory: &Directory) -> Vec<u8> {
+    /// Seals the directory; its plain length comes first, in clear. The error is the limit that it would exceed.
+    pub(super) fn seal_directory(&self, directory: &Directory) -> Result<Vec<u8>, &'static str> {
         let plain = encode(directory);
-        let length = u32::try_from(plain.len()).unwrap_or(u32::MAX).to_be_bytes();
-        [&length[..], &self.seal(DIRECTORY_NONCE, &plain)].concat()
+        let length = plain_length(&plain)?.to_be_bytes();
+        Ok([&length[..], &self.seal(DIRECTORY_NONCE, &plain)].concat())
     }
 
     pub(super) fn open_directory(&self, sealed: &[u8]) -> Result<Directory, &'static str> {
@@ -77,16 +82,24 @@ impl FooterKey {
         sealed: &[u8],
     ) -> Result<Vec<R>, &'static str> {
         let length = usize::try_from(page.plain_length).map_err(|_| "a page of its footer is too large")?;
+        let count = usize::try_from(page.rows).ok().filter(|count| *count <= PAGE_ROWS_MAX);
+        let count = count.ok_or("a page of its footer has more rows than the format allows")?;
         let plain = self.open(index, sealed, length)?;
         let mut rest = &plain[..];
         let mut rows = Vec::new();
-        while !rest.is_empty() {
+        while rows.len() < count {
             let (row, after) = postcard::take_from_bytes(rest).map_err(|_| "a row of its footer is malformed")?;
             rows.push(row);
             rest = after;
         }
-        if rows.len() as u64 == u64::from(page.rows) { Ok(rows) } else { Err("a page of its footer lacks rows") }
+        if rest.is_empty() { Ok(rows) } else { Err("a page of its footer has more rows than its directory says") }
     }
+}
+
+/// The length of a page or directory if it can be read again.
+fn plain_length(plain: &[u8]) -> Result<u32, &'static str> {
+    let length = u32::try_from(plain.len()).ok().filter(|_| plain.len() <= PAGE_LENGTH_MAX);
+    length.ok_or("a row as long as that of an inode with all extended attributes that it may have")
 }
 
 fn encode<T: Serialize>(value: &T) -> Vec<u8> {
@@ -101,33 +114,33 @@ pub(super) struct PageWriter<'a> {
 }
 
 impl PageWriter<'_> {
-    /// Writes sorted rows as pages of one table.
-    pub(super) fn table<R: Row>(&mut self, rows: &[R]) {
+    /// Writes sorted rows as pages of one table. The error is the limit that a row would exceed.
+    pub(super) fn table<R: Row>(&mut self, rows: &[R]) -> Result<(), &'static str> {
         let (mut plain, mut count) = (Vec::new(), 0);
         for row in rows {
             plain.extend_from_slice(&encode(row));
             count += 1;
             if plain.len() >= PAGE_LENGTH {
-                self.page(R::TABLE, &plain, count);
+                self.page(R::TABLE, &plain, count)?;
                 (plain, count) = (Vec::new(), 0);
             }
         }
-        if count > 0 {
-            self.page(R::TABLE, &plain, count);
-        }
+        if count > 0 { self.page(R::TABLE, &plain, count) } else { Ok(()) }
     }
 
-    fn page(&mut self, table: Table, plain: &[u8], rows: u32) {
+    fn page(&mut self, table: Table, plain: &[u8], rows: u32) -> Result<(), &'static str> {
+        let plain_length = plain_length(plain)?;
         let index = u32::try_from(self.pages.len()).expect("pages are fewer than the bytes of an object");
         let sealed = self.key.seal(index, plain);
         self.pages.push(PagePlace {
             table,
             offset: self.body.len() as u64,
-            sealed_length: u32::try_from(sealed.len()).expect("a page is about 64 KiB"),
-            plain_length: u32::try_from(plain.len()).expect("a page is about 64 KiB"),
+            sealed_length: u32::try_from(sealed.len()).expect("zstd adds little to what it cannot compress"),
+            plain_length,
             rows,
         });
         self.body.extend_from_slice(&sealed);
+        Ok(())
     }
 }
 

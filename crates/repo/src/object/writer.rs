@@ -15,7 +15,8 @@ use super::{OBJECT_VERSION, slot};
 use crate::keys::{Secret, WrappedKey, wrap_object_key};
 use crate::names::{Name, Writer};
 use crate::rows::{
-    BlockRow, EntryRow, ExtentRow, InodeRow, KeyedDigest, Location, MemberCodec, ObjectNumber, ObjectRow, Row,
+    BlockRow, EntryRow, ExtentRow, InodeRecord, InodeRow, KeyedDigest, Location, MemberCodec, ObjectNumber, ObjectRow,
+    Row,
 };
 use crate::{RepoError, WriterKeys};
 
@@ -223,11 +224,7 @@ impl ObjectWriter {
 
     /// Adds a row of `inodes`.
     pub fn add_inode(&mut self, row: InodeRow) {
-        let variable = row.inode.as_ref().map_or(0, |inode| {
-            let xattrs = inode.xattrs.iter().map(|(name, value)| name.len() + value.len());
-            inode.target.len() + xattrs.sum::<usize>()
-        });
-        self.rows.length += ROW_LENGTH + variable;
+        self.rows.length += ROW_LENGTH + row.inode.as_ref().map_or(0, InodeRecord::variable_length);
         self.rows.inodes.push(row);
     }
 
@@ -246,7 +243,7 @@ impl ObjectWriter {
     /// Seals what is open, writes footer and trailer, and gives the object.
     ///
     /// # Errors
-    /// [`RepoError::Limit`]: two rows of one table have the same key.
+    /// [`RepoError::Limit`]: two rows of one table have the same key, or a row is longer than any inode's may be.
     pub fn finish(mut self) -> Result<SealedObject, RepoError> {
         self.seal_bundle(MemberCodec::Frames);
         self.seal_bundle(MemberCodec::Plain);
@@ -254,7 +251,8 @@ impl ObjectWriter {
         let footer_key = FooterKey::new(&self.keys, self.repository, &self.salt, &self.name);
         let directory = self.write_rows(&footer_key)?;
         let directory_offset = self.body.len();
-        self.body.extend_from_slice(&footer_key.seal_directory(&directory));
+        let sealed = footer_key.seal_directory(&directory).map_err(|limit| self.limit(limit))?;
+        self.body.extend_from_slice(&sealed);
         let trailer = Trailer {
             wrapped_key: self.wrapped_key.clone(),
             salt: self.salt,
@@ -298,17 +296,22 @@ impl ObjectWriter {
         let mut blocks: Vec<BlockRow> = held.map(|(digest, location)| BlockRow { digest, location }).collect();
         blocks.iter_mut().for_each(|row| located(&mut row.location));
         let mut pages = PageWriter { key, body: &mut self.body, pages: Vec::new() };
-        pages.table(sorted(&mut inodes, &self.name)?);
-        pages.table(sorted(&mut entries, &self.name)?);
-        pages.table(sorted(&mut extents, &self.name)?);
-        pages.table(sorted(&mut blocks, &self.name)?);
+        let limit = |limit| RepoError::Limit { name: self.name.clone(), limit };
+        pages.table(sorted(&mut inodes, &self.name)?).map_err(limit)?;
+        pages.table(sorted(&mut entries, &self.name)?).map_err(limit)?;
+        pages.table(sorted(&mut extents, &self.name)?).map_err(limit)?;
+        pages.table(sorted(&mut blocks, &self.name)?).map_err(limit)?;
         let pages = pages.pages;
         Ok(Directory { slots: self.slots.clone(), pages, references: std::mem::take(&mut self.references) })
     }
 
     fn slot_length(&self, length: usize) -> Result<u32, RepoError> {
-        let limit = RepoError::Limit { name: self.name.clone(), limit: "8 MiB in a slot" };
-        u32::try_from(length).ok().filter(|_| length <= slot::SLOT_LENGTH_MAX).ok_or(limit)
+        let fitting = u32::try_from(length).ok().filter(|_| length <= slot::SLOT_LENGTH_MAX);
+        fitting.ok_or_else(|| self.limit("8 MiB in a slot"))
+    }
+
+    fn limit(&self, limit: &'static str) -> RepoError {
+        RepoError::Limit { name: self.name.clone(), limit }
     }
 
     /// Numbers a slot that is still to be sealed.

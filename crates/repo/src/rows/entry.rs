@@ -52,6 +52,10 @@ impl Row for EntryRow {
         [self.set.0, self.parent.0, 0]
     }
 
+    fn length(&self) -> usize {
+        size_of::<Self>() + self.name.as_bytes().len()
+    }
+
     fn number(
         &mut self,
         seq: ObjectNumber,

@@ -48,6 +48,15 @@ pub struct InodeRecord {
     pub xattrs: Vec<(Bytes, Bytes)>,
 }
 
+impl InodeRecord {
+    /// Bytes of the target and of the extended attributes, which may be much longer than all else.
+    #[must_use]
+    pub fn variable_length(&self) -> usize {
+        let xattrs = self.xattrs.iter().map(|(name, value)| size_of::<(Bytes, Bytes)>() + name.len() + value.len());
+        self.target.len() + xattrs.sum::<usize>()
+    }
+}
+
 impl Row for InodeRow {
     type Key = (SetId, Lin);
 
@@ -67,6 +76,10 @@ impl Row for InodeRow {
 
     fn key_numbers(&self) -> [u64; 3] {
         [self.set.0, self.lin.0, 0]
+    }
+
+    fn length(&self) -> usize {
+        size_of::<Self>() + self.inode.as_ref().map_or(0, InodeRecord::variable_length)
     }
 
     fn number(

@@ -96,6 +96,12 @@ pub trait Row:
     #[doc(hidden)]
     fn key_numbers(&self) -> [u64; 3];
 
+    /// Bytes that it takes in memory, about.
+    #[doc(hidden)]
+    fn length(&self) -> usize {
+        size_of::<Self>()
+    }
+
     /// Sets what only coalescing knows: the number of the object that brought the row, and of those that it points to.
     #[doc(hidden)]
     fn number(

@@ -10,9 +10,9 @@ use crate::RepoError;
 use crate::names::Name;
 use crate::rows::Row;
 
-/// Rows that a cache holds, about: some hundred bytes each. A lookup touches a row group of each run, and runs of later
-/// backups are small, so the bound is on rows and not on groups.
-const CACHED_ROWS_MAX: usize = 1 << 20;
+/// Bytes of rows that a cache holds, about. A lookup touches a row group of each run, and runs of later backups are
+/// small, so the bound is not on groups; a row may be long, so it is not on rows either.
+const CACHED_LENGTH_MAX: usize = 256 << 20;
 
 /// Decoded row groups that were used last, so that lookups near one another decode a group once.
 #[derive(Default)]
@@ -23,7 +23,7 @@ pub(crate) struct GroupCache {
 #[derive(Default)]
 struct Groups {
     by_place: BTreeMap<GroupPlace, CachedGroup>,
-    rows: usize,
+    length: usize,
     /// Counts the uses: the group with the smallest count was used longest ago.
     uses: u64,
 }
@@ -49,22 +49,23 @@ impl GroupCache {
 
     fn keep<R: Row>(&self, place: GroupPlace, rows: &Arc<Vec<R>>) {
         let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
-        groups.make_room(rows.len());
-        let (length, used) = (rows.len(), groups.uses);
-        groups.rows += length;
+        let length = rows.iter().map(Row::length).sum();
+        groups.make_room(length);
+        let used = groups.uses;
+        groups.length += length;
         let rows: Arc<dyn Any + Send + Sync> = Arc::<Vec<R>>::clone(rows);
         if let Some(before) = groups.by_place.insert(place, CachedGroup { rows, length, used }) {
-            groups.rows -= before.length; // two lookups have decoded the same group at once
+            groups.length -= before.length; // two lookups have decoded the same group at once
         }
     }
 }
 
 impl Groups {
-    fn make_room(&mut self, rows: usize) {
-        while self.rows + rows > CACHED_ROWS_MAX {
+    fn make_room(&mut self, length: usize) {
+        while self.length + length > CACHED_LENGTH_MAX {
             let oldest = self.by_place.iter().min_by_key(|(_, cached)| cached.used).map(|(place, _)| *place);
             let Some(removed) = oldest.and_then(|place| self.by_place.remove(&place)) else { return };
-            self.rows -= removed.length;
+            self.length -= removed.length;
         }
     }
 }

@@ -18,6 +18,9 @@ use crate::keys::WriterKeys;
 use crate::names::{Name, Writer};
 use crate::rows::Row;
 
+/// Bytes of rows at which a row group is written however few rows it has: extended attributes may be long.
+const GROUP_LENGTH: usize = 64 << 20;
+
 /// How runs are cut.
 #[derive(Clone, Copy, Debug)]
 pub struct RunOptions {
@@ -41,7 +44,8 @@ pub(crate) struct FinishedRun {
     pub(crate) bytes: Bytes,
 }
 
-/// Writes sorted rows of one table as one or more runs. It holds one row group of rows and one run in memory.
+/// Writes sorted rows of one table as one or more runs. It holds one row group of rows and one run in memory; a row
+/// group has at most 64 MiB and one row.
 ///
 /// Keys and nonces inside of the Parquet file come from the operating system's generator through `parquet`, and are the
 /// one thing in a repository that a seed does not decide.
@@ -52,6 +56,8 @@ pub(crate) struct RunWriter<'a, R> {
     seed: &'a Seed,
     options: RunOptions,
     rows: Vec<R>,
+    /// Bytes of the rows.
+    length: usize,
     file: Option<OpenFile>,
 }
 
@@ -64,7 +70,7 @@ struct OpenFile {
 impl<'a, R: Row> RunWriter<'a, R> {
     /// Begins with the sequence number of `writer`; further runs take the numbers after it.
     pub(crate) fn new(writer: Writer, level: u8, keys: &'a WriterKeys, seed: &'a Seed, options: RunOptions) -> Self {
-        Self { writer, level, keys, seed, options, rows: Vec::new(), file: None }
+        Self { writer, level, keys, seed, options, rows: Vec::new(), length: 0, file: None }
     }
 
     /// Adds a row; rows come sorted by key, `from` and `seq`. Gives a run whenever one is full.
@@ -72,8 +78,9 @@ impl<'a, R: Row> RunWriter<'a, R> {
         if self.rows.last().is_some_and(|last| order(last) >= order(&row)) {
             return Err(RepoError::Limit { name: R::TABLE.to_string(), limit: "rows come in order, each once" });
         }
+        self.length += row.length();
         self.rows.push(row);
-        if self.rows.len() < self.options.rows_per_group {
+        if self.rows.len() < self.options.rows_per_group && self.length < GROUP_LENGTH {
             return Ok(None);
         }
         self.flush().await?;
@@ -92,6 +99,7 @@ impl<'a, R: Row> RunWriter<'a, R> {
     /// Encoding a row group takes long enough to hold up everything else on its thread.
     async fn flush(&mut self) -> Result<(), RepoError> {
         let rows = std::mem::take(&mut self.rows);
+        self.length = 0;
         let mut file = match self.file.take() {
             Some(file) => file,
             None => self.open()?,

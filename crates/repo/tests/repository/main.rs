@@ -12,6 +12,7 @@ mod check;
 mod damage;
 mod export;
 mod keys;
+mod limits;
 mod model;
 mod refusals;
 mod round_trip;
