@@ -21,6 +21,12 @@ pub enum ConsensusError {
         /// How long it was looked for.
         waited: Duration,
     },
+    /// There is a leader, and it, or this node itself, did not get on for the whole deadline. Nothing was proposed.
+    #[error("no answer within {waited:?}: the leader or this node is overloaded, or its disk hangs")]
+    Stalled {
+        /// How long it was waited for.
+        waited: Duration,
+    },
     /// This node does not lead.
     #[error("this node does not lead; {}", leader_hint(*leader))]
     NotLeader {
@@ -152,6 +158,7 @@ impl ConsensusError {
         match self {
             Self::NotLeader { .. } => ErrorKind::NotLeader,
             Self::NoLeader { .. }
+            | Self::Stalled { .. }
             | Self::OutcomeUnknown
             | Self::Overloaded { .. }
             | Self::TransferFailed { .. }

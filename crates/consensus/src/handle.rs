@@ -26,7 +26,8 @@ pub type RequestResult = Result<Outcome, OperationError>;
 impl Handle {
     pub(crate) fn new(member: Arc<Member>) -> Self {
         let asking = Arc::clone(&member);
-        let rounds = Rounds::start(&member.tasks, "reads", move |reads| {
+        let limit = member.options.timing.request_deadline;
+        let rounds = Rounds::start(&member.tasks, "reads", member.clock.clone(), limit, move |reads| {
             let asking = Arc::clone(&asking);
             async move { asking.read_round(reads).await }
         });
@@ -52,12 +53,16 @@ impl Handle {
     /// round to the other voters serves all reads that were queued before it began (rule P4).
     ///
     /// # Errors
-    /// There is no leader within the deadline, or consensus has stopped.
+    /// There is no leader within the deadline, or it or this node does not get on, or consensus has stopped.
     pub async fn read(&self) -> Result<View, ConsensusError> {
-        let index = self.rounds.join().await;
-        self.member.check_running()?;
-        let index = index.map_err(|_| self.member.no_leader())?;
-        self.member.wait_applied(index).await?;
+        let waited = self.member.options.timing.request_deadline;
+        let seen = self.member.clock.timeout(waited, async {
+            let index = self.rounds.join().await;
+            self.member.check_running()?;
+            let index = index.map_err(|refusal| self.member.failure(refusal, waited))?;
+            self.member.wait_applied(index).await
+        });
+        seen.await.unwrap_or_else(|_| Err(self.member.no_answer()))?;
         self.local_view()
     }
 

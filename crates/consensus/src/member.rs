@@ -64,6 +64,7 @@ impl Member {
         self.metrics.reads.inc_by(reads);
         match self.run_errand(&Errand::ReadIndex, Repeat::Harmless).await {
             Ok(Fetched::Index(index)) => Ok(index),
+            Err(ConsensusError::Stalled { .. }) => Err(Refusal::Stalled),
             _ => Err(Refusal::NotLeader { leader: None }),
         }
     }
@@ -73,22 +74,28 @@ impl Member {
         let mut applied = self.applied_end.clone();
         match self.clock.timeout(waited, applied.wait_for(|end| *end > index)).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) => Err(self.check_running().err().unwrap_or(ConsensusError::NoLeader { waited })),
-            Err(_) => Err(ConsensusError::NoLeader { waited }),
+            Ok(Err(_)) => Err(self.check_running().err().unwrap_or(ConsensusError::Stalled { waited })),
+            Err(_) => Err(self.no_answer()),
         }
     }
 
-    /// What a call says that waited for a leader in vain.
-    pub fn no_leader(&self) -> ConsensusError {
-        ConsensusError::NoLeader { waited: self.options.timing.request_deadline }
+    /// What a call says that waited for its whole deadline.
+    pub fn no_answer(&self) -> ConsensusError {
+        let waited = self.options.timing.request_deadline;
+        match self.status().leader {
+            Some(_) => ConsensusError::Stalled { waited },
+            None => ConsensusError::NoLeader { waited },
+        }
     }
 
     pub async fn transfer_leadership(&self, deadline: Duration) -> Result<(), ConsensusError> {
         let status = self.status();
         let Some(to) = status.successor() else { return Ok(()) };
-        self.raft.trigger().transfer_leader(to.get()).await.map_err(|fatal| stopped(&fatal))?;
         let me = status.node;
-        let handed_over = self.wait_status(|status| status.leader.is_some_and(|leader| leader != me));
+        let handed_over = async {
+            self.raft.trigger().transfer_leader(to.get()).await.map_err(|fatal| stopped(&fatal))?;
+            self.wait_status(|status| status.leader.is_some_and(|leader| leader != me)).await
+        };
         match self.clock.timeout(deadline, handed_over).await {
             Ok(handed_over) => handed_over.map(drop),
             Err(_) => Err(ConsensusError::TransferFailed { to, waited: deadline }),
@@ -126,13 +133,15 @@ impl Member {
 
     pub async fn stop(&self, deadline: Duration) -> Result<(), ConsensusError> {
         self.tasks.shutdown().cancel();
-        let core = self.raft.shutdown().await;
+        let stuck = |what: &dyn ToString| ConsensusError::Stopped { reason: what.to_string() };
+        // A core that hangs in a write, or a disk that does: the log has everything that was acknowledged.
+        let core = self.clock.timeout(deadline, self.raft.shutdown()).await;
         let store = self.states.current();
-        let flushed = blocking(move || store.flush()).await;
+        let flushed = self.clock.timeout(deadline, blocking(move || store.flush())).await;
         let ended = self.tasks.close(deadline).await;
-        core.map_err(|error| ConsensusError::Stopped { reason: error.to_string() })?;
-        flushed.map_err(StateError::from)?;
-        ended.map_err(|stuck| ConsensusError::Stopped { reason: stuck.to_string() })
+        core.map_err(|late| stuck(&late))?.map_err(|error| stuck(&error))?;
+        flushed.map_err(|late| stuck(&late))?.map_err(StateError::from)?;
+        ended.map_err(|late| stuck(&late))
     }
 }
 

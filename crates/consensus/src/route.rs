@@ -1,4 +1,7 @@
 //! The way to the leader, wherever it is.
+//!
+//! **Limits.** Every errand ends by its deadline, whatever hangs here or there. What may be done twice is tried again
+//! after [`crate::Timing::message_deadline`]: a leader whose disk hangs is replaced by another meanwhile.
 
 use std::time::Duration;
 
@@ -41,6 +44,9 @@ pub(crate) enum Refusal {
     /// The membership does not allow it.
     #[error("{reason}")]
     Membership { reason: String },
+    /// It leads and did not answer in time. Nothing was proposed.
+    #[error("the node does not get on")]
+    Stalled,
 }
 
 /// Whether something may be done twice.
@@ -68,24 +74,62 @@ pub(crate) enum Fetched {
     Done,
 }
 
+/// What the tries of one errand came to.
+struct Tries {
+    repeat: Repeat,
+    last: Refusal,
+}
+
+impl Tries {
+    fn new(repeat: Repeat) -> Self {
+        Self { repeat, last: Refusal::NotLeader { leader: None } }
+    }
+
+    /// Takes in a refusal; gives it back if another try is of no use, or not safe.
+    fn note(&mut self, refusal: Refusal) -> Result<(), Refusal> {
+        match refusal {
+            Refusal::OutcomeUnknown if self.repeat == Repeat::Harmless => {
+                self.last = Refusal::OutcomeUnknown;
+                Ok(())
+            }
+            // What an earlier try may have done is not undone by a later one that was refused.
+            refusal if self.last == Refusal::OutcomeUnknown => {
+                if is_passing(&refusal) {
+                    Ok(())
+                } else {
+                    Err(Refusal::OutcomeUnknown)
+                }
+            }
+            refusal if is_passing(&refusal) => {
+                self.last = refusal;
+                Ok(())
+            }
+            refusal => Err(refusal),
+        }
+    }
+}
+
+/// Whether the same may be done in a moment, there or elsewhere.
+fn is_passing(refusal: &Refusal) -> bool {
+    match refusal {
+        Refusal::NotLeader { .. } | Refusal::Unreachable | Refusal::Busy { .. } | Refusal::Stalled => true,
+        Refusal::OutcomeUnknown | Refusal::Overloaded | Refusal::TooLarge { .. } | Refusal::Membership { .. } => false,
+    }
+}
+
 impl Member {
     /// Finds the leader and does an errand there; tries again while that is safe and there is time.
     pub async fn run_errand(&self, errand: &Errand, repeat: Repeat) -> Result<Fetched, ConsensusError> {
         let waited = self.options.timing.request_deadline;
         let deadline = self.clock.now() + waited;
-        let mut last = Refusal::NotLeader { leader: None };
+        let mut tries = Tries::new(repeat);
         loop {
             match self.try_errand(errand, deadline).await {
                 Ok(fetched) => return Ok(fetched),
-                Err(refusal @ (Refusal::NotLeader { .. } | Refusal::Unreachable | Refusal::Busy { .. })) => {
-                    // What an earlier try may have done is not undone by a later one that did not arrive.
-                    last = if last == Refusal::OutcomeUnknown { last } else { refusal };
-                }
-                Err(Refusal::OutcomeUnknown) if repeat == Repeat::Harmless => last = Refusal::OutcomeUnknown,
-                Err(refusal) => return Err(self.failure(refusal, waited)),
+                Err(refusal) => tries.note(refusal).map_err(|refusal| self.failure(refusal, waited))?,
             }
             if self.clock.now() + PAUSE >= deadline {
-                return Err(self.failure(last, waited));
+                return Err(self.failure(tries.last, waited));
             }
             self.wait_for_leader(deadline).await?;
         }
@@ -108,9 +152,22 @@ impl Member {
     async fn do_errand(&self, errand: &Errand, deadline: Instant) -> Result<Fetched, Refusal> {
         match errand {
             Errand::Propose(requests) => Ok(Fetched::Results(self.proposer.submit(requests.clone(), deadline).await?)),
-            Errand::ReadIndex => Ok(Fetched::Index(self.leader_rounds.join().await?)),
-            Errand::Change(change) => self.change_here(change).await.map(|()| Fetched::Done),
+            Errand::ReadIndex => Ok(Fetched::Index(self.read_index_here(deadline).await?)),
+            Errand::Change(change) => {
+                let changed = self.clock.timeout(self.left(deadline), self.change_here(change)).await;
+                changed.unwrap_or(Err(Refusal::OutcomeUnknown)).map(|()| Fetched::Done)
+            }
         }
+    }
+
+    /// Asks the other voters how far a member must have applied to read now; this node has to lead.
+    async fn read_index_here(&self, deadline: Instant) -> Result<u64, Refusal> {
+        let limit = self.left(deadline).min(self.options.timing.message_deadline);
+        self.clock.timeout(limit, self.leader_rounds.join()).await.unwrap_or(Err(Refusal::Stalled))
+    }
+
+    fn left(&self, deadline: Instant) -> Duration {
+        deadline.saturating_duration_since(self.clock.now())
     }
 
     async fn send_errand(
@@ -128,13 +185,20 @@ impl Member {
             Errand::ReadIndex => Message::ReadIndex,
             Errand::Change(change) => Message::Change(change.clone()),
         };
-        let left = deadline.saturating_duration_since(self.clock.now());
+        let left = self.left(deadline);
+        let limit = match errand {
+            Errand::ReadIndex => left.min(self.options.timing.message_deadline),
+            Errand::Propose(_) | Errand::Change(_) => left,
+        };
         let bytes = encode_message(leader, &message);
-        let sent = self.transport.send(leader, address, MessageKind::Forward, bytes, left).await;
+        let sent = self.transport.send(leader, address, MessageKind::Forward, bytes, limit).await;
         let answer = match sent {
             Ok(bytes) => decode_answer(&bytes).map_err(|_| Refusal::OutcomeUnknown)?,
             Err(TransportError::Unreachable { .. } | TransportError::Refused { .. }) => {
                 return Err(Refusal::Unreachable);
+            }
+            Err(TransportError::NoAnswer { .. }) if matches!(errand, Errand::ReadIndex) => {
+                return Err(Refusal::Stalled);
             }
             Err(TransportError::NoAnswer { .. }) => return Err(Refusal::OutcomeUnknown),
         };
@@ -157,16 +221,26 @@ impl Member {
                 }
             }
         };
-        let limit = if began.is_some() { PAUSE } else { deadline.saturating_duration_since(self.clock.now()) };
+        let limit = if began.is_some() { PAUSE } else { self.left(deadline) };
         // Without news the time was waited for, and the caller looks again either way.
         let _ = self.clock.timeout(limit, pause).await;
         self.check_running()
     }
 
-    fn failure(&self, refusal: Refusal, waited: Duration) -> ConsensusError {
+    /// Does for another member what only the leader does, and this node has to be; a message is never handed on twice.
+    pub async fn do_forwarded(&self, errand: &Errand) -> Result<Fetched, Refusal> {
+        if !self.is_leader() {
+            return Err(Refusal::NotLeader { leader: self.status().leader });
+        }
+        self.do_errand(errand, self.clock.now() + self.options.timing.request_deadline).await
+    }
+
+    /// What the caller is told of a refusal.
+    pub fn failure(&self, refusal: Refusal, waited: Duration) -> ConsensusError {
         match refusal {
             Refusal::NotLeader { .. } | Refusal::Unreachable => ConsensusError::NoLeader { waited },
             Refusal::OutcomeUnknown => ConsensusError::OutcomeUnknown,
+            Refusal::Stalled => ConsensusError::Stalled { waited },
             Refusal::Overloaded => ConsensusError::Overloaded { waited },
             Refusal::TooLarge { bytes, requests } => {
                 ConsensusError::TooLarge { bytes: bytes as usize, requests: requests as usize }
@@ -179,4 +253,42 @@ impl Member {
 /// The refusal of a node that does not lead.
 pub(crate) fn not_leader(leader: Option<u64>) -> Refusal {
     Refusal::NotLeader { leader: leader.map(NodeId) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusals() -> [Refusal; 7] {
+        [
+            Refusal::NotLeader { leader: None },
+            Refusal::Unreachable,
+            Refusal::Overloaded,
+            Refusal::TooLarge { bytes: 1, requests: 1 },
+            Refusal::Busy { reason: "another change".into() },
+            Refusal::Membership { reason: "it is no member".into() },
+            Refusal::Stalled,
+        ]
+    }
+
+    #[test]
+    fn no_later_refusal_says_that_what_may_be_done_is_not() {
+        for refusal in refusals() {
+            let mut tries = Tries::new(Repeat::Harmless);
+            tries.note(Refusal::OutcomeUnknown).expect("it may be tried again");
+            let told = tries.note(refusal.clone()).err().unwrap_or(tries.last);
+            assert_eq!(told, Refusal::OutcomeUnknown, "after it: {refusal}");
+        }
+    }
+
+    #[test]
+    fn without_an_unknown_outcome_the_caller_is_told_why() {
+        for refusal in refusals() {
+            let mut tries = Tries::new(Repeat::Never);
+            let told = tries.note(refusal.clone()).err().unwrap_or(tries.last);
+            assert_eq!(told, refusal);
+        }
+        let mut tries = Tries::new(Repeat::Never);
+        assert_eq!(tries.note(Refusal::OutcomeUnknown), Err(Refusal::OutcomeUnknown), "it is not tried again");
+    }
 }

@@ -10,7 +10,7 @@ use crate::member::{Member, stopped};
 use crate::message::{Answer, Message, decode_message, encode_answer};
 use crate::payload::EncodedRequests;
 use crate::raft_types::{Group, Vote};
-use crate::route::Refusal;
+use crate::route::{Errand, Fetched, Refusal};
 use crate::state::{Chunk, Contents, snapshot_of};
 
 impl Member {
@@ -29,34 +29,30 @@ impl Member {
                 self.take_chunk(transfer, file as usize, offset, crc, bytes).await?
             }
             Message::Install { vote, transfer } => self.install(vote, transfer).await?,
-            Message::Propose { count, bytes } => Answer::Proposed(self.propose_for(count as usize, bytes).await?),
-            Message::ReadIndex => Answer::ReadIndex(self.lead()?.and(self.leader_rounds.join().await)),
-            Message::Change(change) => Answer::Changed(self.change_here(&change).await),
+            Message::Propose { count, bytes } => self.propose_for(count as usize, bytes).await?,
+            Message::ReadIndex => match self.forwarded(&Errand::ReadIndex).await? {
+                Ok(Fetched::Index(index)) => Answer::ReadIndex(Ok(index)),
+                other => Answer::ReadIndex(Err(refused(other))),
+            },
+            Message::Change(change) => Answer::Changed(self.forwarded(&Errand::Change(change)).await?.map(drop)),
         };
         Ok(encode_answer(&answer))
     }
 
-    /// Says that this node does not lead, if it knows it: a message is never handed on twice.
-    fn lead(&self) -> Result<Result<(), Refusal>, ConsensusError> {
-        self.check_running()?;
-        let leader = self.status().leader;
-        Ok(if self.is_leader() { Ok(()) } else { Err(Refusal::NotLeader { leader }) })
-    }
-
-    async fn propose_for(
-        &self,
-        count: usize,
-        bytes: Bytes,
-    ) -> Result<Result<Vec<crate::RequestResult>, Refusal>, ConsensusError> {
+    async fn propose_for(&self, count: usize, bytes: Bytes) -> Result<Answer, ConsensusError> {
         let requests = EncodedRequests { count, bytes };
         if requests.decode().is_none() {
             return Err(ConsensusError::Malformed { what: "proposal" });
         }
-        if let Err(refusal) = self.lead()? {
-            return Ok(Err(refusal));
-        }
-        let deadline = self.clock.now() + self.options.timing.request_deadline;
-        Ok(self.proposer.submit(requests, deadline).await)
+        Ok(Answer::Proposed(match self.forwarded(&Errand::Propose(requests)).await? {
+            Ok(Fetched::Results(results)) => Ok(results),
+            other => Err(refused(other)),
+        }))
+    }
+
+    async fn forwarded(&self, errand: &Errand) -> Result<Result<Fetched, Refusal>, ConsensusError> {
+        self.check_running()?;
+        Ok(self.do_forwarded(errand).await)
     }
 
     async fn take_offer(&self, vote: Vote, contents: Contents) -> Result<Answer, ConsensusError> {
@@ -91,6 +87,11 @@ impl Member {
         let installed = self.raft.install_full_snapshot(vote, snapshot).await.map_err(|fatal| stopped(&fatal))?;
         Ok(Answer::Installed(Some(installed.vote)))
     }
+}
+
+/// Why an errand did not bring what it was sent for.
+fn refused(fetched: Result<Fetched, Refusal>) -> Refusal {
+    fetched.err().unwrap_or(Refusal::OutcomeUnknown)
 }
 
 /// The only error of these calls: the core has stopped.

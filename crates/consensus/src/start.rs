@@ -19,7 +19,7 @@ use crate::retention::Keeper;
 use crate::stall::StallWatch;
 use crate::state::{Incoming, Machine, Shelf, Stores};
 use crate::watch::watch_core;
-use crate::{ConsensusError, Handle, Options, Transport};
+use crate::{ConsensusError, Handle, Options, Timing, Transport};
 
 /// Entries in one message of replication; its bytes are bounded by the log.
 const MESSAGE_ENTRIES: u64 = 1024;
@@ -94,7 +94,7 @@ pub async fn start(options: Options, surroundings: Surroundings) -> Result<Handl
     StallWatch { node: options.node, raft: raft.clone(), log, clock: clock.clone(), timing: options.timing }
         .start(&tasks);
     let proposer = Proposer::start(&tasks, raft.clone(), clock.clone(), options.batching, metrics.clone());
-    let leader_rounds = leader_rounds(&tasks, &raft);
+    let leader_rounds = leader_rounds(&tasks, &raft, &clock, options.timing);
     let incoming = Arc::new(Incoming::new(files, stores.clone()));
     let states = stores;
     Ok(Handle::new(Arc::new(Member {
@@ -112,9 +112,11 @@ pub async fn start(options: Options, surroundings: Surroundings) -> Result<Handl
     })))
 }
 
-fn leader_rounds(tasks: &Tasks, raft: &Raft) -> Rounds {
+/// The core itself gives a round up after the longest election timeout. One that lasts twice as long has not even come
+/// to the core, which hangs in a write of the log.
+fn leader_rounds(tasks: &Tasks, raft: &Raft, clock: &Clock, timing: Timing) -> Rounds {
     let raft = raft.clone();
-    Rounds::start(tasks, "leader-reads", move |_| {
+    Rounds::start(tasks, "leader-reads", clock.clone(), timing.election_max * 2, move |_| {
         let raft = raft.clone();
         async move { leader_round(&raft).await }
     })

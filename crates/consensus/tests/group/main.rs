@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use consensus::{ConsensusError, Retention, Role};
+use consensus::{Batching, ConsensusError, Retention, Role};
 use futures::future::join_all;
 use runtime::{Clock, FileOperation, Files, Watch};
 use types::{ErrorKind, NodeId, OperationError};
@@ -375,6 +375,53 @@ async fn a_leader_whose_disk_hangs_hands_over() {
     assert!(hanging.map_or_else(|error| error.maybe_applied(), |results| results[0].is_ok()));
     nodes[0].wait_for_file("after").await;
     agree(&nodes.iter().collect::<Vec<_>>()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_on_a_node_whose_disk_hangs_end_in_time_and_come_back_with_the_disk() {
+    let (net, disk) = (Net::default(), Arc::new(Holdable::default()));
+    let setup = Setup { request_deadline: Duration::from_secs(4), ..Setup::default() };
+    let files = Files::watched(Arc::clone(&disk) as Arc<dyn Watch>);
+    let nodes = three_with(&net, &setup, &Setup { files, ..setup.clone() }).await;
+    make(&nodes[0], "before").await;
+
+    disk.set(true);
+    let (hanging, next) = futures::join!(nodes[0].handle.propose(vec![create("hanging")]), async {
+        leader(&[&nodes[1], &nodes[2]]).await
+    });
+    assert!(hanging.map_or_else(|error| error.maybe_applied(), |results| results[0].is_ok()));
+    assert_ne!(next, NodeId(1));
+    // The core of the first node hangs now, in the vote that it has to write for the new leader.
+    let clock = Clock::real();
+    let (reads, change) = futures::join!(
+        clock.timeout(PATIENCE, join_all((0..20).map(|_| nodes[0].handle.read()))),
+        clock.timeout(PATIENCE, nodes[0].handle.add_learner(NodeId(7), "nowhere:1")),
+    );
+    for read in reads.expect("every read ends") {
+        assert!(read.is_ok() || read.is_err_and(|error| error.kind() == ErrorKind::Unavailable));
+    }
+    drop(change.expect("a change of the membership ends"));
+    make(&nodes[1], "after").await;
+
+    disk.set(false);
+    nodes[0].wait_for_file("after").await;
+    let view = clock.timeout(PATIENCE, world::read(&nodes[0])).await.expect("no reader waits for ever");
+    assert!(has_file(&view, "after"));
+    agree(&nodes.iter().collect::<Vec<_>>()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proposal_that_is_too_large_is_not_to_be_tried_again() {
+    let batching = Batching { entry_requests: 2, ..Batching::default() };
+    let (net, setup) = (Net::default(), Setup { batching, ..Setup::default() });
+    let nodes = three(&net, &setup).await;
+    for node in &nodes {
+        let three = vec![create("a"), create("b"), create("c")];
+        let refused = node.handle.propose(three).await.expect_err("more than an entry takes");
+        assert!(matches!(refused, ConsensusError::TooLarge { requests: 3, .. }), "{refused}");
+        assert_eq!((refused.kind(), refused.maybe_applied()), (ErrorKind::InvalidRequest, false));
+    }
+    make(&nodes[1], "a").await;
 }
 
 /// A folder with the same files.

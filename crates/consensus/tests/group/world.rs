@@ -233,12 +233,12 @@ pub async fn leader(nodes: &[&Node]) -> NodeId {
 }
 
 /// A linearizable view. Elections take long on a machine that does much else, so a leader is waited for with patience.
-async fn read(node: &Node) -> View {
+pub async fn read(node: &Node) -> View {
     let clock = Clock::real();
     let reading = async {
         loop {
             match node.handle.read().await {
-                Err(ConsensusError::NoLeader { .. }) => {}
+                Err(ConsensusError::NoLeader { .. } | ConsensusError::Stalled { .. }) => {}
                 other => return other.expect("a view"),
             }
         }
