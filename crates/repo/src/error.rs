@@ -1,5 +1,6 @@
 //! What can go wrong with a repository.
 
+use runtime::FileError;
 use site::SiteError;
 use thiserror::Error;
 use types::{Epoch, ErrorKind, RepositoryId, SetId};
@@ -110,6 +111,9 @@ pub enum RepoError {
         /// The number.
         number: ObjectNumber,
     },
+    /// Rows that are being merged do not fit in memory, and the folder for them cannot be used.
+    #[error("cannot keep rows while they are merged: {0}")]
+    Spool(#[from] FileError),
     /// A limit of the format was met.
     #[error("{name} would exceed a limit of the format: {limit}")]
     Limit {
@@ -146,6 +150,8 @@ impl RepoError {
             Self::Version { .. } => ErrorKind::Unsupported,
             Self::WrongPassphrase { .. } | Self::WrongKey { .. } | Self::NeedsPrivateKey { .. } => ErrorKind::Denied,
             Self::ShortPassphrase { .. } | Self::Limit { .. } => ErrorKind::InvalidRequest,
+            Self::Spool(error) if error.is_no_space() => ErrorKind::NoSpace,
+            Self::Spool(_) => ErrorKind::Unavailable,
             Self::TwoOwners { .. } | Self::Fork { .. } => ErrorKind::Conflict,
         }
     }

@@ -35,7 +35,7 @@ mod state;
 pub mod names;
 
 pub use bootstrap::Bootstrap;
-pub use coalesce::{CoalesceOptions, Coalesced, coalesce};
+pub use coalesce::{CoalesceContext, CoalesceOptions, Coalesced, coalesce};
 pub use commit::{COMMIT_VERSION, Commit, CommitTotals, ParentReference, RootRecord, StateReference};
 pub use error::RepoError;
 pub use keys::{

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::RepoError;
+use crate::coalesce::SpooledRows;
 use crate::object::FooterCursor;
 use crate::rows::{ObjectNumber, Row};
 use crate::run::RunRows;
@@ -14,6 +15,10 @@ pub(crate) enum Source<R> {
     Run(RunRows<R>),
     /// The footer of an object that has its number by now.
     Footer(Box<NumberedFooter<R>>),
+    /// Rows that a merge has written to a file of this machine.
+    Spooled(Box<SpooledRows<R>>),
+    /// Rows in memory.
+    Held(std::vec::IntoIter<R>),
 }
 
 /// The rows of a footer, with the numbers that coalescing gives.
@@ -30,6 +35,8 @@ impl<R: Row> Source<R> {
         match self {
             Self::Run(rows) => rows.next().await,
             Self::Footer(footer) => footer.next().await,
+            Self::Spooled(rows) => rows.next().await,
+            Self::Held(rows) => Ok(rows.next()),
         }
     }
 }
@@ -108,7 +115,17 @@ impl<R: Row> Merge<R> {
         Ok(Some(row))
     }
 
-    /// The next row, and whether the row after it has the same key.
+    /// The next row that is the last of its key: a work unit that was done twice gives equal rows in two objects.
+    pub(crate) async fn next_last(&mut self) -> Result<Option<R>, RepoError> {
+        while let Some(row) = self.next().await? {
+            if self.peek().is_none_or(|next| next.key() != row.key()) {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The row after it.
     pub(crate) fn peek(&self) -> Option<&R> {
         self.heads.peek().map(|Reverse(head)| &head.row)
     }

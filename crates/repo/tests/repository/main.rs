@@ -13,6 +13,7 @@ mod damage;
 mod export;
 mod keys;
 mod limits;
+mod merging;
 mod model;
 mod refusals;
 mod round_trip;

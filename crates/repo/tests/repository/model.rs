@@ -51,8 +51,12 @@ async fn every_backup_of_a_random_history_comes_back() {
     for epoch in 1..=7_u64 {
         let rows_per_group = usize::try_from(1 + seed.below(20)).unwrap();
         let length = usize::try_from(1 + seed.below(20_000)).unwrap();
-        world.options =
-            CoalesceOptions { runs: RunOptions { rows_per_group, length }, read_ahead: seed.below(100_000) };
+        world.options = CoalesceOptions {
+            runs: RunOptions { rows_per_group, length },
+            read_ahead: seed.below(100_000),
+            inputs_max: usize::try_from(seed.below(5)).unwrap(),
+            pages_length: seed.below(1_000_000),
+        };
         let before = history.last().unwrap();
         let mut after = before.clone();
         change(&mut after, &mut next, &seed);
@@ -83,13 +87,11 @@ async fn a_merge_over_a_faulty_site_is_tried_again_with_new_names_and_harms_noth
     let plan = FaultPlan { refused_per_mille: 50, reply_lost_per_mille: 100 };
     let medium = Arc::clone(&world.memory) as Arc<dyn Medium>;
     let faulty = Site::over("faulty", Arc::new(Faulty::new(medium, Seed::fixed(number), plan)));
-    let keys = &world.keys.keys.writer;
     let mut merged = 0;
     for attempt in 0..40 {
         let writer = world.writer(3, 1000 + attempt * 100);
-        let result =
-            repo::coalesce(&faulty, world.open().await.id(), keys, &world.seed, writer, &reports, world.options);
-        match result.await {
+        let result = world.merge(&faulty, writer, &reports).await;
+        match result {
             Ok(coalesced) => {
                 assert_eq!(coalesced.totals.rows, [0, 0, 1, 1, 1]);
                 merged += 1;

@@ -92,9 +92,7 @@ async fn a_row_that_points_to_an_object_outside_of_the_epoch_stops_the_merge() {
     let (from, seq) = (Epoch(1), ObjectNumber::OWN);
     object.add_extent(ExtentRow { set: SET, lin: Lin(9), offset: 0, from, seq, extent: Some(extent) });
     let reports = [world.put(&object.finish().unwrap()).await];
-    let (keys, writer) = (&world.keys.keys.writer, world.writer(1, 100));
-    let merged = repo::coalesce(&world.site, REPOSITORY, keys, &world.seed, writer, &reports, world.options).await;
-    let error = merged.unwrap_err();
+    let error = world.merge(&world.site, world.writer(1, 100), &reports).await.unwrap_err();
     let stranger = repo::names::Name::Object(stranger).to_string();
     assert!(
         matches!(&error, RepoError::Missing { name, needed_by } if *name == stranger && *needed_by == reports[0].name)

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use repo::{
-    CoalesceOptions, Commit, CommitTotals, EntryRecord, EntryRow, ExtentRecord, ExtentRow, InodeRecord, InodeRow,
-    KeyObject, NewKeys, NewRepository, ObjectNumber, ObjectOptions, ObjectWriter, PassphraseCost, Repository,
-    RootRecord, RunOptions, SealedObject, Unlock, Writer,
+    CoalesceContext, CoalesceOptions, Commit, CommitTotals, EntryRecord, EntryRow, ExtentRecord, ExtentRow,
+    InodeRecord, InodeRow, KeyObject, NewKeys, NewRepository, ObjectNumber, ObjectOptions, ObjectWriter,
+    PassphraseCost, Repository, RootRecord, RunOptions, SealedObject, Unlock, Writer,
 };
-use runtime::Seed;
+use runtime::{Files, Seed};
 use site::{Memory, Recording, Site};
 use types::{
     ClusterId, Digest, Epoch, Fence, FileKind, Generation, Incarnation, Lin, Name, NodeId, ObjectReport, RepositoryId,
@@ -38,6 +38,8 @@ pub struct World {
     pub seed: Seed,
     pub keys: NewKeys,
     pub options: CoalesceOptions,
+    /// Where merges keep what they cannot hold.
+    pub folder: tempfile::TempDir,
 }
 
 impl World {
@@ -57,7 +59,8 @@ impl World {
         };
         Repository::create(&site, &new).await.unwrap();
         let runs = RunOptions { rows_per_group: 7, length: 20_000 };
-        Self { memory, recording, site, seed, keys, options: CoalesceOptions { runs, read_ahead: 4096 } }
+        let options = CoalesceOptions { runs, read_ahead: 4096, ..CoalesceOptions::default() };
+        Self { memory, recording, site, seed, keys, options, folder: tempfile::tempdir().unwrap() }
     }
 
     pub fn writer(&self, epoch: u64, sequence: u64) -> Writer {
@@ -89,12 +92,29 @@ impl World {
         }
     }
 
+    /// Merges the footers of objects, beginning with a sequence number.
+    pub async fn merge(
+        &self,
+        site: &Site,
+        writer: Writer,
+        reports: &[ObjectReport],
+    ) -> Result<repo::Coalesced, repo::RepoError> {
+        let context = CoalesceContext {
+            site,
+            repository: REPOSITORY,
+            keys: &self.keys.keys.writer,
+            seed: &self.seed,
+            files: &Files::real(),
+            folder: &self.folder.path().join("merge"),
+        };
+        repo::coalesce(context, writer, reports, self.options).await
+    }
+
     /// Merges and commits.
     pub async fn commit(&self, epoch: u64, base: Option<u64>, reports: &[ObjectReport]) -> Commit {
         let writer = self.writer(epoch, 1 << 32);
         let keys = &self.keys.keys.writer;
-        let merged = repo::coalesce(&self.site, REPOSITORY, keys, &self.seed, writer, reports, self.options).await;
-        let merged = merged.unwrap();
+        let merged = self.merge(&self.site, writer, reports).await.unwrap();
         let listed = self.open().await.list().await.unwrap();
         let mut runs = listed.head().map_or_else(Vec::new, |head| head.runs.clone());
         runs.extend(merged.runs);

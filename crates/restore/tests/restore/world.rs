@@ -4,8 +4,8 @@ use std::path::Path;
 
 use bytes::Bytes;
 use repo::{
-    CoalesceOptions, Commit, EntryRecord, EntryRow, ExtentRecord, ExtentRow, InodeRecord, InodeRow, KeyObject,
-    Location, NewKeys, NewRepository, ObjectNumber, ObjectOptions, ObjectWriter, PassphraseCost, Repository,
+    CoalesceContext, CoalesceOptions, Commit, EntryRecord, EntryRow, ExtentRecord, ExtentRow, InodeRecord, InodeRow,
+    KeyObject, Location, NewKeys, NewRepository, ObjectNumber, ObjectOptions, ObjectWriter, PassphraseCost, Repository,
     RootRecord, Unlock, Writer,
 };
 use restore::{Existing, LocalTarget, Plan, Report, RestoreError, RestoreOptions, Selection, Source, Summary};
@@ -82,8 +82,16 @@ impl World {
             bytes_plain: sealed.bytes_plain,
             units: Vec::new(),
         };
-        let (from, options) = (writer.with_sequence(1), CoalesceOptions::default());
-        let merged = repo::coalesce(&self.site, REPOSITORY, keys, &self.seed, from, &[report], options).await.unwrap();
+        let context = CoalesceContext {
+            site: &self.site,
+            repository: REPOSITORY,
+            keys,
+            seed: &self.seed,
+            files: &Files::real(),
+            folder: &self.folder.path().join("merge"),
+        };
+        let from = writer.with_sequence(1);
+        let merged = repo::coalesce(context, from, &[report], CoalesceOptions::default()).await.unwrap();
         let commit = Commit {
             repository: REPOSITORY,
             number: 1,

@@ -3,7 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use repo::{CoalesceOptions, Coalesced, Commit, ParentReference, RootRecord, RunReference, SealedState};
+use repo::{
+    CoalesceContext, CoalesceOptions, Coalesced, Commit, ParentReference, RootRecord, RunReference, SealedState,
+};
 use serde::Serialize;
 use types::{CommitReference, CommitTicket, Epoch, ErrorKind, Job, JobOperation, ObjectReport, Policy};
 
@@ -45,10 +47,16 @@ impl Owner {
     pub(super) async fn merge(&self, job: &Job, objects: &[ObjectReport]) -> Result<Coalesced, OwnError> {
         let writer = self.writer(job);
         self.sequence.fetch_add(RUNS_MAX, Ordering::Relaxed);
-        let (seed, repository) = (&self.around.seed, self.record.repository);
-        let options = CoalesceOptions::default();
-        let merged = repo::coalesce(&self.site, repository, &self.keys, seed, writer, objects, options);
-        let mut coalesced = merged.await?;
+        let folder = self.around.folder.join(format!("job-{}.merge", job.id));
+        let context = CoalesceContext {
+            site: &self.site,
+            repository: self.record.repository,
+            keys: &self.keys,
+            seed: &self.around.seed,
+            files: &self.around.files,
+            folder: &folder,
+        };
+        let mut coalesced = repo::coalesce(context, writer, objects, CoalesceOptions::default()).await?;
         coalesced.totals.bytes_plain = objects.iter().map(|object| object.bytes_plain).sum();
         Ok(coalesced)
     }
