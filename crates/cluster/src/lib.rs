@@ -7,6 +7,7 @@
 //!   address without trusting anything but the token.
 //! - [`Keystore`] holds what must never reach Raft, a log or a metric (rule P32).
 //! - [`Identity`] says which node a data folder is (rule P6).
+//! - [`Reception`] ends handshakes that do not end themselves, and tells strangers from those with a certificate.
 //! - [`RolePolicy`] and [`GateLayer`] refuse every call that no rule allows.
 //!
 //! It knows nothing of Raft or of blocks, so that the security of the door can be read on its own.
@@ -16,6 +17,7 @@ mod identity;
 mod keystore;
 mod pinned;
 mod pki;
+mod reception;
 mod role_policy;
 mod secret;
 mod token;
@@ -29,6 +31,7 @@ pub use pki::{
     Authority, AuthorityCertificate, Credentials, KeyFingerprint, NodeKey, PkiError, Principal, Role, cluster_name,
     node_name,
 };
+pub use reception::{Arrival, Arrivals, Reception, ReceptionLimits};
 pub use role_policy::{Access, RolePolicy, Rule};
 pub use secret::{Secret, SecretText};
 pub use token::{Token, TokenError};

@@ -10,12 +10,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use cluster::{AuthorityCertificate, Credentials, Identity, Keystore, TokenBook};
+use cluster::{AuthorityCertificate, Credentials, Identity, Keystore, Reception, ReceptionLimits, TokenBook};
 use consensus::{Handle, Options, Surroundings};
 use namespace::View;
 use runtime::{OnError, Tasks, blocking};
 use tokio::net::TcpListener;
-use tonic::transport::ServerTlsConfig;
 use types::{ErrorKind, NodeId, Operation, Outcome, Request};
 use wire::{Failure, code};
 use zeroize::Zeroizing;
@@ -223,10 +222,13 @@ impl Member {
         Ok(())
     }
 
-    /// What the port presents, and whom it believes.
-    #[must_use]
-    pub fn server_tls(&self) -> ServerTlsConfig {
-        wire::server_tls(&wire_identity(&self.credentials), &wire::Authority(self.authority_pem.clone()))
+    /// What receives connections at the port: it shows this node's certificate and believes the cluster's.
+    ///
+    /// # Errors
+    /// The keys cannot be used.
+    pub fn reception(&self, limits: ReceptionLimits) -> Result<Reception, NodeError> {
+        let authority = AuthorityCertificate::from_pem(&self.authority_pem)?;
+        Ok(Reception::new(&self.credentials, &authority, limits, self.platform.clock.clone())?)
     }
 }
 

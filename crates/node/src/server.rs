@@ -1,17 +1,26 @@
 //! The two doors: the Unix socket for the admin on this node, and the port with mutual TLS for everybody else.
+//!
+//! Behind the port are two servers. One is for who has shown a certificate of the cluster. The other is for strangers,
+//! who may do nothing but join: it has one service and small windows, and `cluster::Reception` ends their connections.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use cluster::{Door, GateLayer, RolePolicy};
+use cluster::{Arrival, Arrivals, Door, GateLayer, ReceptionLimits, RolePolicy};
+use futures::StreamExt as _;
+use runtime::OnError;
 use tokio::net::{TcpListener, UnixListener};
-use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::{ReceiverStream, UnixListenerStream};
 use tonic::service::Routes;
 use tonic::transport::Server;
+use wire::v1::enrolment_server::EnrolmentServer;
 use wire::{MESSAGE_LENGTH_MAX, v1};
 
 use crate::member::Member;
+use crate::services::enrolment;
 use crate::services::{
     BackupsService, BlocksService, ClusterService, EnrolmentService, KeysService, NamespaceService, PoliciesService,
     RaftService, SitesService, SnapshotsService, WorkService,
@@ -24,8 +33,26 @@ const STREAM_WINDOW: u32 = 8 << 20;
 const CONNECTION_WINDOW: u32 = 32 << 20;
 /// Calls at a time on one connection; more wait in the client.
 const STREAMS_MAX: u32 = 256;
+/// The metadata of a request: names of methods and content types, no more.
+const HEADERS_MAX: u32 = 16 << 10;
 /// A client that lost its power is noticed within half a minute.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What a joining node sends fits into HTTP/2's smallest window.
+const STRANGERS_WINDOW: u32 = 64 << 10;
+/// A joining node calls once.
+const STRANGERS_STREAMS_MAX: u32 = 2;
+/// Shorter than the stay, so that a node that joins slowly is told so.
+const STRANGERS_CALL: Duration = Duration::from_secs(50);
+/// For a whole rack that joins at once. A stranger may hold about 256 KiB; a handshake, less.
+const RECEPTION: ReceptionLimits = ReceptionLimits {
+    handshakes_max: 512,
+    handshake: Duration::from_secs(10),
+    strangers_max: 64,
+    stay: Duration::from_secs(60),
+};
+/// Connections that wait until their server takes them.
+const ARRIVALS: usize = 16;
 
 /// Serves the admin on this node until the process stops.
 ///
@@ -46,17 +73,36 @@ pub async fn serve_local(daemon: Arc<Daemon>, listener: UnixListener) -> Result<
 /// # Errors
 /// TLS could not be set up, or the port failed.
 pub async fn serve_network(daemon: Arc<Daemon>, member: Arc<Member>, listener: TcpListener) -> Result<(), NodeError> {
-    let failed = |source| NodeError::Server { server: "network", source };
+    let (to_known, known) = mpsc::channel(ARRIVALS);
+    let (to_strangers, strangers) = mpsc::channel(ARRIVALS);
+    let reception = Arc::new(member.reception(RECEPTION)?);
+    let arrivals = Arrivals { known: to_known, strangers: to_strangers };
+    let receiving = reception.receive(listener, member.front.child("reception"), arrivals);
+    member.front.spawn("reception", OnError::EndProcess, receiving);
+    let serve = |server, routes, arrivals| serve_arrivals(&member, server, routes, arrivals);
+    tokio::try_join!(
+        serve(builder(), routes(&daemon), known),
+        serve(builder_for_strangers(), routes_for_strangers(&daemon), strangers)
+    )?;
+    Ok(())
+}
+
+async fn serve_arrivals(
+    member: &Member,
+    server: Server,
+    routes: Routes,
+    arrivals: mpsc::Receiver<Arrival>,
+) -> Result<(), NodeError> {
     let door = Door::Network { cluster: member.identity.cluster, membership: Arc::new(member.registry.clone()) };
-    let stopped = member.front.shutdown().cancelled_owned();
-    builder()
-        .tls_config(member.server_tls())
-        .map_err(failed)?
+    server
         .layer(GateLayer::new(RolePolicy::of_protocol(), door))
-        .add_routes(routes(&daemon))
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stopped)
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(
+            ReceiverStream::new(arrivals).map(Ok::<_, Infallible>),
+            member.front.shutdown().cancelled_owned(),
+        )
         .await
-        .map_err(failed)
+        .map_err(|source| NodeError::Server { server: "network", source })
 }
 
 fn builder() -> Server {
@@ -66,11 +112,20 @@ fn builder() -> Server {
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(STREAMS_MAX)
+        .http2_max_header_list_size(HEADERS_MAX)
         .http2_keepalive_interval(Some(PING_INTERVAL))
         .trace_fn(move |request| {
             let number = numbers.fetch_add(1, Ordering::Relaxed);
             tracing::info_span!("call", request = number, method = request.uri().path())
         })
+}
+
+fn builder_for_strangers() -> Server {
+    builder()
+        .initial_stream_window_size(STRANGERS_WINDOW)
+        .initial_connection_window_size(STRANGERS_WINDOW)
+        .max_concurrent_streams(STRANGERS_STREAMS_MAX)
+        .timeout(STRANGERS_CALL)
 }
 
 /// Adds services to a set of routes, all with the same bounds on their messages.
@@ -87,7 +142,6 @@ macro_rules! routes_of {
 fn routes(daemon: &Arc<Daemon>) -> Routes {
     let daemon = || Arc::clone(daemon);
     routes_of! {
-        enrolment_server::EnrolmentServer(EnrolmentService::new(daemon())),
         cluster_server::ClusterServer(ClusterService::new(daemon())),
         namespace_server::NamespaceServer(NamespaceService::new(daemon())),
         blocks_server::BlocksServer(BlocksService::new(daemon())),
@@ -99,4 +153,13 @@ fn routes(daemon: &Arc<Daemon>) -> Routes {
         work_server::WorkServer(WorkService::new(daemon())),
         keys_server::KeysServer(KeysService::new(daemon())),
     }
+    .add_service(enrolment(daemon()))
+}
+
+fn routes_for_strangers(daemon: &Arc<Daemon>) -> Routes {
+    Routes::new(enrolment(Arc::clone(daemon)))
+}
+
+fn enrolment(daemon: Arc<Daemon>) -> EnrolmentServer<EnrolmentService> {
+    EnrolmentServer::new(EnrolmentService::new(daemon)).max_decoding_message_size(enrolment::MESSAGE_LENGTH_MAX)
 }

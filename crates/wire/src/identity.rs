@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tonic::transport::{Certificate, ClientTlsConfig, Identity as TonicIdentity, ServerTlsConfig};
+use tonic::transport::{Certificate, ClientTlsConfig, Identity as TonicIdentity};
 use zeroize::Zeroizing;
 
 /// The cluster's authority: its certificate in PEM. Nothing else is believed, the system's roots included.
@@ -61,16 +61,6 @@ impl ClientTls {
             None => config,
         }
     }
-}
-
-/// The server's side: it shows `identity` and checks certificates against `authority`. A client without a certificate
-/// gets through the handshake, because a node that enrols has none; the service layer refuses it everywhere else.
-#[must_use]
-pub fn server_tls(identity: &Identity, authority: &Authority) -> ServerTlsConfig {
-    ServerTlsConfig::new()
-        .identity(identity.to_tonic())
-        .client_ca_root(Certificate::from_pem(&authority.0))
-        .client_auth_optional(true)
 }
 
 /// Makes ring the process's one provider of cryptography for TLS. To be called first in `main`; again, it does nothing.

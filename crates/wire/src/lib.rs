@@ -19,6 +19,6 @@ pub use connection::{Connection, MESSAGE_LENGTH_MAX};
 pub use convert::Numbered;
 pub use endpoint::{ConnectError, Endpoint, REQUEST_TIMEOUT_MAX};
 pub use failure::{Failure, code};
-pub use identity::{Authority, ClientTls, Identity, install_crypto_provider, server_tls};
+pub use identity::{Authority, ClientTls, Identity, install_crypto_provider};
 pub use invalid::{InvalidMessage, each};
 pub use pool::ChannelPool;

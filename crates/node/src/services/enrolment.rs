@@ -3,6 +3,7 @@
 use std::sync::{Arc, PoisonError};
 
 use ::cluster::{Authority, KeyFingerprint};
+use bytes::Bytes;
 use runtime::blocking;
 use tonic::{Request, Response, Status};
 use types::{NewNode, Node, Operation, Outcome, Registration, VolumeId};
@@ -14,6 +15,8 @@ use crate::NodeError;
 use crate::founding::unexpected;
 use crate::member::Member;
 
+/// A request with a certificate request, an address and the ids of volumes has a few KiB. Strangers may send it.
+pub const MESSAGE_LENGTH_MAX: usize = 64 << 10;
 /// An address is a DNS name with a port.
 const ADDRESS_LENGTH_MAX: usize = 300;
 /// As many as a configuration may have.
@@ -26,10 +29,11 @@ service! {
 
 #[tonic::async_trait]
 impl Enrolment for EnrolmentService {
-    /// Redeems the token, registers the node and signs its certificate, in this order: see `TokenBook`.
+    /// Looks at the token before anything else, redeems it, registers the node and signs its certificate, in this order: see `TokenBook`.
     async fn join(&self, request: Request<v1::JoinRequest>) -> Result<Response<v1::JoinResponse>, Status> {
         let member = self.daemon.member()?;
         let request = request.into_inner();
+        check_token(member, request.secret.clone()).await?;
         let new = new_node(&request)?;
         let fingerprint = redeem(member, &request).await?;
         let node = register(member, NewNode { key_fingerprint: fingerprint.as_str().to_owned(), ..new }).await?;
@@ -60,6 +64,15 @@ fn new_node(request: &v1::JoinRequest) -> Result<NewNode, InvalidMessage> {
     };
     let volumes = request.volumes.iter().map(volume).collect::<Result<_, _>>()?;
     Ok(NewNode { address: request.address.clone(), volumes, key_fingerprint: String::new() })
+}
+
+async fn check_token(member: &Arc<Member>, secret: Bytes) -> Result<(), NodeError> {
+    let member = Arc::clone(member);
+    blocking(move || {
+        let book = member.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(book.check(&secret, member.platform.wall())?)
+    })
+    .await
 }
 
 async fn redeem(member: &Arc<Member>, request: &v1::JoinRequest) -> Result<KeyFingerprint, NodeError> {

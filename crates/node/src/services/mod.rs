@@ -4,7 +4,7 @@
 mod backups;
 mod blocks;
 mod cluster;
-mod enrolment;
+pub mod enrolment;
 mod keys;
 mod namespace;
 mod policies;

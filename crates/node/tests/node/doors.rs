@@ -1,5 +1,7 @@
 //! The doors of a node: mutual TLS on its port, and loopback for metrics.
 
+use std::time::Duration;
+
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use types::ErrorKind;
 use wire::{Authority, ClientTls, Endpoint, Failure, Identity, v1};
@@ -38,7 +40,46 @@ async fn the_port_serves_an_admin_with_a_certificate_and_refuses_everybody_witho
     let refused = nobody.cluster().status(v1::ClusterStatusRequest {}).await.unwrap_err();
     assert_eq!(Failure::from(refused).kind, ErrorKind::Denied);
     let joining = nobody.enrolment().join(v1::JoinRequest::default()).await.unwrap_err();
-    assert_eq!(Failure::from(joining).kind, ErrorKind::InvalidRequest, "joining is open, but not without a token");
+    assert_eq!(Failure::from(joining).kind, ErrorKind::Denied, "joining is open, but not without a token");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_can_send_little_and_nothing_is_read_of_it_before_its_token() {
+    let daemons = Daemons::start(1);
+    let made = daemons.form().await;
+    let stranger = endpoint(&daemons, &made, None).connect().await.unwrap();
+
+    let garbage = v1::JoinRequest {
+        secret: vec![7; 32].into(),
+        certificate_request_pem: "no request".to_owned(),
+        volumes: vec!["no volume".to_owned(); 100],
+        ..v1::JoinRequest::default()
+    };
+    let refused = Failure::from(stranger.enrolment().join(garbage.clone()).await.unwrap_err());
+    assert_eq!((refused.kind, refused.code.as_str()), (ErrorKind::Denied, "token_refused"), "{refused}");
+
+    let long = v1::JoinRequest { certificate_request_pem: "x".repeat(65 << 10), ..garbage };
+    let refused = Failure::from(stranger.enrolment().join(long).await.unwrap_err());
+    assert_eq!(refused.code, wire::code::TRANSPORT, "{refused}");
+    assert!(refused.message.contains("65536"), "{refused}");
+}
+
+/// Long beside the deadline of a handshake, and short beside a test run.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handshake_that_never_finishes_is_given_up() {
+    let daemons = Daemons::start(1);
+    let made = daemons.form().await;
+    let mut silent = runtime::net::connect(&format!("127.0.0.1:{}", daemons.ports(0).network)).await.unwrap();
+    let begun = runtime::Clock::real();
+
+    let admin = endpoint(&daemons, &made, Some(admin(&made))).connect().await.unwrap();
+    admin.cluster().status(v1::ClusterStatusRequest {}).await.unwrap();
+    let mut nothing = Vec::new();
+    let ended = begun.timeout(PATIENCE, silent.read_to_end(&mut nothing)).await;
+
+    assert!(ended.is_ok(), "the node still waits for the handshake");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -71,3 +71,12 @@ async fn a_second_process_on_the_same_data_folder_is_refused_with_the_folders_na
     assert_eq!(status.code(), Some(75), "{said}");
     assert!(said.contains(daemons.home(0).join("data").to_str().unwrap()), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_in_a_file_has_no_colours() {
+    let daemons = Daemons::start(1);
+    daemons.client(0).await;
+    let log = daemons.logs();
+    assert!(log.contains("belongs to no cluster yet"), "{log}");
+    assert!(!log.contains('\u{1b}'), "{log}");
+}
