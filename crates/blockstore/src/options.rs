@@ -22,6 +22,9 @@ pub struct Options {
     pub batch_bytes: u64,
     /// How much may wait to be written, in bytes.
     pub queue_bytes: u64,
+    /// Reads at a time. Each holds a thread; a disk that hangs holds no more of them, and leaves the rest of the process
+    /// its own.
+    pub reads_max: usize,
 }
 
 impl Options {
@@ -35,6 +38,7 @@ impl Options {
             reserve_bytes: 1 << 30,
             batch_bytes: 16 << 20,
             queue_bytes: 64 << 20,
+            reads_max: 32,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use runtime::{ByteBudget, Files, OnError, Tasks, blocking};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use types::{BlockId, Digest, PgId, VolumeId};
 
 use crate::identity::{HasSegments, Wanted, identify};
@@ -58,6 +58,7 @@ struct Inner {
     reader: Reader,
     writer: mpsc::Sender<Command>,
     in_flight: ByteBudget,
+    reads: Arc<Semaphore>,
     recovery: Recovery,
 }
 
@@ -119,6 +120,23 @@ impl BlockStore {
         self.read(move |reader| Ok(reader.index.row(id)?.is_some_and(|row| row.is_held()))).await
     }
 
+    /// Those of the blocks that have not been removed, in the order given; quarantined ones are among them.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub async fn remaining(&self, ids: Vec<BlockId>) -> Result<Vec<BlockId>, BlockStoreError> {
+        self.read(move |reader| {
+            let mut remaining = Vec::new();
+            for id in ids {
+                if reader.index.row(id)?.is_some() {
+                    remaining.push(id);
+                }
+            }
+            Ok(remaining)
+        })
+        .await
+    }
+
     /// Up to `limit` held blocks of a placement group behind `after`, in order.
     ///
     /// # Errors
@@ -163,7 +181,7 @@ impl BlockStore {
     /// The index or the disk cannot be read.
     pub async fn usage(&self) -> Result<Usage, BlockStoreError> {
         let inner = Arc::clone(&self.inner);
-        blocking(move || inner.usage()).await
+        self.read(move |_| inner.usage()).await
     }
 
     /// Finishes what was put before, flushes the index and stops. Nothing is lost without it; the next open is slower.
@@ -185,7 +203,13 @@ impl BlockStore {
         work: impl FnOnce(&Reader) -> Result<T, BlockStoreError> + Send + 'static,
     ) -> Result<T, BlockStoreError> {
         let reader = self.inner.reader.clone();
-        blocking(move || work(&reader)).await
+        let place = Arc::clone(&self.inner.reads).acquire_owned().await;
+        blocking(move || {
+            // The place is taken until the disk has answered, whether or not anybody still waits for it.
+            let _place = place;
+            work(&reader)
+        })
+        .await
     }
 }
 
@@ -240,7 +264,8 @@ fn open(options: Options, outside: Outside) -> Result<BlockStore, BlockStoreErro
     start(&tasks, thread, writer.downgrade()).map_err(|source| BlockStoreError::Thread { volume, source })?;
     let in_flight = ByteBudget::new(options.queue_bytes);
     let reader = Reader { index, segments, writer: writer.clone() };
-    let inner = Inner { volume, options, files, tasks, reader, writer, in_flight, recovery };
+    let reads = Arc::new(Semaphore::new(options.reads_max));
+    let inner = Inner { volume, options, files, tasks, reader, writer, in_flight, reads, recovery };
     Ok(BlockStore { inner: Arc::new(inner) })
 }
 

@@ -1,6 +1,7 @@
 //! Why a node could not start, join or stop.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use cluster::{IdentityError, KeystoreError, PinnedError, PkiError, TokenBookError, TokenError};
 use consensus::ConsensusError;
@@ -124,6 +125,14 @@ pub enum NodeError {
         /// The volume.
         volume: types::VolumeId,
     },
+    /// A disk hangs, or has far too much to do.
+    #[error("the volume at {} did not answer within {limit:?}", path.display())]
+    SlowVolume {
+        /// Its folder.
+        path: PathBuf,
+        /// How long it had.
+        limit: Duration,
+    },
     /// A member's file is gone.
     #[error("node {node} lacks {what} in its keystore: put it back from a copy, or let the machine join as a new node")]
     MissingSecret {
@@ -187,7 +196,7 @@ impl NodeError {
             Self::Peer(failure) => failure.kind,
             Self::FirstNodes { .. } | Self::AdminName { .. } => ErrorKind::InvalidRequest,
             Self::MissingSecret { .. } => ErrorKind::Corrupt,
-            Self::Net(_) => ErrorKind::Unavailable,
+            Self::Net(_) | Self::SlowVolume { .. } => ErrorKind::Unavailable,
             Self::Telemetry(_)
             | Self::Lock(_)
             | Self::File(_)

@@ -2,7 +2,8 @@
 //!
 //! Both are rows in the replicated state until somebody says that they are done (rules P8 and P9), so nothing is lost by
 //! a crash: whoever starts next finds the rows and goes on. A freed copy is taken out of the block store before it is
-//! acknowledged; a crash between the two removes it a second time, which changes nothing.
+//! acknowledged; a crash between the two removes it a second time, which changes nothing. What a broken volume keeps is
+//! passed over and met again in the next round.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use types::{BlockId, Change, Operation, Outcome, SnapshotId, SnapshotState};
 
 use crate::NodeError;
 use crate::member::Member;
+use crate::volumes::Removal;
 
 /// Between two looks when there is nothing to do.
 const PERIOD: Duration = Duration::from_secs(2);
@@ -22,8 +24,9 @@ const COPIES_PER_STEP: usize = 1000;
 /// Runs until the member stops.
 pub async fn run(member: Arc<Member>) {
     let shutdown = member.front.shutdown();
+    let mut round = Round::default();
     while !shutdown.is_cancelled() {
-        let pause = match shutdown.unless_cancelled(Box::pin(look(&member))).await {
+        let pause = match shutdown.unless_cancelled(Box::pin(look(&member, &mut round))).await {
             Some(Ok(Found::Something)) => Duration::ZERO,
             Some(Ok(Found::Nothing)) => PERIOD,
             Some(Err(error)) => {
@@ -43,23 +46,33 @@ enum Found {
     Nothing,
 }
 
-async fn look(member: &Arc<Member>) -> Result<Found, NodeError> {
-    let copies = remove_freed(member).await?;
+/// How far this node is with its freed copies.
+#[derive(Default)]
+struct Round {
+    after: Option<BlockId>,
+}
+
+async fn look(member: &Arc<Member>, round: &mut Round) -> Result<Found, NodeError> {
+    let copies = remove_freed(member, round).await?;
     let rows = if member.consensus.is_leader() { drop_dying(member).await? } else { Found::Nothing };
     Ok(if copies == Found::Something { copies } else { rows })
 }
 
 /// Removes the copies that this node no longer has to keep.
-async fn remove_freed(member: &Arc<Member>) -> Result<Found, NodeError> {
-    let node = member.node();
-    let blocks: Vec<BlockId> = member.read_local(move |view| view.freed(node, None, COPIES_PER_STEP)).await?;
+async fn remove_freed(member: &Arc<Member>, round: &mut Round) -> Result<Found, NodeError> {
+    let (node, after) = (member.node(), round.after);
+    let blocks: Vec<BlockId> = member.read_local(move |view| view.freed(node, after, COPIES_PER_STEP)).await?;
+    // Behind the last one the next round begins.
+    round.after = blocks.last().copied();
     if blocks.is_empty() {
         return Ok(Found::Nothing);
     }
-    member.volumes.remove(&blocks).await?;
-    tracing::debug!(copies = blocks.len(), "removed freed copies");
-    member.propose(Operation::Change(Change::AcknowledgeFreed { node, blocks })).await?;
-    Ok(Found::Something)
+    let Removal { removed: blocks, failure } = member.volumes.remove(blocks).await;
+    if !blocks.is_empty() {
+        tracing::debug!(copies = blocks.len(), "removed freed copies");
+        member.propose(Operation::Change(Change::AcknowledgeFreed { node, blocks })).await?;
+    }
+    failure.map_or(Ok(Found::Something), Err)
 }
 
 /// Drops some rows of the oldest dying snapshot.

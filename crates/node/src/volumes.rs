@@ -1,16 +1,26 @@
 //! The volumes of this node: one block store a folder.
+//!
+//! A disk may break or hang without the others: what concerns one volume is bounded in time, and its failure is no
+//! failure of the rest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::time::Duration;
 
-use blockstore::{BlockStore, NewBlock, Options, Outside, StoredBlock};
+use blockstore::{BlockStore, BlockStoreError, NewBlock, Options, Outside, StoredBlock, Usage};
+use runtime::Clock;
 use types::{BlockId, PgId, VolumeId};
 
 use crate::replication;
 use crate::{Daemon, NodeError};
 
+/// A busy disk answers within it. A disk that does not is taken for one that hangs, and another holder is asked, which
+/// has the same time and answers before its own caller gives it up.
+const READ_DEADLINE: Duration = Duration::from_secs(5);
+
 /// The volumes of this node.
 pub struct Volumes {
+    clock: Clock,
     stores: BTreeMap<VolumeId, Volume>,
     /// In the order of the configuration.
     ids: Vec<VolumeId>,
@@ -32,6 +42,14 @@ pub struct Room {
     pub block_bytes: u64,
 }
 
+/// What became of blocks that were to be removed.
+pub struct Removal {
+    /// Those that are on no volume any more.
+    pub removed: Vec<BlockId>,
+    /// Why others are still there.
+    pub failure: Option<NodeError>,
+}
+
 impl Volumes {
     /// Opens the folders of the configuration as new volumes; refused if one of them holds blocks, because the blocks of
     /// another life would meet new ones of the same numbers.
@@ -51,7 +69,7 @@ impl Volumes {
 
     async fn require_empty(&self) -> Result<(), NodeError> {
         for volume in self.stores.values() {
-            if volume.store.usage().await?.blocks > 0 {
+            if self.usage_of(volume).await?.blocks > 0 {
                 return Err(NodeError::Unexplained { path: volume.folder.clone() });
             }
         }
@@ -73,7 +91,7 @@ impl Volumes {
 
     async fn open_all(daemon: &Daemon, expected: impl Fn(usize) -> Option<VolumeId>) -> Result<Self, NodeError> {
         let platform = &daemon.platform;
-        let mut volumes = Self { stores: BTreeMap::new(), ids: Vec::new() };
+        let mut volumes = Self { clock: platform.clock.clone(), stores: BTreeMap::new(), ids: Vec::new() };
         for (index, folder) in daemon.config.volumes.iter().enumerate() {
             let options = Options { expected: expected(index), ..Options::new(folder.clone()) };
             let outside = Outside {
@@ -115,25 +133,33 @@ impl Volumes {
     /// Reads a block from whichever volume has it.
     ///
     /// # Errors
-    /// A copy is there and cannot be read.
+    /// No volume gave it, and one cannot be read, or did not answer in time.
     pub async fn get(&self, id: BlockId) -> Result<Option<StoredBlock>, NodeError> {
+        let mut failure = None;
         for volume in self.stores.values() {
-            if let Some(block) = volume.store.get(id).await? {
-                return Ok(Some(block));
+            match self.in_time(volume, volume.store.get(id)).await {
+                Ok(Some(block)) => return Ok(Some(block)),
+                Ok(None) => {}
+                Err(error) => failure = Some(error),
             }
         }
-        Ok(None)
+        failure.map_or(Ok(None), Err)
     }
 
-    /// Removes blocks from all volumes; those that are not here are no error.
+    /// Removes blocks from all volumes; those that are not here count as removed.
     ///
-    /// # Errors
-    /// A volume takes no writes.
-    pub async fn remove(&self, ids: &[BlockId]) -> Result<(), NodeError> {
+    /// A volume that takes no writes keeps what it has, and holds up nothing else.
+    pub async fn remove(&self, ids: Vec<BlockId>) -> Removal {
+        let (mut kept, mut failure) = (BTreeSet::new(), None);
         for volume in self.stores.values() {
-            volume.store.remove(ids.to_vec()).await?;
+            if let Err(error) = volume.store.remove(ids.clone()).await {
+                // If even that cannot be told, all of them may be there.
+                let remaining = self.in_time(volume, volume.store.remaining(ids.clone())).await;
+                kept.extend(remaining.unwrap_or_else(|_| ids.clone()));
+                failure = Some(error.into());
+            }
         }
-        Ok(())
+        Removal { removed: ids.into_iter().filter(|id| !kept.contains(id)).collect(), failure }
     }
 
     /// How much room there is.
@@ -143,12 +169,25 @@ impl Volumes {
     pub async fn room(&self) -> Result<Room, NodeError> {
         let mut room = Room::default();
         for volume in self.stores.values() {
-            let usage = volume.store.usage().await?;
+            let usage = self.usage_of(volume).await?;
             room.capacity_bytes = room.capacity_bytes.saturating_add(usage.total_bytes);
             room.free_bytes = room.free_bytes.saturating_add(usage.available_bytes());
             room.block_bytes = room.block_bytes.saturating_add(usage.live_bytes);
         }
         Ok(room)
+    }
+
+    async fn usage_of(&self, volume: &Volume) -> Result<Usage, NodeError> {
+        self.in_time(volume, volume.store.usage()).await
+    }
+
+    async fn in_time<T>(
+        &self,
+        volume: &Volume,
+        reading: impl Future<Output = Result<T, BlockStoreError>>,
+    ) -> Result<T, NodeError> {
+        let late = |_| NodeError::SlowVolume { path: volume.folder.clone(), limit: READ_DEADLINE };
+        Ok(self.clock.timeout(READ_DEADLINE, reading).await.map_err(late)??)
     }
 
     /// Closes all volumes.
@@ -158,3 +197,6 @@ impl Volumes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

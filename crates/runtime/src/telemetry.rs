@@ -1,5 +1,6 @@
 //! Logs: structured, to standard error.
 
+use std::io::IsTerminal as _;
 use std::str::FromStr;
 
 use thiserror::Error;
@@ -77,6 +78,8 @@ pub fn init(options: &TelemetryOptions) -> Result<(), TelemetryError> {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(parse(&options.filter)?)
         .with_span_events(FmtSpan::NONE)
+        // Colours are for eyes: in a file or a journal they are noise.
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     match options.format {
         LogFormat::Text => lines.finish().try_init()?,
