@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -182,10 +183,15 @@ impl Drop for Daemons {
     }
 }
 
-/// A port that nobody uses now.
+/// A port that nobody uses now. It lies below those that the system gives to outgoing connections (`ip_local_port_range`
+/// begins at 32768): a daemon opens its port some time after this, and until then one of those could take it.
 fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("it has an address").port()
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    // Other processes of tests begin elsewhere.
+    let next = || 10_000 + (std::process::id() % 20_000 * 131 + TAKEN.fetch_add(1, Ordering::Relaxed)) % 20_000;
+    let candidates = std::iter::repeat_with(|| u16::try_from(next()).expect("it is below 30000"));
+    candidates.take(20_000).find(is_free).expect("a free port")
 }
 
 /// What a new file has before its content.
