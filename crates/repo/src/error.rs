@@ -6,8 +6,9 @@ use thiserror::Error;
 use types::{Epoch, ErrorKind, RepositoryId, SetId};
 
 use crate::ObjectNumber;
+use crate::names::BOOTSTRAP_NAME;
 
-/// Why something in a repository could not be written or read. Every variant names the object that it is about.
+/// Why something in a repository could not be written or read. Every variant names the object that it is about, once.
 #[derive(Debug, Error)]
 pub enum RepoError {
     /// The site failed.
@@ -28,7 +29,7 @@ pub enum RepoError {
         what: &'static str,
     },
     /// An object was written by another version of the format.
-    #[error("{name} has format version {found}; this program reads version {supported}: use a newer one")]
+    #[error("{name} has format version {found}; this program reads version {supported}: use a newer program")]
     Version {
         /// The object.
         name: String,
@@ -56,7 +57,7 @@ pub enum RepoError {
         needed_by: String,
     },
     /// The passphrase does not open the repository's keys.
-    #[error("the passphrase does not open {name}")]
+    #[error("the passphrase does not open {name}: check it, or give the recovery kit")]
     WrongPassphrase {
         /// The key object.
         name: String,
@@ -96,7 +97,7 @@ pub enum RepoError {
         second: String,
     },
     /// The repository has no such backup.
-    #[error("the repository has no backup {epoch} of set {set}; `repo list` shows what it has")]
+    #[error("the repository has no backup {epoch} of set {set}: `holdfast repo list` shows what it has")]
     NoBackup {
         /// The backup.
         epoch: Epoch,
@@ -136,6 +137,25 @@ impl RepoError {
             SiteError::OutOfRange { name, .. } => Self::Damaged { name, what: "it is shorter than it was" },
             error => Self::Site(error),
         }
+    }
+
+    /// The object that is wrong, and what is wrong with it, for those who write the two in separate places; `None` if
+    /// the error is not about one object that is wrong.
+    #[must_use]
+    pub fn finding(&self) -> Option<(&str, String)> {
+        Some(match self {
+            Self::NoRepository { .. } => (BOOTSTRAP_NAME, "it is missing; every reader needs it".to_owned()),
+            Self::Damaged { name, what } => (name, (*what).to_owned()),
+            Self::Missing { name, needed_by } => (name, format!("it is missing; {needed_by} needs it")),
+            Self::Foreign { name, found, .. } => (name, format!("it belongs to another repository, {found}")),
+            Self::Version { name, found, .. } => {
+                (name, format!("it has format version {found}, which is unknown here"))
+            }
+            Self::UnknownObject { name, number } => {
+                (name, format!("a row points to object {number}, which the repository does not have"))
+            }
+            _ => return None,
+        })
     }
 
     /// What the caller can do about it.

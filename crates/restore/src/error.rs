@@ -17,7 +17,7 @@ pub enum RestoreError {
     #[error(transparent)]
     Target(#[from] TargetError),
     /// The backup has no such path.
-    #[error("the backup has no {path}: `repo ls` shows what it has")]
+    #[error("the backup has no {path}: `holdfast repo ls` shows what it has")]
     NoPath {
         /// The path.
         path: String,

@@ -109,7 +109,7 @@ impl ObjectReader {
     /// Reads a range of the object.
     pub(super) async fn read(&self, range: Range<u64>) -> Result<Bytes, RepoError> {
         let bytes = self.site.get_range(&self.name, range).await;
-        bytes.map_err(|error| RepoError::missing(error, "its own trailer"))
+        bytes.map_err(|error| RepoError::missing(error, "a commit"))
     }
 }
 

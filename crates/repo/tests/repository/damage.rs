@@ -83,6 +83,9 @@ impl Reading {
         let repository = repository.list().await?;
         let check = async |depth| {
             let report = repository.check(depth).await?;
+            for finding in &report.findings {
+                assert!(!finding.what.contains(&finding.name), "{}: {} names it twice", finding.name, finding.what);
+            }
             Ok(Belief::Findings(report.findings.into_iter().map(|finding| finding.name).collect()))
         };
         match self {

@@ -16,7 +16,7 @@ use site::LIST_LIMIT_MAX;
 
 use super::backup::{RunSet, Use};
 use super::{Listed, Repository};
-use crate::names::{BOOTSTRAP_NAME, KEYS_PREFIX, Name, OBJECTS_PREFIX, OWNER_PREFIX, Writer};
+use crate::names::{BOOTSTRAP_NAME, KEYS_PREFIX, Name, OBJECTS_PREFIX, OWNER_PREFIX, TABLES_PREFIX, Writer};
 use crate::object::ObjectReader;
 use crate::rows::{ObjectNumber, ObjectRow};
 use crate::run::RunReference;
@@ -187,11 +187,7 @@ impl Check<'_> {
 
     /// Passes a walk on, unless a run turns out to be damaged when its first rows are read.
     fn began<T>(&mut self, walk: Result<T, RepoError>) -> Result<Option<T>, RepoError> {
-        let name = match &walk {
-            Err(RepoError::Damaged { name, .. } | RepoError::Missing { name, .. }) => name.clone(),
-            _ => String::new(),
-        };
-        self.report.note(name, walk)
+        self.report.note(TABLES_PREFIX, walk)
     }
 
     /// Passes a row on, and ends a walk whose run turns out to be damaged.

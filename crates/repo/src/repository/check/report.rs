@@ -67,7 +67,8 @@ impl CheckReport {
         }
     }
 
-    /// Notes an error as a finding if it says that the repository is wrong. An error that says that the site is not
+    /// Notes an error as a finding if it says that the repository is wrong; `name` is what was looked at, if the error
+    /// does not know better. An error that says that the site is not
     /// there now is given back: a check that could not look has found nothing.
     pub(super) fn note<T>(
         &mut self,
@@ -77,7 +78,10 @@ impl CheckReport {
         match outcome {
             Ok(value) => Ok(Some(value)),
             Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound | ErrorKind::Unsupported) => {
-                self.finding(name, error);
+                match error.finding() {
+                    Some((name, what)) => self.finding(name, what),
+                    None => self.finding(name, error),
+                }
                 Ok(None)
             }
             Err(error) => Err(error),
