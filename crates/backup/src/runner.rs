@@ -1,8 +1,8 @@
 //! Runs, on every node, what the jobs in the replicated state command.
 //!
 //! It looks at the open jobs of what this node has applied: the node that owns a job runs its owner, every node that has
-//! the repository's keys runs a worker, and the leader gives the job of a node that is gone to another one, under the
-//! next fence. What it starts it also stops: when a job has another owner, or has ended.
+//! the repository's keys runs a worker, and the leader gives the job of a node that is gone to one that has the keys, under
+//! the next fence. What it starts it also stops: when a job has another owner, or has ended.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use runtime::{OnError, Shutdown, Tasks};
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 use types::{Fence, Job, JobId, JobOperation, JobPhase, NodeId};
 
-use crate::coordinate::{Desks, Owner};
+use crate::coordinate::{Desks, Heir, Owner, find_heir, give_to};
 use crate::surroundings::{PeerError, StateError};
 use crate::work::{Pull, Pulled, Report, WorkerId};
 use crate::worker::{Assignment, Line, WorkError, Worker};
@@ -147,6 +147,7 @@ impl Runner {
                 let owner = runtime::blocking(move || Owner::new(making, options, desks, &of, sequence)).await;
                 match owner {
                     Ok(owner) => owner.run(job.clone()).await,
+                    Err(OwnError::NoKeys { .. }) => hand_over(&around, &job).await,
                     Err(error) => give_up(&around, &job, error).await,
                 }
             };
@@ -158,7 +159,7 @@ impl Runner {
         self.starts += 1;
         let id = WorkerId { node: self.around.node, incarnation: self.around.incarnation, start: self.starts };
         let (running, ended) = self.running(job, tasks);
-        let line = Line::new(self.around.clone(), self.options, self.desks.clone(), job.id);
+        let line = Line::new(self.around.clone(), self.options, self.desks.clone(), job.id, id);
         let failed = line.clone();
         let (around, options, sequence) = (self.around.clone(), self.options, Arc::clone(&self.sequence));
         let (job, stop) = (job.clone(), running.stop.clone());
@@ -171,7 +172,8 @@ impl Runner {
                 let worked = match runtime::blocking(making).await {
                     Ok(Some(worker)) => worker.run().await,
                     Ok(None) => {
-                        info!(job = %id_of_job, "this node has no keys for the job's repository and takes no part");
+                        debug!(job = %id_of_job, "this node has no keys for the job's repository and takes no part");
+                        failed.report_failure("the node has no keys for the repository".to_owned()).await;
                         Ok(())
                     }
                     Err(error) => Err(error),
@@ -191,24 +193,37 @@ impl Runner {
         (Running { fence: job.fence, stop, ended: Arc::clone(&ended), since }, SayEnded(ended))
     }
 
-    /// Gives the jobs of owners that are silent for too long to this node, which leads and so is known to be there.
+    /// Gives the jobs of owners that are silent for too long to nodes that can own them: to this one, which leads and so
+    /// is known to be there, or else to one that has the keys. If there is none now, it looks again after the same time.
     async fn replace_silent_owners(&mut self, jobs: &[Job]) {
         let now = self.around.clock.now();
         let is_silent = |job: &Job| job.coordinator != self.around.node && !self.around.peers.is_alive(job.coordinator);
         let silent: Vec<&Job> = jobs.iter().filter(|job| is_silent(job)).collect();
         self.silent.retain(|key, _| silent.iter().any(|job| (job.id, job.coordinator) == *key));
         for job in silent {
-            let since = *self.silent.entry((job.id, job.coordinator)).or_insert(now);
-            if now.duration_since(since) < self.options.owner_grace {
+            let since = self.silent.entry((job.id, job.coordinator)).or_insert(now);
+            if now.duration_since(*since) < self.options.owner_grace {
                 continue;
             }
-            let take = JobOperation::Take { job: job.id, fence: job.fence, coordinator: self.around.node };
-            match self.around.state.propose(take).await {
-                Ok(_) => warn!(job = %job.id, lost = %job.coordinator, "the job's owner is gone; this node takes it"),
-                Err(error) => warn!(job = %job.id, error = %error, "cannot take over the job"),
+            *since = now;
+            if let Err(error) = replace_owner(&self.around, job).await {
+                warn!(job = %job.id, error = %error, "cannot give the job another owner");
             }
         }
     }
+}
+
+async fn replace_owner(around: &Surroundings, job: &Job) -> Result<(), OwnError> {
+    match find_heir(around, job).await? {
+        Heir::Node(heir) => {
+            give_to(around, job, heir).await?;
+            warn!(job = %job.id, lost = %job.coordinator, owner = %heir, "the job's owner is gone; another node takes it");
+        }
+        Heir::Away | Heir::None => {
+            warn!(job = %job.id, lost = %job.coordinator, "the job's owner is gone, and no node that is there has keys");
+        }
+    }
+    Ok(())
 }
 
 /// Stops what is not needed any more, and forgets what has ended, so that it is started again if it is still needed;
@@ -244,10 +259,30 @@ fn make_worker(
     Worker::new(id, around, options, line, assignment).map(Some)
 }
 
-/// Ends a job whose owner cannot even begin. One whose commit is fixed stays as it is (rule P22).
+/// Hands a job over that this node cannot own for want of keys. While nobody can take it, it stays as it is: the runner
+/// starts its owner again after a pause, and this looks again.
+async fn hand_over(around: &Surroundings, job: &Job) -> Result<(), OwnError> {
+    match find_heir(around, job).await? {
+        // The keys have come in the meantime.
+        Heir::Node(heir) if heir == around.node => Ok(()),
+        Heir::Node(heir) => {
+            give_to(around, job, heir).await?;
+            info!(job = %job.id, owner = %heir, "this node has no keys for the job and hands it over");
+            Ok(())
+        }
+        Heir::Away => {
+            warn!(job = %job.id, "the job waits for a node that has the keys of its repository");
+            Ok(())
+        }
+        Heir::None => give_up(around, job, OwnError::NoKeysAnywhere { site: job.site }).await,
+    }
+}
+
+/// Ends a job whose owner cannot even begin. One whose commit is fixed stays as it is (rule P22), and so does one for
+/// which the cluster did not answer.
 async fn give_up(around: &Surroundings, job: &Job, error: OwnError) -> Result<(), OwnError> {
     let fail = JobOperation::Fail { job: job.id, fence: job.fence, reason: error.to_string() };
-    if !matches!(job.phase, JobPhase::Committing(_)) {
+    if !matches!(job.phase, JobPhase::Committing(_)) && !error.is_of_the_cluster() {
         around.state.propose(fail).await?;
     }
     Err(error)

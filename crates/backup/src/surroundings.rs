@@ -84,6 +84,9 @@ pub trait Peers: Send + Sync + 'static {
     /// Reports to the owner of a job.
     fn report(&self, owner: NodeId, report: Report) -> BoxFuture<'_, Result<(), PeerError>>;
 
+    /// Whether a node has the keys of a repository.
+    fn has_keys(&self, node: NodeId, repository: RepositoryId) -> BoxFuture<'_, Result<bool, PeerError>>;
+
     /// Whether a node is there, as far as this one can tell: one that was silent for some seconds is not.
     fn is_alive(&self, node: NodeId) -> bool;
 }

@@ -33,6 +33,8 @@ pub struct Pull {
     pub fence: Fence,
     /// The worker.
     pub worker: WorkerId,
+    /// Which of the worker's questions it is. One that is asked again, because its answer was lost, keeps its number.
+    pub number: u64,
 }
 
 /// What a worker that asks for work is told.
@@ -56,12 +58,14 @@ pub struct Report {
     pub job: JobId,
     /// The owner's fence, as the worker knows it.
     pub fence: Fence,
+    /// The worker.
+    pub worker: WorkerId,
     /// An object that was uploaded, with the units that it completes.
     pub object: Option<ObjectReport>,
     /// Units that are complete without an object, because nothing in them had changed.
     pub units: Vec<UnitName>,
     /// LINs whose rows are in the object.
     pub lins: u64,
-    /// Why the worker failed, if it did; its units go back to the queue when the next one of its node asks.
+    /// Why the worker failed, or why its node has none, if so; what the node's workers held goes back to the queue.
     pub failure: Option<String>,
 }

@@ -1,6 +1,7 @@
 //! What backups need of this node: the crate `backup` sees it through narrow traits, which are kept here.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use backup::{
     BlockReadError, BlockSource, Handle, Keys, Options, PeerError, Peers, Pull, Pulled, Report, Runner, Sites, State,
@@ -18,12 +19,16 @@ use site::{Site, SiteError};
 use types::{ErrorKind, Extent, Incarnation, JobOperation, NodeId, Operation, Outcome, RepositoryId};
 use wire::{Connection, Failure, v1};
 
+use crate::keyring::SharedSecret;
 use crate::member::Member;
 use crate::peers::Traffic;
 use crate::{NodeError, replication};
 
 /// The version of the payloads between workers and owners.
 const PAYLOAD_VERSION: u8 = 1;
+
+/// A node that is asked what keys it has answers from a small file.
+const ASK_DEADLINE: Duration = Duration::from_secs(5);
 
 /// This node, as backups see it.
 struct ThisNode {
@@ -95,6 +100,19 @@ impl Peers for ThisNode {
             let message = v1::WorkMessage { payload: encode(&report) };
             self.connection(owner)?.work().report(message).await.map_err(|status| lost(owner, status))?;
             Ok(())
+        }
+        .boxed()
+    }
+
+    fn has_keys(&self, node: NodeId, repository: RepositoryId) -> BoxFuture<'_, Result<bool, PeerError>> {
+        async move {
+            let mut client = self.connection(node)?.keys();
+            let asked = client.list(v1::ListKeysRequest {});
+            let late = |_| peer_error(node, Failure::new(ErrorKind::Unavailable, "no_answer", "it is late".to_owned()));
+            let answer = self.member.platform.clock.timeout(ASK_DEADLINE, asked).await.map_err(late)?;
+            let name = SharedSecret::Repository(repository).to_string();
+            let keys = answer.map_err(|status| lost(node, status))?.into_inner().keys;
+            Ok(keys.iter().any(|key| key.name == name))
         }
         .boxed()
     }
@@ -181,10 +199,10 @@ mod tests {
     #[test]
     fn a_payload_comes_back_and_a_foreign_one_is_refused() {
         let worker = backup::WorkerId { node: NodeId(3), incarnation: Incarnation(9), start: 1 };
-        let pull = Pull { job: JobId(7), fence: Fence(2), worker };
+        let pull = Pull { job: JobId(7), fence: Fence(2), worker, number: 3 };
         let bytes = encode(&pull);
         assert_eq!(decode::<Pull>(&bytes).unwrap(), pull);
-        assert_eq!(decode::<Pull>(&[2, 0, 0]).unwrap_err().kind, ErrorKind::Unsupported);
+        assert_eq!(decode::<Pull>(&[PAYLOAD_VERSION + 1, 0, 0]).unwrap_err().kind, ErrorKind::Unsupported);
         assert_eq!(decode::<Pull>(&[]).unwrap_err().kind, ErrorKind::InvalidRequest);
         assert_eq!(decode::<Pull>(&bytes[..bytes.len() - 1]).unwrap_err().kind, ErrorKind::InvalidRequest);
     }

@@ -69,10 +69,10 @@ impl Desk {
     /// Gives a worker its next unit.
     ///
     /// # Errors
-    /// The desk was asked under another fence, or the spool cannot be read.
+    /// The desk was asked under another fence, or the spool cannot be read: that counts as a failure with the unit.
     pub async fn pull(&self, pull: Pull) -> Result<Pulled, PeerError> {
         self.check_fence(pull.fence)?;
-        let next = self.lock().queues.pull(pull.worker);
+        let next = self.lock().queues.pull(pull.worker, pull.number);
         let ticket = match next {
             Next::Unit(ticket) => ticket,
             Next::Later => return Ok(Pulled::Later),
@@ -80,8 +80,17 @@ impl Desk {
             Next::Finished => return Ok(Pulled::Finished),
         };
         let spool = self.spool.clone();
-        let unit = runtime::blocking(move || spool.read(ticket.place)).await;
-        unit.map(Pulled::Unit).map_err(|error| self.error(error.kind(), error))
+        match runtime::blocking(move || spool.read(ticket.place)).await {
+            Ok(unit) => Ok(Pulled::Unit(unit)),
+            Err(error) => {
+                let mut state = self.lock();
+                state.queues.fail(pull.worker);
+                state.failure = Some(error.to_string());
+                drop(state);
+                self.changed.notify_one();
+                Err(self.error(error.kind(), error))
+            }
+        }
     }
 
     /// Notes an object in the replicated state, and then its units as done.
@@ -98,7 +107,9 @@ impl Desk {
         }
         let mut state = self.lock();
         state.queues.complete(&units);
-        state.failure = report.failure.or(state.failure.take());
+        if report.failure.is_some() && state.queues.fail(report.worker) > 0 {
+            state.failure = report.failure;
+        }
         if let Some(object) = report.object.filter(|object| state.noted.insert(object.name.clone())) {
             add_object(&mut state.totals, &object);
             state.totals.lins_changed += report.lins;
@@ -173,10 +184,10 @@ pub struct Desks {
     open: Arc<Mutex<BTreeMap<JobId, Arc<Desk>>>>,
 }
 
-/// Keeps a desk open; dropping it closes the desk.
+/// Keeps a desk open; dropping it closes the desk, and not one of a later owner that has taken its place.
 pub struct OpenDesk {
     desks: Desks,
-    job: JobId,
+    desk: Arc<Desk>,
 }
 
 impl Desks {
@@ -189,9 +200,8 @@ impl Desks {
     /// Opens a desk until the guard is dropped.
     #[must_use]
     pub fn open(&self, desk: Arc<Desk>) -> OpenDesk {
-        let job = desk.job;
-        self.lock().insert(job, desk);
-        OpenDesk { desks: self.clone(), job }
+        self.lock().insert(desk.job, Arc::clone(&desk));
+        OpenDesk { desks: self.clone(), desk }
     }
 
     /// Gives a worker its next unit.
@@ -223,6 +233,9 @@ impl Desks {
 
 impl Drop for OpenDesk {
     fn drop(&mut self) {
-        self.desks.lock().remove(&self.job);
+        let mut open = self.desks.lock();
+        if open.get(&self.desk.job).is_some_and(|desk| Arc::ptr_eq(desk, &self.desk)) {
+            open.remove(&self.desk.job);
+        }
     }
 }

@@ -5,7 +5,7 @@ use repo::RepoError;
 use runtime::FileError;
 use site::SiteError;
 use thiserror::Error;
-use types::{ErrorKind, RepositoryId};
+use types::{ErrorKind, RepositoryId, SiteId};
 
 use crate::plan::{PlanError, UnitName};
 use crate::surroundings::StateError;
@@ -32,10 +32,16 @@ pub enum OwnError {
     #[error("cannot make the list of work units: {0}")]
     Spool(#[from] FileError),
     /// The keystore lacks the repository's keys.
-    #[error("this node has no keys for repository {repository}: export them to it")]
+    #[error("this node has no keys for repository {repository}")]
     NoKeys {
         /// The repository.
         repository: RepositoryId,
+    },
+    /// No node's keystore has the repository's keys.
+    #[error("no node has the keys of site {site}: its backups cannot go on, adopt its repository by a recovery kit")]
+    NoKeysAnywhere {
+        /// The site.
+        site: SiteId,
     },
     /// Workers failed with a unit again and again.
     #[error("workers fail again and again with work unit {unit}: {reason}")]
@@ -78,7 +84,7 @@ impl OwnError {
             Self::Site(error) => error.kind(),
             Self::Spool(error) if error.is_no_space() => ErrorKind::NoSpace,
             Self::Spool(_) => ErrorKind::Unavailable,
-            Self::NoKeys { .. } => ErrorKind::Denied,
+            Self::NoKeys { .. } | Self::NoKeysAnywhere { .. } => ErrorKind::Denied,
             Self::HopelessUnit { .. } => ErrorKind::Internal,
             Self::StrangeHead { .. } => ErrorKind::Conflict,
         }

@@ -2,10 +2,12 @@
 
 mod desk;
 mod error;
+mod heir;
 mod owner;
 mod queues;
 
 pub use desk::{Desk, Desks};
 pub use error::OwnError;
+pub use heir::{Heir, find_heir, give_to};
 pub use owner::Owner;
 pub use queues::{Next, Queues, Ticket};

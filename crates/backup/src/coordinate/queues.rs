@@ -88,6 +88,8 @@ pub struct Queues<Place> {
     waiting: BTreeMap<NodeId, Queue<Place>>,
     at_worker: BTreeMap<UnitName, (WorkerId, Ticket<Place>)>,
     reported_before: HashSet<UnitName>,
+    /// The newest question of each worker, and the unit that it was answered with.
+    answered: BTreeMap<WorkerId, (u64, Option<UnitName>)>,
     /// How often workers failed that had a unit.
     failures: BTreeMap<UnitName, u32>,
     planned: u64,
@@ -103,6 +105,7 @@ impl<Place: Clone> Queues<Place> {
             waiting: BTreeMap::new(),
             at_worker: BTreeMap::new(),
             reported_before,
+            answered: BTreeMap::new(),
             failures: BTreeMap::new(),
             planned: 0,
             done: 0,
@@ -126,15 +129,29 @@ impl<Place: Clone> Queues<Place> {
         self.reported_before = HashSet::new();
     }
 
-    /// Gives a worker its next unit: of its own queue, or else of the one with the most content. What an earlier worker
-    /// of the node had comes back.
-    pub fn pull(&mut self, worker: WorkerId) -> Next<Place> {
-        let failed = |holder: WorkerId| worker.follows(holder) && holder.incarnation == worker.incarnation;
-        let with_failed = self.at_worker.iter().filter(|(_, (holder, _))| failed(*holder)).map(|(name, _)| name);
-        for name in with_failed {
-            *self.failures.entry(name.clone()).or_default() += 1;
+    /// Answers a worker that asks for its next unit, as its question of that number. What an earlier worker of the node
+    /// had comes back.
+    ///
+    /// A question that is asked again gets the answer that was lost, as long as its unit is still there for it. One that
+    /// comes after a newer one gets no unit: nobody waits for its answer any more.
+    pub fn pull(&mut self, worker: WorkerId, number: u64) -> Next<Place> {
+        self.give_back_of_earlier(worker);
+        match self.answered.get(&worker) {
+            Some((newest, _)) if number < *newest => return Next::Later,
+            Some((newest, Some(unit))) if number == *newest => match self.at_worker.get(unit) {
+                Some((holder, ticket)) if *holder == worker => return Next::Unit(ticket.clone()),
+                _ => {}
+            },
+            _ => {}
         }
-        self.give_back(|holder| worker.follows(holder));
+        let next = self.next(worker);
+        let unit = if let Next::Unit(ticket) = &next { Some(ticket.name.clone()) } else { None };
+        self.answered.insert(worker, (number, unit));
+        next
+    }
+
+    /// Takes a unit from the worker's own queue, or else from the one with the most content.
+    fn next(&mut self, worker: WorkerId) -> Next<Place> {
         let longest = || self.waiting.iter().max_by_key(|(_, queue)| queue.work).map(|(node, _)| *node);
         let own = self.waiting.get(&worker.node).filter(|queue| queue.work > 0).map(|_| worker.node);
         let ticket = own.or_else(longest).and_then(|node| self.waiting.get_mut(&node)?.pop());
@@ -146,6 +163,27 @@ impl<Place: Clone> Queues<Place> {
             None if !self.plan_complete => Next::Later,
             None if self.at_worker.is_empty() => Next::Finished,
             None => Next::Drain,
+        }
+    }
+
+    /// Takes back what earlier workers of a node had. Those of the same process have failed with it.
+    fn give_back_of_earlier(&mut self, worker: WorkerId) {
+        self.count_failures(|holder| worker.follows(holder) && holder.incarnation == worker.incarnation);
+        self.give_back(|holder| worker.follows(holder));
+        self.answered.retain(|earlier, _| !worker.follows(*earlier));
+    }
+
+    /// Notes that a worker failed: takes back what it and earlier ones of its node had, and says how many units.
+    pub fn fail(&mut self, worker: WorkerId) -> usize {
+        let had = |holder: WorkerId| holder == worker || worker.follows(holder);
+        self.count_failures(had);
+        self.give_back(had)
+    }
+
+    fn count_failures(&mut self, failed: impl Fn(WorkerId) -> bool) {
+        let with_failed = self.at_worker.iter().filter(|(_, (holder, _))| failed(*holder)).map(|(name, _)| name);
+        for name in with_failed {
+            *self.failures.entry(name.clone()).or_default() += 1;
         }
     }
 

@@ -18,22 +18,24 @@ pub struct Line {
     options: Options,
     desks: Desks,
     job: JobId,
+    worker: WorkerId,
 }
 
 impl Line {
     /// Makes a line; `desks` are those of this node, which is asked without a detour if it owns the job.
     #[must_use]
-    pub const fn new(around: Surroundings, options: Options, desks: Desks, job: JobId) -> Self {
-        Self { around, options, desks, job }
+    pub const fn new(around: Surroundings, options: Options, desks: Desks, job: JobId, worker: WorkerId) -> Self {
+        Self { around, options, desks, job, worker }
     }
 
-    /// Asks for a unit; `None` if the job takes no more objects. Gives the fence of the owner that was asked.
+    /// Asks for a unit; `None` if the job takes no more objects. Gives the fence of the owner that was asked. `number`
+    /// tells this question from the worker's others.
     ///
     /// # Errors
     /// The state cannot be read.
-    pub async fn pull(&self, worker: WorkerId) -> Result<Option<(Fence, Pulled)>, StateError> {
+    pub async fn pull(&self, number: u64) -> Result<Option<(Fence, Pulled)>, StateError> {
         while let Some((owner, fence)) = self.owner().await? {
-            let pull = Pull { job: self.job, fence, worker };
+            let pull = Pull { job: self.job, fence, worker: self.worker, number };
             let pulled = if owner == self.around.node {
                 self.desks.pull(pull).await
             } else {
@@ -67,19 +69,19 @@ impl Line {
         Ok(())
     }
 
-    /// Says why the worker failed, if the owner answers.
+    /// Says why the worker failed, or why there is none.
     pub async fn report_failure(&self, reason: String) {
-        let (units, failure) = (Vec::new(), Some(reason));
-        let report = Report { job: self.job, fence: Fence(0), object: None, units, lins: 0, failure };
+        let report = Report { failure: Some(reason), ..self.empty_report() };
         if let Err(error) = self.report(report).await {
             tracing::debug!(job = %self.job, error = %error, "the failure of a worker could not be reported");
         }
     }
 
-    /// The job.
+    /// A report of nothing; the owner's fence is looked up when it is sent.
     #[must_use]
-    pub const fn job(&self) -> JobId {
-        self.job
+    pub const fn empty_report(&self) -> Report {
+        let (job, worker) = (self.job, self.worker);
+        Report { job, fence: Fence(0), worker, object: None, units: Vec::new(), lins: 0, failure: None }
     }
 
     async fn owner(&self) -> Result<Option<(NodeId, Fence)>, StateError> {

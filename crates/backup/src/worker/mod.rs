@@ -108,8 +108,8 @@ impl Worker {
     }
 
     async fn work(&mut self, sender: mpsc::Sender<Packed>) -> Result<(), WorkError> {
-        loop {
-            let Some((fence, pulled)) = self.line.pull(self.id).await? else { return Ok(()) };
+        for number in 0.. {
+            let Some((fence, pulled)) = self.line.pull(number).await? else { return Ok(()) };
             match pulled {
                 Pulled::Unit(unit) if self.packed.contains(&unit.name) => {
                     // It was given back and came again: its rows are in an object already, and one has a key once.
@@ -129,6 +129,7 @@ impl Worker {
                 Pulled::Finished => return Ok(()),
             }
         }
+        Ok(())
     }
 
     fn complete(&self, name: UnitName) {

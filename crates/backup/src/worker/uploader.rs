@@ -5,7 +5,7 @@ use futures::{StreamExt, TryStreamExt};
 use site::Site;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use types::{Fence, NodeId, ObjectReport};
+use types::{NodeId, ObjectReport};
 
 use super::{Line, WorkError};
 use crate::pack::Packed;
@@ -36,8 +36,7 @@ impl Uploader {
 
     async fn upload(&self, packed: Packed) -> Result<Report, WorkError> {
         let Packed { object, units, lins } = packed;
-        // The owner's fence is looked up when the report is sent.
-        let report = Report { job: self.line.job(), fence: Fence(0), object: None, units, lins, failure: None };
+        let report = Report { units, lins, ..self.line.empty_report() };
         let Some(object) = object else { return Ok(report) };
         self.site.put_same(&object.name, object.bytes.clone()).await?;
         let object = ObjectReport {

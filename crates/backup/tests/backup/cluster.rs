@@ -1,7 +1,6 @@
 //! Three nodes in one process: one state store that all of them see at once, one volume, one repository in a folder.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -24,6 +23,8 @@ use types::{
 };
 use uuid::Uuid;
 
+use crate::faults::Faults;
+
 pub const REPOSITORY: RepositoryId = RepositoryId(Uuid::from_u128(0xb0b));
 
 /// What all nodes share.
@@ -40,6 +41,7 @@ pub struct Shared {
     lags: AtomicBool,
     /// What the nodes have applied, while they lag behind the leader.
     lagging: Mutex<Option<View>>,
+    pub faults: Faults,
 }
 
 /// One node's side of it.
@@ -56,6 +58,7 @@ pub struct Cluster {
     pub seed: Seed,
     session: SessionId,
     sequence: u64,
+    starts: u64,
     tasks: Tasks,
     running: Vec<(NodeId, Tasks)>,
 }
@@ -123,11 +126,20 @@ impl State for Node {
 
 impl Peers for Node {
     fn pull(&self, owner: NodeId, pull: Pull) -> BoxFuture<'_, Result<Pulled, PeerError>> {
-        Box::pin(async move { self.shared.handle(owner)?.pull(pull).await })
+        Box::pin(async move {
+            let pulled = self.shared.handle(owner)?.pull(pull).await?;
+            let reason = "its answer was lost".to_owned();
+            let lost = PeerError { node: owner, kind: ErrorKind::Unavailable, reason };
+            if self.shared.faults.arrives(self.id, &pulled) { Ok(pulled) } else { Err(lost) }
+        })
     }
 
     fn report(&self, owner: NodeId, report: Report) -> BoxFuture<'_, Result<(), PeerError>> {
         Box::pin(async move { self.shared.handle(owner)?.report(report).await })
+    }
+
+    fn has_keys(&self, node: NodeId, _: RepositoryId) -> BoxFuture<'_, Result<bool, PeerError>> {
+        Box::pin(async move { self.shared.handle(node).map(|_| self.shared.faults.ask_for_keys(node)) })
     }
 
     fn is_alive(&self, node: NodeId) -> bool {
@@ -140,6 +152,9 @@ impl BlockSource for Node {
         let block = extent.block;
         Box::pin(async move {
             self.shared.fetched.fetch_add(1, Ordering::Relaxed);
+            if self.shared.faults.is_stalled(self.id) {
+                std::future::pending::<()>().await;
+            }
             let found = self.shared.blocks.get(block).await.ok().flatten();
             let reason = "there is no such block".to_owned();
             found.map(|found| found.stored).ok_or(BlockReadError { block, kind: ErrorKind::NotFound, reason })
@@ -149,7 +164,8 @@ impl BlockSource for Node {
 
 impl Keys for Node {
     fn writer_keys(&self, repository: RepositoryId) -> Option<WriterKeys> {
-        (repository == REPOSITORY).then(|| self.shared.keys.keys.writer.clone())
+        let has_keys = repository == REPOSITORY && self.shared.faults.has_keys(self.id);
+        has_keys.then(|| self.shared.keys.keys.writer.clone())
     }
 }
 
@@ -191,6 +207,7 @@ impl Cluster {
             lagging: Mutex::new(None),
             fetched: AtomicU64::new(0),
             site: Mutex::new(site.clone()),
+            faults: Faults::default(),
         };
         let mut proposed = types::Site::proposed("away".into(), site.url().into(), REPOSITORY, Generation(1));
         proposed.data_key_public = shared.keys.keys.writer.data_public;
@@ -203,6 +220,7 @@ impl Cluster {
             seed,
             session: SessionId(0),
             sequence: 0,
+            starts: 0,
             tasks,
             running: Vec::new(),
         };
@@ -282,10 +300,24 @@ impl Cluster {
 
     /// Starts the runner of a node.
     pub fn start(&mut self, node: NodeId, options: Options) {
+        self.starts += 1;
+        let around = self.surroundings(node, Incarnation(self.starts));
+        let (runner, handle) = Runner::new(around, options);
+        let mut handles = self.shared.handles.lock().unwrap();
+        handles.retain(|(id, _)| *id != node);
+        handles.push((node, handle));
+        drop(handles);
+        let tasks = self.tasks.child(&format!("node-{node}"));
+        tasks.spawn("runner", OnError::EndProcess, runner.run(tasks.child("jobs")));
+        self.running.push((node, tasks));
+    }
+
+    /// What a node's backups run in.
+    pub fn surroundings(&self, node: NodeId, incarnation: Incarnation) -> Surroundings {
         let of = Arc::new(Node { id: node, shared: Arc::clone(&self.shared) });
-        let around = Surroundings {
+        Surroundings {
             node,
-            incarnation: Incarnation(self.running.len() as u64 + 1),
+            incarnation,
             state: of.clone(),
             peers: of.clone(),
             blocks: of.clone(),
@@ -294,13 +326,8 @@ impl Cluster {
             clock: Clock::real(),
             seed: self.seed.clone(),
             files: Files::real(),
-            folder: self.spool_folder(node),
-        };
-        let (runner, handle) = Runner::new(around, options);
-        self.shared.handles.lock().unwrap().push((node, handle));
-        let tasks = self.tasks.child(&format!("node-{node}"));
-        tasks.spawn("runner", OnError::EndProcess, runner.run(tasks.child("jobs")));
-        self.running.push((node, tasks));
+            folder: self.folder.path().join(format!("spool-{node}")),
+        }
     }
 
     pub fn start_all(&mut self, options: Options) {
@@ -310,15 +337,27 @@ impl Cluster {
     /// Ends a node's runner as a crash does: others no longer reach it.
     pub async fn kill(&mut self, node: NodeId) {
         self.shared.dead.lock().unwrap().insert(node);
-        let at = self.running.iter().position(|(id, _)| *id == node).unwrap();
-        let (_, tasks) = self.running.remove(at);
-        tasks.close(Duration::from_secs(20)).await.unwrap();
+        self.end(node).await;
         let alive = self.nodes.iter().find(|id| !self.shared.dead.lock().unwrap().contains(id)).copied();
         self.shared.leader.store(alive.unwrap().0, Ordering::Relaxed);
     }
 
-    fn spool_folder(&self, node: NodeId) -> PathBuf {
-        self.folder.path().join(format!("spool-{node}"))
+    /// Ends a node's runner and starts it again, so fast that others take it for alive all the while.
+    pub async fn restart(&mut self, node: NodeId, options: Options) {
+        self.end(node).await;
+        self.start(node, options);
+    }
+
+    /// Starts a node that was killed.
+    pub fn revive(&mut self, node: NodeId, options: Options) {
+        self.shared.dead.lock().unwrap().remove(&node);
+        self.start(node, options);
+    }
+
+    async fn end(&mut self, node: NodeId) {
+        let at = self.running.iter().position(|(id, _)| *id == node).unwrap();
+        let (_, tasks) = self.running.remove(at);
+        tasks.close(Duration::from_secs(20)).await.unwrap();
     }
 
     /// Starts a job of a policy.

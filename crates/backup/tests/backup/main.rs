@@ -8,9 +8,12 @@
 )]
 
 mod cluster;
+mod faults;
 mod gate;
+mod handing_over;
 mod history;
 mod tree;
+mod workers;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

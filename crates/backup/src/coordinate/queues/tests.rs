@@ -16,8 +16,14 @@ fn ticket(lin: u64, preferred: u64, bytes: u64) -> Ticket<u64> {
     Ticket { name: unit.name, bytes, preferred: unit.preferred, place: lin }
 }
 
+/// Asks a question that was not asked before.
+fn pull(queues: &mut Queues<u64>, by: WorkerId) -> Next<u64> {
+    let number = queues.answered.get(&by).map_or(0, |(newest, _)| newest + 1);
+    queues.pull(by, number)
+}
+
 fn pulled(queues: &mut Queues<u64>, by: WorkerId) -> u64 {
-    match queues.pull(by) {
+    match pull(queues, by) {
         Next::Unit(ticket) => ticket.place,
         other => panic!("no unit but {other:?}"),
     }
@@ -33,9 +39,9 @@ fn a_worker_takes_its_own_units_first_and_then_from_the_longest_queue() {
     assert_eq!(pulled(&mut queues, worker(1, 1)), 3);
     assert_eq!(pulled(&mut queues, worker(3, 1)), 4);
     assert_eq!(pulled(&mut queues, worker(3, 1)), 2);
-    assert_eq!(queues.pull(worker(2, 1)), Next::Later);
+    assert_eq!(pull(&mut queues, worker(2, 1)), Next::Later);
     queues.complete_plan();
-    assert_eq!(queues.pull(worker(2, 1)), Next::Drain);
+    assert_eq!(pull(&mut queues, worker(2, 1)), Next::Drain);
 }
 
 #[test]
@@ -47,7 +53,7 @@ fn the_units_of_a_lost_worker_come_back() {
     assert_eq!(queues.give_back(|lost| lost == worker(1, 1)), 1);
     assert_eq!(pulled(&mut queues, worker(2, 1)), 1);
     queues.complete(&[ticket(1, 1, 10).name]);
-    assert_eq!(queues.pull(worker(2, 1)), Next::Finished);
+    assert_eq!(pull(&mut queues, worker(2, 1)), Next::Finished);
     assert!(queues.is_finished());
 }
 
@@ -57,6 +63,31 @@ fn a_process_that_started_anew_gives_up_what_the_one_before_it_had() {
     queues.add(ticket(1, 1, 10));
     assert_eq!(pulled(&mut queues, worker(1, 1)), 1);
     assert_eq!(pulled(&mut queues, worker(1, 2)), 1);
+}
+
+#[test]
+fn a_question_that_is_asked_again_gets_the_answer_that_was_lost() {
+    let mut queues = Queues::new(HashSet::new());
+    (1..=3).for_each(|lin| queues.add(ticket(lin, 1, 10)));
+    let by = worker(1, 1);
+    assert_eq!(queues.pull(by, 0), Next::Unit(ticket(1, 1, 10)));
+    assert_eq!(queues.pull(by, 0), Next::Unit(ticket(1, 1, 10)));
+    assert_eq!(queues.pull(by, 1), Next::Unit(ticket(2, 1, 10)));
+    assert_eq!(queues.pull(by, 0), Next::Later, "nobody hears the answer to an older question");
+    queues.give_back(|lost| lost == by);
+    assert_eq!(pulled(&mut queues, worker(2, 1)), 2);
+    assert_eq!(queues.pull(by, 1), Next::Unit(ticket(1, 1, 10)), "what another worker has is not given twice");
+}
+
+#[test]
+fn the_units_of_a_worker_that_failed_come_back_at_once() {
+    let mut queues = Queues::new(HashSet::new());
+    (1..=2).for_each(|lin| queues.add(ticket(lin, 1, 10)));
+    assert_eq!(pulled(&mut queues, worker(1, 1)), 1);
+    assert_eq!(pulled(&mut queues, worker(2, 1)), 2);
+    assert_eq!(queues.fail(worker(1, 2)), 1, "what the process before it had");
+    assert_eq!(queues.fail(worker(1, 1)), 0, "what it had is counted once");
+    assert_eq!(pulled(&mut queues, worker(2, 1)), 1);
 }
 
 #[test]
@@ -132,7 +163,7 @@ fn whatever_happens_every_unit_is_done_once_and_the_job_ends() {
                 queues.complete(&[name]);
             }
             _ => {
-                if let Next::Unit(ticket) = queues.pull(by) {
+                if let Next::Unit(ticket) = pull(&mut queues, by) {
                     held.push((by, ticket.name));
                 }
             }

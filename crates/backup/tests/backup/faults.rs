@@ -1,0 +1,84 @@
+//! What goes wrong between the nodes when a test says so.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+
+use backup::Pulled;
+use types::NodeId;
+
+/// The faults of all nodes, and what their workers were given.
+#[derive(Default)]
+pub struct Faults {
+    /// Answers with units that get lost on their way to the worker.
+    lost_answers: Mutex<u64>,
+    /// Nodes whose keystore has no keys.
+    keyless: Mutex<BTreeSet<NodeId>>,
+    /// Nodes that wait for their disks for ever.
+    stalled: Mutex<BTreeSet<NodeId>>,
+    units_given: Mutex<BTreeMap<NodeId, u64>>,
+    asked_for_keys: Mutex<u64>,
+}
+
+impl Faults {
+    /// Loses the next answers that carry a unit.
+    pub fn lose_answers(&self, number: u64) {
+        *self.lost_answers.lock().unwrap() = number;
+    }
+
+    /// Answers that are still to be lost.
+    pub fn answers_to_lose(&self) -> u64 {
+        *self.lost_answers.lock().unwrap()
+    }
+
+    /// Whether the answer to a pull arrives; one that does is counted.
+    pub fn arrives(&self, at: NodeId, pulled: &Pulled) -> bool {
+        if !matches!(pulled, Pulled::Unit(_)) {
+            return true;
+        }
+        let mut lost = self.lost_answers.lock().unwrap();
+        if *lost > 0 {
+            *lost -= 1;
+            return false;
+        }
+        *self.units_given.lock().unwrap().entry(at).or_default() += 1;
+        true
+    }
+
+    /// Units that a node's worker was given by another node.
+    pub fn units_given(&self, node: NodeId) -> u64 {
+        self.units_given.lock().unwrap().get(&node).copied().unwrap_or(0)
+    }
+
+    /// Takes the keys away from a node.
+    pub fn take_keys(&self, node: NodeId) {
+        self.keyless.lock().unwrap().insert(node);
+    }
+
+    /// Answers a node that looks for one that has keys.
+    pub fn ask_for_keys(&self, node: NodeId) -> bool {
+        *self.asked_for_keys.lock().unwrap() += 1;
+        self.has_keys(node)
+    }
+
+    pub fn asked_for_keys(&self) -> u64 {
+        *self.asked_for_keys.lock().unwrap()
+    }
+
+    pub fn has_keys(&self, node: NodeId) -> bool {
+        !self.keyless.lock().unwrap().contains(&node)
+    }
+
+    /// Lets a node wait for its disk for ever.
+    pub fn stall(&self, node: NodeId) {
+        self.stalled.lock().unwrap().insert(node);
+    }
+
+    /// Lets its disk answer from now on.
+    pub fn recover(&self, node: NodeId) {
+        self.stalled.lock().unwrap().remove(&node);
+    }
+
+    pub fn is_stalled(&self, node: NodeId) -> bool {
+        self.stalled.lock().unwrap().contains(&node)
+    }
+}

@@ -1,0 +1,75 @@
+//! Workers that lose an answer, their node, their process or their keys: no unit stays with them.
+
+use types::{Job, JobPhase, Lin, NodeId};
+
+use crate::cluster::{Cluster, is_over};
+use crate::tree::small;
+use crate::{check, grow};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unit_whose_answer_was_lost_is_given_to_its_worker_again() {
+    let mut cluster = Cluster::new().await;
+    let data = grow(&mut cluster).await;
+    let policy = cluster.policy("nightly", &[(data, "/data")]);
+    let owner = cluster.nodes[0];
+    cluster.shared.faults.lose_answers(3);
+    cluster.start_all(small());
+    let job = cluster.start_job(&policy, owner);
+    let done = cluster.wait(&job, is_over).await;
+    assert!(matches!(done.phase, JobPhase::Succeeded(_)), "{:?}", done.phase);
+    assert_eq!(cluster.shared.faults.answers_to_lose(), 0);
+    check(&cluster, &done, &cluster.view(), data).await;
+    cluster.stop().await;
+}
+
+/// Starts a job whose worker on the last node holds a unit and never ends it.
+async fn with_a_stalled_worker(cluster: &mut Cluster) -> (Job, Lin, NodeId) {
+    let data = grow(cluster).await;
+    let policy = cluster.policy("nightly", &[(data, "/data")]);
+    let (owner, stalled) = (cluster.nodes[0], cluster.nodes[2]);
+    cluster.shared.faults.stall(stalled);
+    cluster.start_all(small());
+    let job = cluster.start_job(&policy, owner);
+    cluster.wait(&job, |job| cluster.shared.faults.units_given(stalled) > 0 || is_over(job)).await;
+    let left = |job: &Job| job.totals.units - job.totals.units_done;
+    let held = |job: &Job| job.totals.units > 0 && left(job) == cluster.shared.faults.units_given(stalled);
+    let waits = cluster.wait(&job, |job| is_over(job) || held(job)).await;
+    assert_eq!(waits.phase, JobPhase::Packing);
+    (job, data, stalled)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_units_that_a_dead_worker_holds_are_packed_by_others() {
+    let mut cluster = Cluster::new().await;
+    let (job, data, stalled) = with_a_stalled_worker(&mut cluster).await;
+    cluster.kill(stalled).await;
+    let done = cluster.wait(&job, is_over).await;
+    assert!(matches!(done.phase, JobPhase::Succeeded(_)), "{:?}", done.phase);
+    check(&cluster, &done, &cluster.view(), data).await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_units_of_a_process_come_back_when_its_successor_asks() {
+    let mut cluster = Cluster::new().await;
+    let (job, data, stalled) = with_a_stalled_worker(&mut cluster).await;
+    // Too fast for anyone to take the node for dead.
+    cluster.shared.faults.recover(stalled);
+    cluster.restart(stalled, small()).await;
+    let done = cluster.wait(&job, is_over).await;
+    assert!(matches!(done.phase, JobPhase::Succeeded(_)), "{:?}", done.phase);
+    check(&cluster, &done, &cluster.view(), data).await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_units_of_a_process_come_back_though_its_successor_has_no_keys() {
+    let mut cluster = Cluster::new().await;
+    let (job, data, stalled) = with_a_stalled_worker(&mut cluster).await;
+    cluster.shared.faults.take_keys(stalled);
+    cluster.restart(stalled, small()).await;
+    let done = cluster.wait(&job, is_over).await;
+    assert!(matches!(done.phase, JobPhase::Succeeded(_)), "{:?}", done.phase);
+    check(&cluster, &done, &cluster.view(), data).await;
+    cluster.stop().await;
+}
