@@ -63,7 +63,8 @@ fn apply_request(tx: &mut Transaction<'_>, request: &Request) -> Done {
 }
 
 fn attempt(tx: &mut Transaction<'_>, request: &Request) -> Done {
-    settle(tx, |tx| ops::perform(tx, &request.operation))
+    let result = settle(tx, |tx| ops::perform(tx, &request.operation))?;
+    settle(tx, ops::tidy_up)?.map_or_else(|refused| Ok(Err(refused)), |()| Ok(result))
 }
 
 /// Keeps what a step wrote, or undoes it if the step was refused.

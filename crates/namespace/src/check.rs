@@ -13,6 +13,7 @@ use crate::family::Family;
 use crate::history::{Moment, split_history_key, version, versions};
 use crate::keys::{ChangedKey, DeadKey, EntryKey, ExtentKey, Key, KeyRange, LinkKey};
 use crate::meta;
+use crate::orphans::Taken;
 use crate::read::{Read as _, decode_key, decode_row};
 use crate::rows::{Body, Dated, EntryRow, ExtentRow, InodeRow, Usage};
 use crate::tables::{
@@ -185,12 +186,11 @@ impl<R: Rows> Checker<'_, R> {
             let bytes = key.encode();
             let end = key.offset.saturating_add(extent.row.length.into());
             let inode = version::<Inodes>(self.rows, Moment::Head, &key.content.lin)?.map(|inode| inode.row);
+            let orphan = Taken::of(self.rows, key.content)?.death(key.offset, extent.revision).is_some();
             match inode.filter(|inode| inode.body == Body::Extents(key.content.since)) {
+                _ if orphan => {}
                 Some(inode) => self.expect(end <= inode.size, Family::Extent, &bytes, "it reaches beyond its file"),
-                None => {
-                    let orphan = self.rows.row::<Orphans>(&key.content)?;
-                    self.expect(orphan.is_some(), Family::Extent, &bytes, "it is of no file, and no orphan");
-                }
+                None => self.fault(Family::Extent, &bytes, "it is of no file, and no orphan"),
             }
             let apart = before.is_none_or(|(before, end)| before.content != key.content || end <= key.offset);
             self.expect(apart, Family::Extent, &bytes, "it overlaps the one before it");

@@ -3,24 +3,22 @@
 //! A block is published once, for one contiguous range of one file. So the rows that use it, in the head and in the
 //! history, lie where that range is, and whether one is left is found by a scan of that range alone.
 
-use types::{BLOCK_LENGTH_MAX, BlockId, NodeId, PublishedExtent, Revision};
+use types::{BLOCK_LENGTH_MAX, BlockId, NodeId, OperationError, Revision};
 
 use crate::database::Rows as _;
-use crate::error::StoreError;
-use crate::history::{Moment, split_history_key, versions};
+use crate::error::{Failure, StoreError};
+use crate::history::{KeyAndVersion, Moment, split_history_key, versions};
 use crate::keys::{ContentKey, ExtentKey, FreedKey, Key as _, KeyRange, short_prefix};
+use crate::orphans::Taken;
+use crate::publish::EXTENTS_MAX;
 use crate::read::{Read as _, decode_key, decode_row};
-use crate::rows::{Dated, ExtentRow, FreedRow, OrphanRow};
-use crate::tables::{Extents, Freed, Orphans, Pgs, Short, Table as _, Versioned as _};
+use crate::rows::{Dated, ExtentRow, FreedRow};
+use crate::tables::{Extents, Freed, Pgs, Short, Table as _, Versioned as _};
 use crate::transaction::{LostExtent, Retired, Transaction};
 use crate::tree;
 
-/// Extents that are looked at together: a bound on memory, not on how many there may be.
+/// Extents that are looked at together.
 const PAGE: usize = 1024;
-/// Extents that go with a file in the operation that removes or empties it: about a gibibyte of it.
-const DROPPED_AT_ONCE_MAX: usize = 1024;
-/// Extents of orphans that any other operation drops.
-const ORPHANS_DROPPED_MAX: usize = 256;
 
 /// A range of a file, the end excluded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,72 +30,52 @@ pub struct FileRange {
 }
 
 impl Transaction<'_> {
-    /// Makes a range of a file a hole. Extents that reach out of it keep what lies outside.
-    pub fn clear_range(&mut self, content: ContentKey, range: FileRange) -> Result<(), StoreError> {
-        let mut from = range.start;
+    /// Makes a range of a file a hole. Extents that reach out of it keep what lies outside. Gives the number of those
+    /// that it met; more than `limit` are refused.
+    pub fn clear_range(&mut self, content: ContentKey, range: FileRange, limit: usize) -> Result<usize, Failure> {
+        let taken = Taken::of(self, content)?;
+        let (mut from, mut met) = (range.start, 0);
         loop {
-            let touched: Vec<_> = tree::extents(self, Moment::Head, ExtentKey { content, offset: from })?
-                .take_while(|row| row.as_ref().map_or(true, |published| published.extent.offset < range.end))
+            let touched: Vec<_> = tree::stored_extents(self, Moment::Head, ExtentKey { content, offset: from })?
+                .take_while(|row| row.as_ref().map_or(true, |(key, _)| key.offset < range.end))
                 .take(PAGE)
                 .collect::<Result<_, _>>()?;
-            let Some(last) = touched.last() else { return Ok(()) };
-            from = end_of(last);
-            for published in touched {
-                self.cut(content, &published, range)?;
+            let Some((key, last)) = touched.last() else { return Ok(met) };
+            from = end_of(key.offset, &last.row);
+            met += touched.len();
+            if met > limit {
+                return Err(too_many_replaced(met).into());
+            }
+            for (key, extent) in touched {
+                match taken.death(key.offset, extent.revision) {
+                    Some(death) => self.drop_extent(key, &extent.row, death)?,
+                    None => self.cut(key, &extent.row, range)?,
+                }
             }
         }
     }
 
     /// Removes an extent and puts back what lies outside of a range.
-    fn cut(&mut self, content: ContentKey, published: &PublishedExtent, range: FileRange) -> Result<(), StoreError> {
-        let extent = &published.extent;
-        let row = ExtentRow::new(extent, published.block_born);
-        self.drop_extent(ExtentKey { content, offset: extent.offset }, &row, self.revision())?;
-        if let Some(left) = piece(extent.offset, &row, extent.offset, range.start) {
-            self.put_version::<Extents>(&ExtentKey { content, offset: extent.offset }, left)?;
+    pub fn cut(&mut self, key: ExtentKey, row: &ExtentRow, range: FileRange) -> Result<(), StoreError> {
+        let ExtentKey { content, offset } = key;
+        self.drop_extent(key, row, self.revision())?;
+        if let Some(left) = piece(offset, row, offset, range.start) {
+            self.put_version::<Extents>(&key, left)?;
         }
-        if let Some(right) = piece(extent.offset, &row, range.end, end_of(published)) {
+        if let Some(right) = piece(offset, row, range.end, end_of(offset, row)) {
             self.put_version::<Extents>(&ExtentKey { content, offset: range.end }, right)?;
         }
         Ok(())
     }
 
-    /// Takes all extents from a file, which goes on with another content or not at all. What cannot be dropped at once
-    /// becomes an orphan that later operations drop.
-    pub fn abandon(&mut self, content: ContentKey) -> Result<(), StoreError> {
-        let death = self.revision();
-        if self.drop_extents(content, death, DROPPED_AT_ONCE_MAX)? == DROPPED_AT_ONCE_MAX {
-            self.put::<Orphans>(&content, &OrphanRow { death });
-            self.progress.orphans += 1;
-        }
-        Ok(())
+    /// The first extents of a content that begin at an offset or behind it, orphans included.
+    pub fn extents_from(&self, from: ExtentKey, limit: usize) -> Result<Vec<KeyAndVersion<Extents>>, StoreError> {
+        let behind = KeyRange::prefix(from.content.encode()).from(&from);
+        versions::<Extents>(self, Moment::Head, behind).take(limit).collect()
     }
 
-    /// Drops some extents of an orphan, if there is one: every change of the file system pays a bounded share.
-    pub fn drop_orphans(&mut self) -> Result<(), StoreError> {
-        if self.progress.orphans == 0 {
-            return Ok(());
-        }
-        let Some((content, orphan)) = self.rows::<Orphans>(KeyRange::all()).next().transpose()? else { return Ok(()) };
-        if self.drop_extents(content, orphan.death, ORPHANS_DROPPED_MAX)? < ORPHANS_DROPPED_MAX {
-            self.delete::<Orphans>(&content);
-            self.progress.orphans = self.progress.orphans.saturating_sub(1);
-        }
-        Ok(())
-    }
-
-    /// Drops the first extents of a content, as of the operation that took it from its file; gives their number.
-    fn drop_extents(&mut self, content: ContentKey, death: Revision, limit: usize) -> Result<usize, StoreError> {
-        let first: Vec<_> = versions::<Extents>(self, Moment::Head, KeyRange::prefix(content.encode()))
-            .take(limit)
-            .collect::<Result<_, _>>()?;
-        for (key, version) in &first {
-            self.drop_extent(*key, &version.row, death)?;
-        }
-        Ok(first.len())
-    }
-
-    fn drop_extent(&mut self, key: ExtentKey, row: &ExtentRow, death: Revision) -> Result<(), StoreError> {
+    /// Drops an extent as of an operation.
+    pub fn drop_extent(&mut self, key: ExtentKey, row: &ExtentRow, death: Revision) -> Result<(), StoreError> {
         if self.delete_version_as_of::<Extents>(&key, death)? == Retired::Gone {
             self.lose(key, row.clone());
         }
@@ -175,13 +153,18 @@ impl Transaction<'_> {
     }
 }
 
-fn end_of(published: &PublishedExtent) -> u64 {
-    published.extent.offset.saturating_add(u64::from(published.extent.length))
+fn end_of(offset: u64, row: &ExtentRow) -> u64 {
+    offset.saturating_add(u64::from(row.length))
+}
+
+fn too_many_replaced(met: usize) -> OperationError {
+    let what = "the number of extents that the write replaces (write less at once)".to_owned();
+    OperationError::OutOfRange { what, value: met as u64, limit: EXTENTS_MAX as u64 }
 }
 
 /// The part of an extent that lies in a range of the file, if any.
 fn piece(offset: u64, row: &ExtentRow, start: u64, end: u64) -> Option<ExtentRow> {
-    let end = end.min(offset.saturating_add(u64::from(row.length)));
+    let end = end.min(end_of(offset, row));
     let skipped = u32::try_from(start.saturating_sub(offset)).ok()?;
     let length = u32::try_from(end.checked_sub(start)?).ok().filter(|&length| length > 0)?;
     debug_assert!(skipped <= BLOCK_LENGTH_MAX, "an extent is no longer than a block");

@@ -58,7 +58,7 @@ pub enum Family {
     PolicyJob = 25,
     /// Kind, name → number.
     Name = 26,
-    /// LIN, content: extents that nothing refers to any more.
+    /// LIN, content, operation → from where on it took the extents.
     Orphan = 27,
 }
 

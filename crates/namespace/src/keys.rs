@@ -167,7 +167,7 @@ impl Key for LinkKey {
     }
 }
 
-/// The extents that a file has at a time: when it is emptied it begins with new ones, and the old ones are an orphan.
+/// The extents that a file has at a time: when it is emptied it begins with new ones, and the old ones are orphans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ContentKey {
     /// The file.
@@ -206,6 +206,28 @@ impl Key for ExtentKey {
         let mut reader = KeyReader(bytes);
         let content = ContentKey { lin: Lin(reader.number()?), since: Revision(reader.number()?) };
         let key = Self { content, offset: reader.number()? };
+        reader.end(key)
+    }
+}
+
+/// The key of what an operation took from a content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OrphanKey {
+    /// What it was part of.
+    pub content: ContentKey,
+    /// The operation.
+    pub death: Revision,
+}
+
+impl Key for OrphanKey {
+    fn encode(&self) -> Vec<u8> {
+        numbers(&[self.content.lin.0, self.content.since.0, self.death.0])
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut reader = KeyReader(bytes);
+        let content = ContentKey { lin: Lin(reader.number()?), since: Revision(reader.number()?) };
+        let key = Self { content, death: Revision(reader.number()?) };
         reader.end(key)
     }
 }
@@ -467,6 +489,7 @@ mod tests {
         let content = ContentKey { lin: Lin(1), since: Revision(9) };
         comes_back(&content);
         comes_back(&ExtentKey { content, offset: 1 << 40 });
+        comes_back(&OrphanKey { content, death: Revision(10) });
         comes_back(&XattrKey { lin: Lin(1), name: Bytes::from_static(b"user.x") });
         comes_back(&ChangedKey { revision: Revision(4), lin: Lin(5) });
         let key = b"any".to_vec();

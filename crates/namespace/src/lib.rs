@@ -35,6 +35,7 @@ mod job;
 mod keys;
 mod meta;
 mod ops;
+mod orphans;
 mod overlay;
 mod publish;
 mod read;

@@ -14,7 +14,7 @@ use crate::transaction::Transaction;
 
 /// The longest file, as POSIX' signed offsets have it.
 pub const FILE_LENGTH_MAX: u64 = i64::MAX.unsigned_abs();
-/// Extents of one operation: more would hold up everything behind it in the log.
+/// Extents of one operation, and extents that they may replace: more would hold up everything behind it in the log.
 pub const EXTENTS_MAX: usize = 65_536;
 
 impl Transaction<'_> {
@@ -22,11 +22,13 @@ impl Transaction<'_> {
     pub fn publish(&mut self, content: ContentKey, extents: &[NewExtent]) -> Result<u64, Failure> {
         check_shape(extents)?;
         self.claim_blocks(extents)?;
+        let mut replaced = 0;
         for new in extents {
             let pg = self.check_copies(new)?;
             self.note_missing_copies(new, &pg);
             let extent = &new.extent;
-            self.clear_range(content, FileRange { start: extent.offset, end: end_of(extent) })?;
+            let range = FileRange { start: extent.offset, end: end_of(extent) };
+            replaced += self.clear_range(content, range, EXTENTS_MAX - replaced)?;
             let row = ExtentRow::new(extent, self.revision());
             self.put_version::<Extents>(&ExtentKey { content, offset: extent.offset }, row)?;
         }

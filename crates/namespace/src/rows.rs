@@ -192,11 +192,11 @@ pub struct SnapshotRow {
     pub snapshot: Snapshot,
 }
 
-/// Extents that nothing refers to any more, but for snapshots.
+/// Extents that an operation took from their file and that are not dropped yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrphanRow {
-    /// The operation that took them from their file.
-    pub death: Revision,
+    /// Where they begin: all before are dropped.
+    pub from: u64,
 }
 
 /// A client's session.

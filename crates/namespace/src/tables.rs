@@ -9,7 +9,7 @@ use types::{
 
 use crate::family::Family;
 use crate::keys::{
-    ChangedKey, ContentKey, DeadKey, EntryKey, ExtentKey, FreedKey, JobObjectKey, Key, LinkKey, NameKey, PolicyJobKey,
+    ChangedKey, DeadKey, EntryKey, ExtentKey, FreedKey, JobObjectKey, Key, LinkKey, NameKey, OrphanKey, PolicyJobKey,
     RememberedKey, ShortKey, XattrKey,
 };
 use crate::rows::{
@@ -93,6 +93,6 @@ tables! {
     PolicyJobs: PolicyJob, PolicyJobKey => Present;
     /// Names of records.
     Names: Name, NameKey => u64;
-    /// Extents that nothing refers to any more.
-    Orphans: Orphan, ContentKey => OrphanRow;
+    /// Extents that were taken from their file.
+    Orphans: Orphan, OrphanKey => OrphanRow;
 }

@@ -5,8 +5,9 @@ use types::{FileKind, Lin, Name, OperationError, PublishedExtent};
 
 use crate::database::Rows;
 use crate::error::{Failure, StoreError};
-use crate::history::{KeyAndVersion, Moment, Version, last_version, version, versions};
+use crate::history::{KeyAndVersion, Moment, Version, Versions, last_version, version, versions};
 use crate::keys::{EntryKey, ExtentKey, Key as _, KeyRange, LinkKey, XattrKey};
+use crate::orphans::Taken;
 use crate::rows::{EntryRow, InodeRow};
 use crate::tables::{Entries, Extents, Inodes, Links, Xattrs};
 
@@ -63,14 +64,25 @@ pub fn extents<'a>(
     moment: Moment,
     from: ExtentKey,
 ) -> Result<impl Iterator<Item = Result<PublishedExtent, StoreError>> + 'a, StoreError> {
+    let taken = Taken::of(rows, from.content)?;
+    let alive = move |(key, version): &KeyAndVersion<Extents>| !taken.hides(moment, key.offset, version.revision);
+    let stored = stored_extents(rows, moment, from)?.filter(move |row| row.as_ref().map_or(true, &alive));
+    Ok(stored.map(|row| row.map(|(key, version)| version.row.at(key.offset))))
+}
+
+/// The rows of the extents of a content that reach beyond an offset, in order, orphans included.
+pub fn stored_extents<'a>(
+    rows: &'a impl Rows,
+    moment: Moment,
+    from: ExtentKey,
+) -> Result<Versions<'a, Extents>, StoreError> {
     let content = KeyRange::prefix(from.content.encode());
     let before = last_version::<Extents>(rows, moment, content.clone().until(&from))?;
     let reaches = |(key, version): &KeyAndVersion<Extents>| {
         key.offset.saturating_add(u64::from(version.row.length)) > from.offset
     };
     let first = before.filter(reaches).map_or(from, |(key, _)| key);
-    let rows = versions::<Extents>(rows, moment, content.from(&first));
-    Ok(rows.map(|row| row.map(|(key, version)| version.row.at(key.offset))))
+    Ok(versions::<Extents>(rows, moment, content.from(&first)))
 }
 
 /// The extended attributes of a LIN, in the order of their names.

@@ -58,9 +58,14 @@ fn perform_change(tx: &mut Transaction<'_>, change: &Change) -> Result<Outcome, 
             Ok(Outcome::Done)
         }
     }?;
-    tx.drop_orphans()?;
     tx.free_unused_blocks()?;
     Ok(outcome)
+}
+
+/// What every operation does besides its own work, even one that was refused: its share of what earlier ones left.
+pub fn tidy_up(tx: &mut Transaction<'_>) -> Result<(), Failure> {
+    tx.drop_orphans()?;
+    Ok(tx.free_unused_blocks()?)
 }
 
 fn perform_registration(tx: &mut Transaction<'_>, registration: &Registration) -> Result<Outcome, Failure> {

@@ -6,7 +6,6 @@ use super::check_times;
 use super::write::{check_length, kept_inline};
 use crate::changes::ChangeFlags;
 use crate::error::Failure;
-use crate::extents::FileRange;
 use crate::inode::Inode;
 use crate::keys::ContentKey;
 use crate::rows::Body;
@@ -46,7 +45,7 @@ fn resize(tx: &mut Transaction<'_>, inode: &mut Inode, size: u64) -> Result<(), 
             inode.row.body = Body::Extents(tx.revision());
         }
         Body::Extents(since) if size < inode.row.size => {
-            tx.clear_range(ContentKey { lin, since: *since }, FileRange { start: size, end: u64::MAX })?;
+            tx.cut_behind(ContentKey { lin, since: *since }, size)?;
         }
         _ => {}
     }

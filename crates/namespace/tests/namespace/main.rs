@@ -11,6 +11,7 @@
 mod blocks;
 mod changes;
 mod cluster;
+mod cuts;
 mod durability;
 mod histories;
 mod model;
