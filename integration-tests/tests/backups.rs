@@ -90,6 +90,28 @@ fn a_flipped_bit_in_any_kind_of_object_is_found_and_named() {
     }
 }
 
+/// A lost commit takes its own backup and no other; and nobody is given an older backup without having asked for it.
+#[test]
+fn a_damaged_newest_commit_is_named_and_the_backup_before_it_still_comes_back() {
+    let protected = Protected::new();
+    protected.back_up();
+    protected.back_up();
+    let commit = first_file_below(&protected.repository.join("commits"));
+    fs::write(&commit, b"not a commit").unwrap();
+    let target = protected.cluster.path("restored");
+    let cli = protected.cluster.cli_without_cluster();
+
+    let refused = cli.run(&["restore", "--kit", &shown(&protected.kit), &shown(&target)]).unwrap();
+    assert_eq!(refused.code, Some(7), "{}", refused.stderr);
+    let name = commit.file_name().unwrap().to_string_lossy();
+    assert!(refused.stderr.contains(&*name) && refused.stderr.contains("--epoch 1"), "{}", refused.stderr);
+    assert!(!target.exists());
+
+    cli.ok(&["restore", "--kit", &shown(&protected.kit), "--epoch", "1", &shown(&target)]).unwrap();
+    let comparison = compare(&protected.tree, &target.join("tree"), CompareOptions::default()).unwrap();
+    assert_eq!(comparison.differences, []);
+}
+
 #[test]
 fn a_wrong_passphrase_is_refused_and_nothing_is_written() {
     let protected = Protected::new();

@@ -9,7 +9,7 @@ use restore::{RestoreError, TargetError};
 use runtime::FileError;
 use site::SiteError;
 use thiserror::Error;
-use types::ErrorKind;
+use types::{Epoch, ErrorKind};
 
 use crate::exit::Exit;
 
@@ -31,6 +31,9 @@ pub enum CliError {
     /// A repository.
     #[error(transparent)]
     Repository(#[from] RepoError),
+    /// The newest backup is lost, and nobody said which of the older ones is wanted.
+    #[error("{source}; give --epoch {readable} for the newest of them")]
+    NewestLost { source: RepoError, readable: Epoch },
     /// A restore.
     #[error(transparent)]
     Restore(#[from] RestoreError),
@@ -109,7 +112,7 @@ impl CliError {
             Self::At { source, .. } => source.exit(),
             Self::File(error) => exit_of(error.io_kind()),
             Self::Target(error) => error.kind().into(),
-            Self::Repository(error) => exit_of_repository(error),
+            Self::Repository(error) | Self::NewestLost { source: error, .. } => exit_of_repository(error),
             Self::Restore(RestoreError::Repository(error)) => exit_of_repository(error),
             Self::Restore(error) => error.kind().into(),
             Self::Site(error) => error.kind().into(),
@@ -135,7 +138,7 @@ impl CliError {
             Self::At { source, .. } => source.code(),
             Self::File(_) | Self::Local { .. } => "file",
             Self::Target(_) => "target",
-            Self::Repository(_) => "repository",
+            Self::Repository(_) | Self::NewestLost { .. } => "repository",
             Self::Restore(_) => "restore",
             Self::Site(_) => "site",
             Self::Kit { .. } => "kit",

@@ -104,6 +104,16 @@ pub enum RepoError {
         /// The set.
         set: SetId,
     },
+    /// The commit of a backup is missing or damaged.
+    #[error("backup {epoch} cannot be read: {name}: {what}; `holdfast repo list` shows those that can")]
+    LostBackup {
+        /// The backup.
+        epoch: Epoch,
+        /// Its commit.
+        name: String,
+        /// What is wrong with it.
+        what: String,
+    },
     /// A row points to an object that nobody knows.
     #[error("a row of {name} points to object {number}, which the repository does not have")]
     UnknownObject {
@@ -146,6 +156,7 @@ impl RepoError {
         Some(match self {
             Self::NoRepository { .. } => (BOOTSTRAP_NAME, "it is missing; every reader needs it".to_owned()),
             Self::Damaged { name, what } => (name, (*what).to_owned()),
+            Self::LostBackup { name, what, .. } => (name, what.clone()),
             Self::Missing { name, needed_by } => (name, format!("it is missing; {needed_by} needs it")),
             Self::Foreign { name, found, .. } => (name, format!("it belongs to another repository, {found}")),
             Self::Version { name, found, .. } => {
@@ -164,9 +175,11 @@ impl RepoError {
         match self {
             Self::Site(error) => error.kind(),
             Self::NoRepository { .. } | Self::NoBackup { .. } => ErrorKind::NotFound,
-            Self::Damaged { .. } | Self::Missing { .. } | Self::Foreign { .. } | Self::UnknownObject { .. } => {
-                ErrorKind::Corrupt
-            }
+            Self::Damaged { .. }
+            | Self::Missing { .. }
+            | Self::Foreign { .. }
+            | Self::LostBackup { .. }
+            | Self::UnknownObject { .. } => ErrorKind::Corrupt,
             Self::Version { .. } => ErrorKind::Unsupported,
             Self::WrongPassphrase { .. } | Self::WrongKey { .. } | Self::NeedsPrivateKey { .. } => ErrorKind::Denied,
             Self::ShortPassphrase { .. } | Self::Limit { .. } => ErrorKind::InvalidRequest,

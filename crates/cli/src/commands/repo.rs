@@ -115,7 +115,9 @@ pub async fn run(command: Command, invocation: &mut Invocation) -> Result<(), Cl
 async fn list(choice: &RepositoryChoice, invocation: &mut Invocation) -> Result<(), CliError> {
     let repository = choice.list().await?;
     let rows: Vec<_> = repository.backups().iter().map(|backup| (backup_cells(backup), backup_value(backup))).collect();
-    invocation.output.table(&["BACKUP", "POLICY", "TIME", "BASE", "ADDED", "OBJECTS", "ROOTS"], &rows)
+    invocation.output.table(&["BACKUP", "POLICY", "TIME", "BASE", "ADDED", "OBJECTS", "ROOTS"], &rows)?;
+    // The list is what was asked for; but whoever reads it, or the exit code alone, must not take it for whole.
+    repository.lost().first().map_or(Ok(()), |lost| Err(lost.error().into()))
 }
 
 fn root_paths(backup: &BackupInfo) -> String {

@@ -72,7 +72,9 @@ impl BackupChoice {
                 && self.policy.as_ref().is_none_or(|policy| backup.policy == *policy)
         };
         let wanted: Vec<_> = repository.backups().iter().filter(fits).collect();
-        let newest = wanted.iter().max_by_key(|backup| backup.number).ok_or_else(|| self.nothing())?;
+        let newest = wanted.iter().max_by_key(|backup| backup.number);
+        self.refuse_lost(repository, newest.copied())?;
+        let newest = newest.ok_or_else(|| self.nothing())?;
         if wanted.iter().any(|backup| backup.set != newest.set) {
             let mut policies: Vec<_> = wanted.iter().map(|backup| backup.policy.as_str()).collect();
             policies.sort_unstable();
@@ -82,6 +84,20 @@ impl BackupChoice {
             return Err(CliError::Usage { message });
         }
         Ok(repository.at(newest.set, newest.epoch)?)
+    }
+
+    /// Whoever asks for a lost backup, or for the newest when a lost one may be newer, is not given another in its place.
+    fn refuse_lost(&self, repository: &Repository<Listed>, found: Option<&repo::BackupInfo>) -> Result<(), CliError> {
+        let is_meant = |lost: &&repo::LostBackup| match (self.epoch, found) {
+            (Some(epoch), None) => lost.epoch == Epoch(epoch),
+            (Some(_), Some(_)) => false,
+            (None, found) => found.is_none_or(|found| lost.number > found.number),
+        };
+        match (repository.lost().iter().find(is_meant), found) {
+            (None, _) => Ok(()),
+            (Some(lost), None) => Err(lost.error().into()),
+            (Some(lost), Some(found)) => Err(CliError::NewestLost { source: lost.error(), readable: found.epoch }),
+        }
     }
 
     fn nothing(&self) -> CliError {

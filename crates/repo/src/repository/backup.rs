@@ -9,7 +9,7 @@ use bytes::Bytes;
 use types::{Epoch, Lin, Name, SetId};
 
 use super::stream::{RowStream, Sight};
-use super::{BackupInfo, Listed, Repository, Shared};
+use super::{BackupInfo, Listed, LostBackup, Repository, Shared};
 use crate::RepoError;
 use crate::merge::{Merge, Source};
 use crate::object::{ObjectKey, OpenedSlot};
@@ -97,11 +97,12 @@ impl Repository<Listed> {
     /// Looks at one backup.
     ///
     /// # Errors
-    /// [`RepoError::NoBackup`].
+    /// [`RepoError::NoBackup`], or [`RepoError::LostBackup`].
     pub fn at(&self, set: SetId, epoch: Epoch) -> Result<Backup, RepoError> {
         let found = self.backups().iter().find(|backup| backup.set == set && backup.epoch == epoch);
         let (Some(info), Some(head)) = (found, &self.state.head) else {
-            return Err(RepoError::NoBackup { epoch, set });
+            let lost = self.lost().iter().find(|lost| lost.epoch == epoch);
+            return Err(lost.map_or(RepoError::NoBackup { epoch, set }, LostBackup::error));
         };
         let voids = head.commit.voids.as_slice().into();
         Ok(Backup {

@@ -1,16 +1,19 @@
 //! The commits of a repository.
+//!
+//! On the worst day a commit may be damaged too. That takes its own backup and no other: the listing goes on below it,
+//! and says what was lost.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use site::LIST_LIMIT_MAX;
-use types::{Epoch, SetId, Timestamp};
+use types::{Epoch, ErrorKind, SetId, Timestamp};
 
 use super::{Opened, Repository};
 use crate::RepoError;
-use crate::commit::{Commit, CommitTotals, ParentReference, RootRecord};
-use crate::names::{COMMITS_PREFIX, Name};
+use crate::commit::{Commit, CommitTotals, ParentReference, RootRecord, StateReference};
+use crate::names::{COMMITS_PREFIX, Name, Writer};
 
 /// Commits that are read at once.
 const READS_MAX: usize = 16;
@@ -20,23 +23,14 @@ const READS_MAX: usize = 16;
 pub struct Listed {
     pub(super) head: Option<Arc<Head>>,
     backups: Arc<Vec<BackupInfo>>,
+    lost: Arc<Vec<LostBackup>>,
 }
 
-/// The newest commit.
+/// The newest commit that can be read.
 #[derive(Debug)]
 pub(super) struct Head {
     pub(super) commit: Commit,
     pub(super) reference: ParentReference,
-}
-
-/// What is kept of a commit. Each names all runs of its time, so that those of all commits together are many times more
-/// than the repository has: they are kept of the newest commit alone.
-struct Link {
-    info: BackupInfo,
-    reference: ParentReference,
-    parent: Option<ParentReference>,
-    /// The whole commit, if it is the newest.
-    newest: Option<Commit>,
 }
 
 /// What a repository says of one of its backups.
@@ -60,42 +54,140 @@ pub struct BackupInfo {
     pub base: Option<Epoch>,
     /// What it added.
     pub totals: CommitTotals,
+    /// The cluster's configuration at that time.
+    pub state: Option<StateReference>,
+}
+
+/// A backup whose commit is missing or damaged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostBackup {
+    /// Its number, which its commit's name tells.
+    pub epoch: Epoch,
+    /// The name of its commit.
+    pub commit: String,
+    /// The number of its commit.
+    pub number: u64,
+    /// What is wrong with the commit.
+    pub what: String,
+}
+
+/// The name of a commit, and what it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct CommitName {
+    name: String,
+    number: u64,
+    writer: Writer,
+}
+
+impl From<&ParentReference> for CommitName {
+    fn from(parent: &ParentReference) -> Self {
+        Self { name: parent.name().to_string(), number: parent.number, writer: parent.writer }
+    }
+}
+
+/// What is kept of a commit. Each names all runs of its time, so that those of all commits together are many times more
+/// than the repository has: of none but the newest they are wanted.
+struct Link {
+    info: BackupInfo,
+    reference: ParentReference,
+    parent: Option<ParentReference>,
+}
+
+type Links = BTreeMap<String, Result<Link, RepoError>>;
+
+/// The next commit on the way down the chain.
+struct Wanted {
+    name: CommitName,
+    /// What the commit above it says that its hash is; not known below a commit that is lost.
+    hash: Option<[u8; 32]>,
+    /// The commit above it.
+    needed_by: String,
+}
+
+impl Wanted {
+    fn take(&self, links: &mut Links) -> Result<Link, RepoError> {
+        let missing = || RepoError::Missing { name: self.name.name.clone(), needed_by: self.needed_by.clone() };
+        let link = links.remove(&self.name.name).unwrap_or_else(|| Err(missing()))?;
+        if self.hash.is_some_and(|hash| hash != link.reference.hash) {
+            return Err(RepoError::damaged(&self.name.name, "it is not the commit on which the next one builds"));
+        }
+        Ok(link)
+    }
+}
+
+/// The chain of commits, from the newest on.
+#[derive(Default)]
+struct Chain {
+    head: Option<ParentReference>,
+    backups: Vec<BackupInfo>,
+    lost: Vec<LostBackup>,
+}
+
+impl Chain {
+    /// Goes from the newest commit to its parent and on. What the chain does not reach does not count (rule P22).
+    fn walk(names: &[CommitName], mut links: Links) -> Result<Self, RepoError> {
+        let mut chain = Self::default();
+        let unknown = |name: &CommitName| Wanted { name: name.clone(), hash: None, needed_by: COMMITS_PREFIX.into() };
+        let mut next = names.first().map(unknown);
+        while let Some(wanted) = next {
+            next = match wanted.take(&mut links) {
+                Ok(link) => chain.add(link),
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    chain.lose(&wanted.name, error);
+                    below(names, &wanted.name).map(unknown)
+                }
+                Err(error) => return Err(error),
+            };
+        }
+        Ok(chain)
+    }
+
+    fn add(&mut self, link: Link) -> Option<Wanted> {
+        let Link { info, reference, parent } = link;
+        let needed_by = info.commit.clone();
+        self.head.get_or_insert(reference);
+        self.backups.push(info);
+        parent.map(|parent| Wanted { name: (&parent).into(), hash: Some(parent.hash), needed_by })
+    }
+
+    fn lose(&mut self, name: &CommitName, error: RepoError) {
+        let what = error.finding().map_or_else(|| error.to_string(), |(_, what)| what);
+        let CommitName { name, number, writer } = name.clone();
+        self.lost.push(LostBackup { epoch: writer.epoch, commit: name, number, what });
+    }
+}
+
+/// The commit on which a lost one most likely builds: numbers fall along the chain, and one of an older generation with
+/// as large a number was written by a cluster that no longer owned the repository.
+fn below<'a>(names: &'a [CommitName], lost: &CommitName) -> Option<&'a CommitName> {
+    names.iter().find(|other| other.name > lost.name && other.number < lost.number)
 }
 
 impl Repository<Opened> {
     /// Lists the commits and checks that they are one chain: the head is the first name of the listing, and what its
-    /// parents do not reach does not count (rule P22).
+    /// parents do not reach does not count (rule P22). Backups whose commits are missing or damaged are
+    /// [lost](Repository::lost); the others are there.
     ///
     /// # Errors
-    /// [`RepoError::Fork`] names two commits of one number; a commit is missing or damaged; or the site failed.
+    /// [`RepoError::Fork`] names two commits of one number; a commit is of a later version; or the site failed.
     pub async fn list(self) -> Result<Repository<Listed>, RepoError> {
         let names = self.commit_names().await?;
-        let mut links = self.open_commits(&names).await?;
-        let mut backups = Vec::new();
-        let mut head: Option<Arc<Head>> = None;
-        let mut next = names.first().cloned().map(|name| (name, None));
-        while let Some((name, expected)) = next {
-            let needed_by = || backups.last().map_or_else(String::new, |child: &BackupInfo| child.commit.clone());
-            let Some(link) = links.remove(&name) else {
-                return Err(RepoError::Missing { name, needed_by: needed_by() });
-            };
-            let Link { info, reference, parent, newest } = link?;
-            if expected.is_some_and(|expected| expected != reference.hash) {
-                return Err(RepoError::damaged(&name, "it is not the commit on which the next one builds"));
-            }
-            next = parent.map(|parent| (parent.name().to_string(), Some(parent.hash)));
-            backups.push(info);
-            head = head.or_else(|| newest.map(|commit| Arc::new(Head { commit, reference })));
-        }
+        let links = self.open_commits(&names).await?;
+        let mut chain = Chain::walk(&names, links)?;
+        let head = match chain.head {
+            Some(reference) => Some(Arc::new(self.head(reference).await?)),
+            None => None,
+        };
         let voids = head.as_ref().map_or(&[][..], |head| &head.commit.voids);
-        backups.retain(|backup| !voids.contains(&backup.epoch));
-        Ok(Repository { shared: self.shared, state: Listed { head, backups: Arc::new(backups) } })
+        chain.backups.retain(|backup| !voids.contains(&backup.epoch));
+        chain.lost.retain(|backup| !voids.contains(&backup.epoch));
+        let state = Listed { head, backups: Arc::new(chain.backups), lost: Arc::new(chain.lost) };
+        Ok(Repository { shared: self.shared, state })
     }
 
     /// The names of all commits, newest first.
-    async fn commit_names(&self) -> Result<Vec<String>, RepoError> {
-        let mut names: Vec<String> = Vec::new();
-        let mut previous = None;
+    async fn commit_names(&self) -> Result<Vec<CommitName>, RepoError> {
+        let mut names: Vec<CommitName> = Vec::new();
         let mut after: Option<String> = None;
         loop {
             let listed = self.shared.site.list(COMMITS_PREFIX, after.as_deref(), LIST_LIMIT_MAX).await?;
@@ -105,13 +197,12 @@ impl Repository<Opened> {
                 let Ok(Name::Commit { number, writer }) = listed.name.parse() else {
                     return Err(RepoError::damaged(listed.name, "it lies among the commits and has another name"));
                 };
-                let place = Some((writer.generation, number));
-                if previous == place {
-                    let first = names.last().cloned().unwrap_or_default();
-                    return Err(RepoError::Fork { first, second: listed.name });
+                let is_twin =
+                    |other: &&CommitName| other.number == number && other.writer.generation == writer.generation;
+                if let Some(twin) = names.last().filter(is_twin) {
+                    return Err(RepoError::Fork { first: twin.name.clone(), second: listed.name });
                 }
-                previous = place;
-                names.push(listed.name);
+                names.push(CommitName { name: listed.name, number, writer });
             }
             if is_last {
                 return Ok(names);
@@ -120,19 +211,42 @@ impl Repository<Opened> {
     }
 
     /// Reads all commits, some at once. A commit that does not open is an error only if the chain reaches it.
-    async fn open_commits(&self, names: &[String]) -> Result<BTreeMap<String, Result<Link, RepoError>>, RepoError> {
-        let shared = &self.shared;
-        let reads = names.iter().enumerate().map(|(age, name)| async move {
-            let bytes = shared.site.get(name).await.map_err(|error| RepoError::missing(error, COMMITS_PREFIX))?;
-            let link = Commit::open(name, shared.id, &shared.keys, &bytes).map(|commit| Link {
+    async fn open_commits(&self, names: &[CommitName]) -> Result<Links, RepoError> {
+        let reads = names.iter().map(|CommitName { name, .. }| async move {
+            let opened = self.open_commit(name).await?;
+            let link = opened.map(|(commit, reference)| Link {
                 info: BackupInfo::of(&commit),
-                reference: commit.as_parent(&bytes),
-                parent: commit.parent.clone(),
-                newest: (age == 0).then_some(commit),
+                reference,
+                parent: commit.parent,
             });
             Ok::<_, RepoError>((name.clone(), link))
         });
         stream::iter(reads).buffer_unordered(READS_MAX).try_collect().await
+    }
+
+    /// Reads one commit. The outer error is the site's, the inner one is about the commit.
+    async fn open_commit(&self, name: &str) -> Result<Result<(Commit, ParentReference), RepoError>, RepoError> {
+        let shared = &self.shared;
+        let bytes = match shared.site.get(name).await.map_err(|error| RepoError::missing(error, COMMITS_PREFIX)) {
+            Ok(bytes) => bytes,
+            Err(error @ RepoError::Missing { .. }) => return Ok(Err(error)),
+            Err(error) => return Err(error),
+        };
+        let opened = Commit::open(name, shared.id, &shared.keys, &bytes);
+        Ok(opened.map(|commit| {
+            let reference = commit.as_parent(&bytes);
+            (commit, reference)
+        }))
+    }
+
+    /// Reads the newest commit once more, and whole.
+    async fn head(&self, expected: ParentReference) -> Result<Head, RepoError> {
+        let name = expected.name().to_string();
+        let (commit, reference) = self.open_commit(&name).await??;
+        if reference != expected {
+            return Err(RepoError::damaged(name, "it is not what it was a moment ago"));
+        }
+        Ok(Head { commit, reference })
     }
 }
 
@@ -148,12 +262,21 @@ impl BackupInfo {
             snapshot_time: commit.snapshot_time,
             base: commit.base,
             totals: commit.totals,
+            state: commit.state,
         }
     }
 }
 
+impl LostBackup {
+    /// As an error, for whoever asks for this very backup.
+    #[must_use]
+    pub fn error(&self) -> RepoError {
+        RepoError::LostBackup { epoch: self.epoch, name: self.commit.clone(), what: self.what.clone() }
+    }
+}
+
 impl Repository<Listed> {
-    /// The newest commit; `None` if there is none yet.
+    /// The newest commit that can be read; `None` if there is none.
     #[must_use]
     pub fn head(&self) -> Option<&Commit> {
         self.state.head.as_ref().map(|head| &head.commit)
@@ -169,6 +292,12 @@ impl Repository<Listed> {
     #[must_use]
     pub fn backups(&self) -> &[BackupInfo] {
         &self.state.backups
+    }
+
+    /// Backups whose commits are missing or damaged, newest first. Of a newest commit that is gone nothing tells.
+    #[must_use]
+    pub fn lost(&self) -> &[LostBackup] {
+        &self.state.lost
     }
 }
 
@@ -235,12 +364,6 @@ mod tests {
         }
         let shared = Arc::new(Shared { site, id: ID, keys, private: None });
         let repository = Repository { shared, state: Opened };
-
-        let names = repository.commit_names().await.unwrap();
-        let links = repository.open_commits(&names).await.unwrap();
-        let whole = links.values().filter_map(|link| link.as_ref().unwrap().newest.as_ref());
-        let kept: usize = whole.map(|commit| commit.runs.len()).sum();
-        assert_eq!((links.len(), kept), (300, 300));
 
         let listed = repository.list().await.unwrap();
         let numbers: Vec<u64> = listed.backups().iter().map(|backup| backup.number).collect();

@@ -9,7 +9,7 @@ mod stream;
 
 pub use backup::Backup;
 pub use check::{CheckDepth, CheckReport, Finding, check_without_key};
-pub use list::{BackupInfo, Listed};
+pub use list::{BackupInfo, Listed, LostBackup};
 pub use open::{NewRepository, Opened, Unlock};
 pub use stream::RowStream;
 

@@ -176,8 +176,8 @@ fn one_of_each_kind(contents: &BTreeMap<String, Bytes>) -> Vec<String> {
     let first = |prefix: &&str| contents.keys().find(|name| name.starts_with(*prefix)).unwrap().clone();
     let last = |prefix: &&str| contents.keys().rfind(|name| name.starts_with(*prefix)).unwrap().clone();
     let tables = ["tables/inodes", "tables/entries", "tables/extents", "tables/blocks", "tables/objects"];
-    let kinds = ["holdfast", "keys", "owner", "commits", "objects"];
-    kinds.iter().chain(&tables).map(first).chain(["commits", "objects"].iter().map(last)).collect()
+    let kinds = ["holdfast", "keys", "owner", "commits", "objects", "state"];
+    kinds.iter().chain(&tables).map(first).chain(["commits", "objects", "state"].iter().map(last)).collect()
 }
 
 fn assert_named(error: &RepoError, name: &str, case: &str) {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use repo::{Commit, ExtentRecord, ExtentRow, ObjectNumber, RepoError, Repository, Unlock};
 use types::{Epoch, ErrorKind, Lin, NodeId};
 
-use crate::world::{REPOSITORY, SET, World};
+use crate::world::{REPOSITORY, SET, World, read};
 
 #[tokio::test]
 async fn two_commits_of_one_number_are_a_fork_that_names_both() {
@@ -49,8 +49,40 @@ async fn a_parent_that_is_another_commit_is_found() {
     commit.policy = "forged".into();
     let forged = commit.seal(listed.keys(), &world.seed).unwrap();
     world.memory.replace(&parent, Some(forged));
-    let error = world.open().await.list().await.unwrap_err();
-    assert!(matches!(&error, RepoError::Damaged { name, .. } if *name == parent), "{error}");
+    let listed = world.open().await.list().await.unwrap();
+    let [lost] = listed.lost() else { panic!("{:?}", listed.lost()) };
+    assert!(lost.commit == parent && lost.epoch == Epoch(1), "{lost:?}");
+    assert_eq!(listed.backups().len(), 1, "the backup whose commit is sound is there");
+}
+
+#[tokio::test]
+async fn a_lost_commit_takes_no_other_backup_with_it() {
+    for (lost, left) in [(1, [3, 2]), (2, [3, 1]), (3, [2, 1])] {
+        for gone in [false, true] {
+            let (world, backups) = World::with_three_backups(57).await;
+            let listed = world.open().await.list().await.unwrap();
+            let name = listed.backups().iter().find(|backup| backup.epoch == Epoch(lost)).unwrap().commit.clone();
+            let flipped = world.memory.contents()[&name].iter().map(|byte| byte ^ 1).collect::<Vec<_>>();
+            world.memory.replace(&name, (!gone).then(|| flipped.into()));
+
+            let listed = world.open().await.list().await.unwrap();
+            let epochs: Vec<u64> = listed.backups().iter().map(|backup| backup.epoch.0).collect();
+            assert_eq!(epochs, left, "without the commit of backup {lost}");
+            for epoch in left {
+                let tree = read(&listed, epoch).await.unwrap();
+                assert_eq!(tree, backups[usize::try_from(epoch).unwrap() - 1], "backup {epoch} without {lost}");
+            }
+            if gone && lost == 3 {
+                assert!(listed.lost().is_empty(), "nothing in the repository tells of a newest commit that is gone");
+                continue;
+            }
+            let error = listed.at(SET, Epoch(lost)).err().unwrap();
+            assert!(matches!(&error, RepoError::LostBackup { .. }) && error.kind() == ErrorKind::Corrupt, "{error}");
+            assert!(error.to_string().contains(&name), "{error}");
+            let report = listed.check(repo::CheckDepth::Structure).await.unwrap();
+            assert!(report.findings.iter().any(|finding| finding.name == name), "{:?}", report.findings);
+        }
+    }
 }
 
 #[tokio::test]

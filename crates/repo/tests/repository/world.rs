@@ -7,7 +7,7 @@ use bytes::Bytes;
 use repo::{
     CoalesceContext, CoalesceOptions, Commit, CommitTotals, EntryRecord, EntryRow, ExtentRecord, ExtentRow,
     InodeRecord, InodeRow, KeyObject, NewKeys, NewRepository, ObjectNumber, ObjectOptions, ObjectWriter,
-    PassphraseCost, Repository, RootRecord, RunOptions, SealedObject, Unlock, Writer,
+    PassphraseCost, Repository, RootRecord, RunOptions, SealedObject, SealedState, Unlock, Writer,
 };
 use runtime::{Files, Seed};
 use site::{Memory, Recording, Site};
@@ -116,6 +116,8 @@ impl World {
         let keys = &self.keys.keys.writer;
         let merged = self.merge(&self.site, writer, reports).await.unwrap();
         let listed = self.open().await.list().await.unwrap();
+        let state = SealedState::seal(self.writer(epoch, 2 << 32), REPOSITORY, keys, &self.seed, b"policies").unwrap();
+        self.site.put_same(&state.name, state.bytes).await.unwrap();
         let mut runs = listed.head().map_or_else(Vec::new, |head| head.runs.clone());
         runs.extend(merged.runs);
         let commit = Commit {
@@ -132,7 +134,7 @@ impl World {
             runs,
             totals: merged.totals,
             voids: vec![],
-            state: None,
+            state: Some(state.reference),
         };
         let bytes = commit.seal(keys, &self.seed).unwrap();
         self.site.put_same(&commit.name().to_string(), bytes).await.unwrap();
@@ -151,6 +153,13 @@ impl World {
     pub async fn with_two_backups(seed: u64) -> (Self, [Tree; 2]) {
         let lengths = [0, 1, 100, 4096, 5000, 100_000, 131_072, 131_073, 700_000, 2_000_000];
         Self::with_two_backups_of(seed, 60, &lengths).await
+    }
+
+    /// Writes three backups, of which the last has the files of the first.
+    pub async fn with_three_backups(seed: u64) -> (Self, [Tree; 3]) {
+        let (world, [first, second]) = Self::with_two_backups(seed).await;
+        world.back_up(3, Some(2), &second, &first).await;
+        (world, [first.clone(), second, first])
     }
 
     /// Writes two backups of so many files of these lengths.

@@ -1,7 +1,8 @@
 //! Checking a repository.
 //!
-//! The listing that comes before has checked the chain of commits. A check then looks at what the newest commit names:
-//! the runs, the upload objects, and the rows of every backup. It goes on after a finding, and gives all findings.
+//! The listing that comes before has looked at the chain of commits. A check then looks at what the newest commit names:
+//! the runs, the upload objects, and the rows of every backup; and at the configuration that each commit names. It goes
+//! on after a finding, and gives all findings.
 
 mod blocks;
 mod report;
@@ -16,6 +17,7 @@ use site::LIST_LIMIT_MAX;
 
 use super::backup::{RunSet, Use};
 use super::{Listed, Repository};
+use crate::commit::StateReference;
 use crate::names::{BOOTSTRAP_NAME, KEYS_PREFIX, Name, OBJECTS_PREFIX, OWNER_PREFIX, TABLES_PREFIX, Writer};
 use crate::object::ObjectReader;
 use crate::rows::{ObjectNumber, ObjectRow};
@@ -31,12 +33,15 @@ impl Repository<Listed> {
     pub async fn check(&self, depth: CheckDepth) -> Result<CheckReport, RepoError> {
         let mut check = Check { repository: self, depth, report: CheckReport::default(), objects: BTreeSet::new() };
         check.heads().await?;
+        for lost in self.lost() {
+            check.report.finding(&lost.commit, &lost.what);
+        }
         let Some(head) = self.head() else { return Ok(check.report) };
         if depth == CheckDepth::Blocks && self.private_key().is_none() {
             return Err(RepoError::NeedsPrivateKey { name: head.name().to_string() });
         }
         let runs = check.runs(&head.runs).await?;
-        check.state().await?;
+        check.states().await?;
         check.objects(&runs).await?;
         check.backups().await?;
         Ok(check.report)
@@ -135,13 +140,29 @@ impl Check<'_> {
         Ok(sound)
     }
 
-    /// Looks at the configuration that the newest commit names.
-    async fn state(&mut self) -> Result<(), RepoError> {
-        let Some(state) = self.repository.head().and_then(|head| head.state) else { return Ok(()) };
+    /// Looks at the configurations that the commits name.
+    async fn states(&mut self) -> Result<(), RepoError> {
+        let repository = self.repository;
+        for backup in repository.backups() {
+            if let Some(state) = backup.state {
+                self.state(&backup.commit, state).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn state(&mut self, commit: &str, state: StateReference) -> Result<(), RepoError> {
+        let site = &self.repository.shared.site;
         let name = Name::State(state.writer).to_string();
-        let read = self.repository.shared.site.get(&name).await;
-        let bytes = self.report.note(&name, read.map_err(|error| RepoError::missing(error, "a commit")))?;
-        self.compare(&name, bytes, state.hash);
+        let missing = |error| RepoError::missing(error, commit);
+        if self.depth >= CheckDepth::Bytes {
+            let bytes = self.report.note(&name, site.get(&name).await.map_err(missing))?;
+            self.compare(&name, bytes, state.hash);
+        } else if let Some(size) = self.report.note(&name, site.size(&name).await.map_err(missing))?
+            && size != state.size
+        {
+            self.report.finding(&name, "it has another length than it had");
+        }
         Ok(())
     }
 
