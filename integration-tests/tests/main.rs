@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod backups;
 #[cfg(test)]
+mod command_line;
+#[cfg(test)]
 mod failures;
 #[cfg(test)]
 mod files;

@@ -24,6 +24,9 @@ pub struct Arguments {
     /// Print results as JSON, one object a line; errors too, on standard error
     #[arg(long, global = true)]
     pub json: bool,
+    /// Show no progress and no summary
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
     #[command(subcommand)]
     pub command: Command,
 }

@@ -12,6 +12,7 @@ use thiserror::Error;
 use types::{Epoch, ErrorKind};
 
 use crate::exit::Exit;
+use crate::stop::Signal;
 
 /// Why a command did not do what it should.
 #[derive(Debug, Error)]
@@ -79,6 +80,9 @@ pub enum CliError {
     /// Nodes cannot use a site.
     #[error("{failed} of the nodes cannot use the site, see above")]
     SiteUnusable { failed: usize },
+    /// A signal asked for the end.
+    #[error("{}", if *signal == Signal::Interrupt { "interrupted" } else { "terminated" })]
+    Stopped { signal: Signal },
     /// The reader of our output has gone, which is its right.
     #[error("nobody reads the output")]
     OutputClosed,
@@ -126,6 +130,8 @@ impl CliError {
             Self::Exists { .. } => Exit::Conflict,
             Self::Partial { .. } | Self::Job { .. } | Self::Start { .. } => Exit::Failed,
             Self::SiteUnusable { .. } => Exit::Unavailable,
+            Self::Stopped { signal: Signal::Interrupt } => Exit::Interrupted,
+            Self::Stopped { signal: Signal::Terminate } => Exit::Terminated,
             Self::OutputClosed => Exit::Done,
             Self::Output { source } => exit_of(source.kind()),
         }
@@ -154,6 +160,7 @@ impl CliError {
             Self::SiteUnusable { .. } => "site_unusable",
             Self::OutputClosed | Self::Output { .. } => "output",
             Self::Start { .. } => "start",
+            Self::Stopped { .. } => "stopped",
         }
     }
 
@@ -166,6 +173,8 @@ impl CliError {
                 ErrorKind::Unavailable | ErrorKind::NotLeader | ErrorKind::NoSpace | ErrorKind::Denied
             ),
             Self::Client(ClientError::Damaged { .. } | ClientError::BadExtent { .. }) => true,
+            Self::Client(ClientError::Path(_) | ClientError::NotAFile { .. }) | Self::Usage { .. } => true,
+            Self::At { source, .. } => source.is_about_one_file(),
             Self::Target(error) => error.kind() != ErrorKind::NoSpace,
             _ => false,
         }

@@ -31,6 +31,10 @@ pub enum Exit {
     DamageFound,
     /// Made by a newer version.
     Unsupported,
+    /// Stopped by Ctrl-C (SIGINT).
+    Interrupted,
+    /// Stopped by SIGTERM.
+    Terminated,
 }
 
 /// The table as people read it.
@@ -46,7 +50,9 @@ pub const TABLE: &str = "Exit codes:
    8  no space
    9  wrong passphrase or key
   10  a check found damage
-  11  made by a newer version";
+  11  made by a newer version
+ 130  interrupted (SIGINT)
+ 143  terminated (SIGTERM)";
 
 impl Exit {
     /// The number.
@@ -65,6 +71,9 @@ impl Exit {
             Self::WrongKey => 9,
             Self::DamageFound => 10,
             Self::Unsupported => 11,
+            // As shells have it: 128 and the number of the signal.
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
         }
     }
 }
@@ -95,7 +104,7 @@ impl From<Exit> for ExitCode {
 mod tests {
     use super::*;
 
-    const ALL: [Exit; 12] = [
+    const ALL: [Exit; 14] = [
         Exit::Done,
         Exit::Failed,
         Exit::Usage,
@@ -108,6 +117,8 @@ mod tests {
         Exit::WrongKey,
         Exit::DamageFound,
         Exit::Unsupported,
+        Exit::Interrupted,
+        Exit::Terminated,
     ];
 
     #[test]

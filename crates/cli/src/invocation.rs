@@ -1,9 +1,12 @@
 //! One run of the program.
 
+use std::time::Duration;
+
 use client::{Client, Options, Session};
 use runtime::Tasks;
 use runtime::telemetry::{self, TelemetryOptions};
 use serde_json::json;
+use tokio::runtime::Runtime;
 
 use crate::arguments::{Arguments, Command};
 use crate::commands::{backup, cluster, policy, repo, restore, site, snapshot};
@@ -11,13 +14,19 @@ use crate::context::ClusterChoice;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::fs;
-use crate::output::{Format, Output};
+use crate::output::{Format, Output, Verbosity};
+use crate::stop::Signals;
+
+/// How long the end of a session may take that is closed because a command failed or was stopped.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What every command has at hand.
 pub struct Invocation {
     pub choice: ClusterChoice,
     pub output: Output,
     pub tasks: Tasks,
+    /// The session that is open; a command that succeeds closes it itself.
+    session: Option<Session>,
 }
 
 impl Invocation {
@@ -28,9 +37,26 @@ impl Invocation {
     }
 
     /// Connects, and opens a session for changes.
-    pub async fn open_session(&self) -> Result<Session, CliError> {
+    pub async fn open_session(&mut self) -> Result<Session, CliError> {
         let label = format!("holdfast, process {}", std::process::id());
-        Ok(self.connect().await?.open_session(&label).await?)
+        let session = self.connect().await?.open_session(&label).await?;
+        self.session = Some(session.clone());
+        Ok(session)
+    }
+
+    /// Carries out a command. When it fails or is stopped, what it left running cleans up after itself, and its session
+    /// is closed, so that the cluster can clear away the blocks that nobody will publish.
+    async fn carry_out(&mut self, command: Command) -> Result<(), CliError> {
+        let mut signals = Signals::watch()?;
+        let done = signals.or_stop(dispatch(command, self)).await;
+        if done.is_err() {
+            signals.wind_up(&self.tasks).await;
+            if let Some(session) = self.session.take() {
+                // The first error tells why; what cannot be closed now expires.
+                let _ = tokio::time::timeout(CLOSE_PATIENCE, session.close()).await;
+            }
+        }
+        done
     }
 }
 
@@ -52,9 +78,14 @@ fn run_typed(arguments: Arguments, format: Format) -> Result<(), CliError> {
         .map_err(|error| CliError::Usage { message: format!("$HOLDFAST_LOG: {error}") })?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|source| CliError::Start { source })?;
-    let Arguments { cluster: choice, command, .. } = arguments;
-    let mut invocation = Invocation { choice, output: Output::new(format), tasks: Tasks::new("holdfast") };
-    let done = runtime.block_on(dispatch(command, &mut invocation));
+    let Arguments { cluster: choice, command, quiet, .. } = arguments;
+    let output = Output::new(format, if quiet { Verbosity::Quiet } else { Verbosity::Normal });
+    let invocation = Invocation { choice, output, tasks: Tasks::new("holdfast"), session: None };
+    run_on(runtime, invocation, command)
+}
+
+fn run_on(runtime: Runtime, mut invocation: Invocation, command: Command) -> Result<(), CliError> {
+    let done = runtime.block_on(invocation.carry_out(command));
     let flushed = invocation.output.flush();
     // Threads that still read a file that nobody wants any more must not hold up the end.
     runtime.shutdown_background();

@@ -13,6 +13,8 @@ mod invocation;
 mod output;
 mod passphrase;
 mod progress;
+mod stop;
+mod summary;
 mod text;
 mod tree;
 

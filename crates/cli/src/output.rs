@@ -1,11 +1,12 @@
 //! The one way to standard output. A reader that goes away ends the program quietly.
 
 use std::fmt::Display;
-use std::io::{self, BufWriter, Stdout, Write};
+use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::error::CliError;
+use crate::text;
 
 /// What results look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,19 +17,43 @@ pub enum Format {
     Json,
 }
 
+/// How much is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verbosity {
+    /// Progress and summaries too.
+    Normal,
+    /// Results, warnings and errors alone.
+    Quiet,
+}
+
 /// Where results go.
 pub struct Output {
     format: Format,
+    verbosity: Verbosity,
+    is_terminal: bool,
     out: BufWriter<Stdout>,
 }
 
 impl Output {
-    pub fn new(format: Format) -> Self {
-        Self { format, out: BufWriter::new(io::stdout()) }
+    pub fn new(format: Format, verbosity: Verbosity) -> Self {
+        let out = io::stdout();
+        Self { format, verbosity, is_terminal: out.is_terminal(), out: BufWriter::new(out) }
     }
 
     pub const fn format(&self) -> Format {
         self.format
+    }
+
+    pub const fn verbosity(&self) -> Verbosity {
+        self.verbosity
+    }
+
+    /// Writes what a command that did something has to say about it, unless nobody wants to hear it.
+    pub fn summary(&mut self, text: impl Display, value: &Value) -> Result<(), CliError> {
+        match (self.format, self.verbosity) {
+            (Format::Text, Verbosity::Quiet) => Ok(()),
+            _ => self.result(text, value),
+        }
     }
 
     /// Writes a result: the text for people, or the value for programs.
@@ -58,9 +83,27 @@ impl Output {
         self.out.write_all(bytes).map_err(error)
     }
 
+    /// Writes the name of a file. A pipe gets its bytes, all of them; a terminal would obey what they say, so there
+    /// control characters and what is not text are escaped.
+    pub fn name(&mut self, name: &[u8]) -> Result<(), CliError> {
+        if !self.is_terminal {
+            return self.bytes(name);
+        }
+        self.bytes(text::printable(name).as_bytes())
+    }
+
     /// Writes what is still held back.
     pub fn flush(&mut self) -> Result<(), CliError> {
         self.out.flush().map_err(error)
+    }
+}
+
+/// Says on standard error what went wrong: a line for people, or an object with a message for programs.
+#[expect(clippy::print_stderr, reason = "what goes wrong is told to people, not to the log")]
+pub fn complain(format: Format, kind: &str, text: &impl Display) {
+    match format {
+        Format::Text => eprintln!("holdfast: {text}"),
+        Format::Json => eprintln!("{}", json!({ kind: { "message": text.to_string() } })),
     }
 }
 

@@ -44,7 +44,8 @@ pub struct Target {
     pub replace: bool,
 }
 
-/// Writes one file: give it the bytes with [`FileWriter::write`], and end with [`FileWriter::finish`].
+/// Writes one file: give it the bytes with [`FileWriter::write`], and end with [`FileWriter::finish`], or with
+/// [`FileWriter::abandon`] if there will be no more of them.
 pub struct FileWriter {
     session: Session,
     target: Target,
@@ -116,17 +117,26 @@ impl FileWriter {
     /// When blocks could not be put, or the cluster refuses; nothing is left under the name then.
     pub async fn finish(mut self) -> Result<Attributes, ClientError> {
         let finished = self.finish_inner().await;
-        if finished.is_err()
-            && let Some((_, name)) = self.temporary.take()
-        {
-            // The first error is the one that tells why; a file that stays is seen by its name.
-            let remove = Change::Remove { parent: self.target.parent, name, expect: Removal::NotDirectory };
-            let _ = self.session.execute_one(WRITE, remove).await;
+        if finished.is_err() {
+            self.remove_temporary().await;
         }
         let Self { session, publishing, .. } = self;
         drop(publishing);
         session.raise_block_mark().await;
         finished
+    }
+
+    /// Gives the file up: nothing of it is left under any name.
+    pub async fn abandon(mut self) {
+        self.remove_temporary().await;
+    }
+
+    async fn remove_temporary(&mut self) {
+        if let Some((_, name)) = self.temporary.take() {
+            let remove = Change::Remove { parent: self.target.parent, name, expect: Removal::NotDirectory };
+            // Whatever made the writer give up is what tells why; a file that stays is seen by its name.
+            let _ = self.session.execute_one(WRITE, remove).await;
+        }
     }
 
     async fn finish_inner(&mut self) -> Result<Attributes, ClientError> {

@@ -83,8 +83,8 @@ async fn find(client: &Client, id: JobId) -> Result<Job, CliError> {
 }
 
 async fn follow(client: &Client, id: JobId, invocation: &Invocation) -> Result<Job, CliError> {
-    let progress = Progress::new("backup", invocation.output.format());
-    let job = client.follow_job(id, |job| progress.message(line(job))).await?;
+    let progress = Progress::new("backup", &invocation.output);
+    let job = client.follow_job(id, |job| progress.tell(line(job), job.totals.bytes_plain)).await?;
     progress.finish();
     Ok(job)
 }

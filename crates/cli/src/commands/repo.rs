@@ -306,7 +306,7 @@ async fn export(
     if output.exists() {
         return Err(CliError::Exists { what: "file", name: output.display().to_string(), advice });
     }
-    let unlock = Unlock::Passphrase(passphrase.read(Typed::Known)?);
+    let unlock = Unlock::Passphrase(passphrase.read(Typed::Known).await?);
     let repository = Repository::open(&Site::open(&site.url)?, unlock).await?;
     let missing = || CliError::Usage { message: "the repository was opened without its private key".to_owned() };
     let private = repository.private_key().cloned().ok_or_else(missing)?;

@@ -43,7 +43,7 @@ impl RepositoryChoice {
         let site = self.site()?;
         let unlock = match &self.kit {
             Some(file) => Unlock::Kit(read_kit(file)?),
-            None => Unlock::Passphrase(self.passphrase.read(Typed::Known)?),
+            None => Unlock::Passphrase(self.passphrase.read(Typed::Known).await?),
         };
         Ok(Repository::open(&site, unlock).await?)
     }

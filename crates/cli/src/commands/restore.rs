@@ -16,6 +16,7 @@ use crate::error::CliError;
 use crate::invocation::Invocation;
 use crate::output::Output;
 use crate::progress::Progress;
+use crate::summary::{Copied, add_warnings};
 use crate::text;
 
 /// How often the progress line is drawn anew.
@@ -63,7 +64,7 @@ async fn restore(arguments: Arguments, spool: PathBuf, invocation: &mut Invocati
     }
     let existing = if arguments.overwrite { Existing::Overwrite } else { Existing::Refuse };
     let target = LocalTarget::open(&arguments.target, existing)?;
-    let progress = Progress::new("restored", invocation.output.format());
+    let progress = Progress::new("restored", &invocation.output);
     let report = watched(&plan, target, &progress).await?;
     for failed in &report.failures {
         progress.warn(format!("{}: {}", failed.path, failed.reason));
@@ -82,9 +83,7 @@ async fn watched(plan: &Plan, target: LocalTarget, progress: &Progress) -> Resul
     loop {
         tokio::select! {
             done = &mut running => return done,
-            () = clock.sleep(TICK) => {
-                progress.message(format!("restored {} files, {}", state.files(), text::bytes(state.bytes())));
-            }
+            () = clock.sleep(TICK) => progress.reach(state.files(), state.bytes()),
         }
     }
 }
@@ -110,37 +109,26 @@ fn show_plan(summary: &Summary, output: &mut Output) -> Result<(), CliError> {
 }
 
 fn show_report(report: &Report, output: &mut Output) -> Result<(), CliError> {
-    let value = json!({
-        "directories": report.directories,
-        "files": report.files,
-        "files_kept": report.files_kept,
-        "symlinks": report.symlinks,
-        "hard_links": report.links,
-        "bytes_written": report.bytes_written,
-        "bytes_kept": report.bytes_kept,
-        "requests": report.requests,
-        "bytes_fetched": report.bytes_fetched,
-        "owners_not_set": report.warnings.owners,
-        "xattrs_not_set": report.warnings.xattrs,
-        "set_id_bits_not_set": report.warnings.set_id_bits,
-        "failed": report.failed,
-    });
-    let mut line = format!(
-        "{} files, {} directories, {} symbolic links, {} further hard links, {}",
-        report.files,
-        report.directories,
-        report.symlinks,
-        report.links,
-        text::bytes(report.bytes_written)
-    );
+    let copied = Copied {
+        files: report.files,
+        directories: report.directories,
+        symlinks: report.symlinks,
+        links: report.links,
+        bytes: report.bytes_written,
+    };
+    let (mut line, mut value) = (copied.line(), copied.value());
     if report.files_kept > 0 {
-        line.push_str(&format!("; kept {} files, {}", report.files_kept, text::bytes(report.bytes_kept)));
+        let files = text::count(report.files_kept, "file", "files");
+        line.push_str(&format!("; kept {files}, {}", text::bytes(report.bytes_kept)));
     }
-    if report.warnings.total() > 0 {
-        line.push_str(&format!(
-            "; not permitted here: {} owners, {} extended attributes, {} set-id bits",
-            report.warnings.owners, report.warnings.xattrs, report.warnings.set_id_bits
-        ));
-    }
-    output.result(line, &value)
+    add_warnings(&report.warnings, &mut line, &mut value);
+    let counts = [
+        ("files_kept", report.files_kept),
+        ("bytes_kept", report.bytes_kept),
+        ("requests", report.requests),
+        ("bytes_fetched", report.bytes_fetched),
+        ("failed", report.failed),
+    ];
+    value.extend(counts.map(|(name, count)| (name.to_owned(), count.into())));
+    output.summary(line, &value.into())
 }

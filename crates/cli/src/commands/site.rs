@@ -66,7 +66,7 @@ pub async fn run(command: Command, invocation: &mut Invocation) -> Result<(), Cl
 async fn add_site(add: Add, invocation: &mut Invocation) -> Result<(), CliError> {
     let client = invocation.connect().await?;
     let cluster = cluster_id(&client).await?;
-    let passphrase = add.passphrase.read(Typed::New)?;
+    let passphrase = add.passphrase.read(Typed::New).await?;
     let seed = Seed::from_os();
     let repository = RepositoryId(seed.uuid());
     let drawing = seed.clone();

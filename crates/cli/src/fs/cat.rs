@@ -2,8 +2,9 @@ use std::ffi::OsString;
 
 use clap::Args;
 use client::{FileReader, LastLink};
+use types::FileKind;
 
-use super::{At, path};
+use super::{At, for_each_path, path};
 use crate::error::CliError;
 use crate::invocation::Invocation;
 use crate::output::Output;
@@ -24,12 +25,17 @@ pub struct Arguments {
 pub async fn run(arguments: Arguments, invocation: &mut Invocation) -> Result<(), CliError> {
     let client = invocation.connect().await?;
     let snapshot = arguments.at.find(&client).await?;
-    for text in &arguments.paths {
-        let found = client.resolve(&path(text)?, LastLink::Follow, snapshot).await?;
+    let output = &mut invocation.output;
+    for_each_path(&arguments.paths, output.format(), async |text| {
+        let path = path(text)?;
+        let found = client.resolve(&path, LastLink::Follow, snapshot).await?;
+        if found.kind == FileKind::Directory {
+            return Err(CliError::Usage { message: format!("{path} is a directory") });
+        }
         let reader = client.read_file(found.lin, snapshot).await?;
-        print(reader, &mut invocation.output).await?;
-    }
-    Ok(())
+        print(reader, output).await
+    })
+    .await
 }
 
 async fn print(mut reader: FileReader, output: &mut Output) -> Result<(), CliError> {

@@ -5,17 +5,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use clap::Args;
-use client::{FilePath, LastLink};
+use client::{Client, FilePath, LastLink};
 use restore::{Existing, LocalTarget, RelativePath};
-use serde_json::json;
-use types::{FileKind, Name};
+use runtime::Tasks;
+use types::{FileKind, Name, SnapshotId};
 
 use super::{At, path};
 use crate::error::CliError;
 use crate::invocation::Invocation;
 use crate::output::Output;
 use crate::progress::Progress;
-use crate::text;
+use crate::summary::add_warnings;
 use crate::tree::{Download, DownloadReport};
 
 /// Copy files from the cluster.
@@ -40,25 +40,52 @@ pub async fn run(arguments: Arguments, invocation: &mut Invocation) -> Result<()
     }
     let client = invocation.connect().await?;
     let snapshot = arguments.at.find(&client).await?;
-    let progress = Arc::new(Progress::new("got", invocation.output.format()));
+    let progress = Arc::new(Progress::new("got", &invocation.output));
+    let tasks = invocation.tasks.clone();
+    let get = Get { client, tasks, snapshot, to, recursive: arguments.recursive, progress: Arc::clone(&progress) };
     let mut total = DownloadReport::default();
     for source in from {
-        let source = path(source)?;
-        let found = client.resolve(&source, LastLink::Follow, snapshot).await?;
-        let is_directory = found.kind == FileKind::Directory;
-        if is_directory && !arguments.recursive {
-            return Err(CliError::Usage { message: format!("{source} is a directory: use --recursive") });
+        match get.source(source).await {
+            Ok(report) => total.add(report),
+            // One of several: it is told and counted, and the others go on.
+            Err(error) if from.len() > 1 && error.is_about_one_file() => {
+                progress.warn(&error);
+                total.failed += 1;
+            }
+            Err(error) => return Err(error),
         }
-        let (folder, inside) = local_place(to, &source, is_directory)?;
-        let target = LocalTarget::open(&folder, Existing::Overwrite)?;
-        let download = Download::new(client.clone(), invocation.tasks.clone(), snapshot, target, Arc::clone(&progress));
-        total.add(download.run(found.lin, inside).await?);
     }
     progress.finish();
     show(&total, &mut invocation.output)?;
     match total.failed {
         0 => Ok(()),
         failed => Err(CliError::Partial { failed, what: "the files" }),
+    }
+}
+
+/// A copy of several sources to one place.
+struct Get<'a> {
+    client: Client,
+    tasks: Tasks,
+    snapshot: Option<SnapshotId>,
+    to: &'a Path,
+    recursive: bool,
+    progress: Arc<Progress>,
+}
+
+impl Get<'_> {
+    async fn source(&self, source: &OsString) -> Result<DownloadReport, CliError> {
+        let source = path(source)?;
+        let found = self.client.resolve(&source, LastLink::Follow, self.snapshot).await?;
+        let is_directory = found.kind == FileKind::Directory;
+        if is_directory && !self.recursive {
+            return Err(CliError::Usage { message: format!("{source} is a directory: use --recursive") });
+        }
+        let (folder, inside) = local_place(self.to, &source, is_directory)?;
+        let target = LocalTarget::open(&folder, Existing::Overwrite)?;
+        let (client, tasks) = (self.client.clone(), self.tasks.clone());
+        let download = Download::new(client, tasks, self.snapshot, target, Arc::clone(&self.progress));
+        download.run(found.lin, inside).await
     }
 }
 
@@ -75,34 +102,14 @@ fn local_place(to: &Path, source: &FilePath, is_directory: bool) -> Result<(Path
     let name = to.file_name().ok_or_else(unusable)?;
     let name = Name::new(Bytes::copy_from_slice(name.as_bytes())).map_err(|_| unusable())?;
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // A folder is made for a directory alone: that of a file is more likely misspelt than wanted.
+    folder.metadata().map_err(|error| CliError::local("write into", folder, error))?;
     Ok((folder.to_owned(), below(&name)))
 }
 
 fn show(report: &DownloadReport, output: &mut Output) -> Result<(), CliError> {
-    let value = json!({
-        "files": report.files,
-        "directories": report.directories,
-        "symlinks": report.symlinks,
-        "hard_links": report.links,
-        "bytes": report.bytes,
-        "owners_not_set": report.warnings.owners,
-        "xattrs_not_set": report.warnings.xattrs,
-        "set_id_bits_not_set": report.warnings.set_id_bits,
-        "failed": report.failed,
-    });
-    let mut line = format!(
-        "{} files, {} directories, {} symbolic links, {} further hard links, {}",
-        report.files,
-        report.directories,
-        report.symlinks,
-        report.links,
-        text::bytes(report.bytes)
-    );
-    if report.warnings.total() > 0 {
-        line.push_str(&format!(
-            "; not permitted here: {} owners, {} extended attributes, {} set-id bits",
-            report.warnings.owners, report.warnings.xattrs, report.warnings.set_id_bits
-        ));
-    }
-    output.result(line, &value)
+    let (mut line, mut value) = (report.copied.line(), report.copied.value());
+    add_warnings(&report.warnings, &mut line, &mut value);
+    value.insert("failed".to_owned(), report.failed.into());
+    output.summary(line, &value.into())
 }

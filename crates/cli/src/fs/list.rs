@@ -5,7 +5,7 @@ use client::{Client, Entry, FilePath, LastLink};
 use serde_json::{Value, json};
 use types::{Attributes, FileKind, Lin, Name, SnapshotId};
 
-use super::{At, path};
+use super::{At, for_each_path, path};
 use crate::error::CliError;
 use crate::invocation::Invocation;
 use crate::output::{Format, Output};
@@ -45,18 +45,19 @@ pub async fn run(arguments: Arguments, invocation: &mut Invocation) -> Result<()
     let snapshot = arguments.at.find(&client).await?;
     let style = if arguments.long { Style::Long } else { Style::Short };
     let mut lister = Lister { client, output: &mut invocation.output, snapshot, style };
-    for text in &arguments.paths {
+    for_each_path(&arguments.paths, lister.output.format(), async |text| {
         let path = path(text)?;
         let found = lister.client.resolve(&path, LastLink::Follow, snapshot).await?;
         if found.kind != FileKind::Directory {
-            lister.show(path.as_bytes(), &path, &found)?;
-        } else if arguments.recursive {
-            lister.tree(path, found.lin).await?;
-        } else {
-            lister.directory(&path, found.lin).await?;
+            return lister.show(path.as_bytes(), &path, &found);
         }
-    }
-    Ok(())
+        if arguments.recursive {
+            lister.tree(path, found.lin).await
+        } else {
+            lister.directory(&path, found.lin).await.map(drop)
+        }
+    })
+    .await
 }
 
 impl Lister<'_> {
@@ -86,7 +87,7 @@ impl Lister<'_> {
         let mut left = vec![(path, lin)];
         while let Some((path, lin)) = left.pop() {
             if self.output.format() == Format::Text {
-                self.output.bytes(path.as_bytes())?;
+                self.output.name(path.as_bytes())?;
                 self.output.bytes(b":\n")?;
             }
             let mut below = self.directory(&path, lin).await?;
@@ -99,7 +100,6 @@ impl Lister<'_> {
         Ok(())
     }
 
-    /// Names go out as they are: they are bytes, and whoever reads a pipe needs all of them.
     fn show(&mut self, name: &[u8], path: &FilePath, attributes: &Attributes) -> Result<(), CliError> {
         if self.output.format() == Format::Json {
             return self.output.result("", &entry(path, attributes));
@@ -107,7 +107,7 @@ impl Lister<'_> {
         if let Style::Long = self.style {
             self.output.bytes(long(attributes).as_bytes())?;
         }
-        self.output.bytes(name)?;
+        self.output.name(name)?;
         self.output.bytes(b"\n")
     }
 }

@@ -5,8 +5,8 @@ use clap::Args;
 use client::{ClientError, FilePath, LastLink, Session};
 use types::{Change, Content, Create, ErrorKind, FileKind, NewInode};
 
-use super::path;
 use super::place::Place;
+use super::{for_each_path, path};
 use crate::error::CliError;
 use crate::invocation::Invocation;
 
@@ -26,14 +26,15 @@ pub struct Arguments {
 
 pub async fn run(arguments: Arguments, invocation: &mut Invocation) -> Result<(), CliError> {
     let session = invocation.open_session().await?;
-    for text in &arguments.paths {
+    for_each_path(&arguments.paths, invocation.output.format(), async |text| {
         let path = path(text)?;
         let made = match arguments.parents {
             true => make_with_parents(&session, &path, arguments.mode).await,
             false => make(&session, &path, arguments.mode).await,
         };
-        made.map_err(CliError::at(&path))?;
-    }
+        made.map_err(CliError::at(&path))
+    })
+    .await?;
     Ok(session.close().await?)
 }
 

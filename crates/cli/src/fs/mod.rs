@@ -22,6 +22,7 @@ use types::{SnapshotId, SnapshotState};
 
 use crate::error::CliError;
 use crate::invocation::Invocation;
+use crate::output::{Format, complain};
 
 /// What to do with files. Paths in the cluster begin at its root directory.
 #[derive(Debug, Subcommand)]
@@ -83,4 +84,27 @@ impl At {
 /// A path in the cluster as it was typed.
 fn path(text: &OsString) -> Result<FilePath, CliError> {
     Ok(FilePath::new(Bytes::copy_from_slice(text.as_bytes()))?)
+}
+
+/// Does something for each path. What fails for one of several is told, and the others go on; the error of a lone one is
+/// the command's, with the exit code that says what it was.
+async fn for_each_path(
+    paths: &[OsString],
+    format: Format,
+    mut act: impl AsyncFnMut(&OsString) -> Result<(), CliError>,
+) -> Result<(), CliError> {
+    let mut failed = 0;
+    for path in paths {
+        match act(path).await {
+            Err(error) if paths.len() > 1 && error.is_about_one_file() => {
+                complain(format, "warning", &error);
+                failed += 1;
+            }
+            done => done?,
+        }
+    }
+    match failed {
+        0 => Ok(()),
+        failed => Err(CliError::Partial { failed, what: "the paths" }),
+    }
 }

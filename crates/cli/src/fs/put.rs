@@ -7,7 +7,6 @@ use bytes::Bytes;
 use clap::Args;
 use client::{Session, Target};
 use runtime::Tasks;
-use serde_json::json;
 use types::{Content, FileKind, NewInode};
 
 use super::path;
@@ -17,7 +16,7 @@ use crate::invocation::Invocation;
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::text;
-use crate::tree::{Report, Upload, read_stream};
+use crate::tree::{Report, Upload, read_stream, write_all};
 
 /// Copy local files into the cluster.
 #[derive(Debug, Args)]
@@ -35,39 +34,99 @@ pub async fn run(arguments: Arguments, invocation: &mut Invocation) -> Result<()
     let session = invocation.open_session().await?;
     let destination = Destination::find(session.client(), &path(to)?).await?;
     destination.check_count(from.len())?;
-    let progress = Arc::new(Progress::new("put", invocation.output.format()));
-    let mut streamed = Report::default();
-    let mut upload = Upload::new(session.clone(), invocation.tasks.clone(), Arc::clone(&progress));
+    let progress = Arc::new(Progress::new("put", &invocation.output));
+    if let Some(bytes) = bytes_of_files(from) {
+        progress.expect(bytes);
+    }
+    let upload = Upload::new(session.clone(), invocation.tasks.clone(), Arc::clone(&progress));
+    let tasks = invocation.tasks.clone();
+    let mut put = Put { session, tasks, upload, destination, recursive: arguments.recursive, progress };
+    let mut streamed = 0;
     for source in from {
-        if source == "-" {
-            let place = destination.place(None)?;
-            streamed.bytes += put_standard_input(&session, &invocation.tasks, place, &progress).await?;
-            streamed.files += 1;
-            continue;
-        }
-        let source = Path::new(source);
-        match (is_directory(source)?, arguments.recursive) {
-            (true, false) => {
-                return Err(CliError::Usage {
-                    message: format!("{} is a directory: use --recursive", source.display()),
-                });
-            }
-            (true, true) => put_directory(&mut upload, source, &destination).await?,
-            (false, _) => {
-                let place = destination.place(source.file_name().map(OsStrExt::as_bytes))?;
-                upload.file(source, place.parent, place.name).await?;
-            }
+        match put.source(source).await {
+            Ok(bytes) => streamed += bytes,
+            // One of several: it is told and counted, and the others go on.
+            Err(error) if from.len() > 1 && error.is_about_one_file() => put.upload.failed(&error),
+            Err(error) => return Err(error),
         }
     }
+    let Put { session, upload, progress, .. } = put;
     let mut report = upload.finish().await?;
-    report.files += streamed.files;
-    report.bytes += streamed.bytes;
+    report.copied.files += from.iter().filter(|source| *source == "-").count() as u64;
+    report.copied.bytes += streamed;
     progress.finish();
     session.close().await?;
     show(&report, &mut invocation.output)?;
     match report.failed {
         0 => Ok(()),
         failed => Err(CliError::Partial { failed, what: "the files" }),
+    }
+}
+
+/// How many bytes the sources have together, if all of them are files.
+fn bytes_of_files(sources: &[OsString]) -> Option<u64> {
+    let size = |source: &OsString| {
+        let metadata = Path::new(source).symlink_metadata().ok()?;
+        metadata.is_file().then_some(metadata.len())
+    };
+    sources.iter().map(size).sum()
+}
+
+/// A copy of several sources to one place.
+struct Put {
+    session: Session,
+    tasks: Tasks,
+    upload: Upload,
+    destination: Destination,
+    recursive: bool,
+    progress: Arc<Progress>,
+}
+
+impl Put {
+    /// Puts one source, and gives the bytes that came from standard input.
+    async fn source(&mut self, source: &OsString) -> Result<u64, CliError> {
+        if source == "-" {
+            return self.standard_input().await;
+        }
+        let source = Path::new(source);
+        match (is_directory(source)?, self.recursive) {
+            (true, false) => {
+                let message = format!("{} is a directory: use --recursive", source.display());
+                return Err(CliError::Usage { message });
+            }
+            (true, true) => put_directory(&mut self.upload, source, &self.destination).await?,
+            (false, _) => {
+                let place = self.destination.place(source.file_name().map(OsStrExt::as_bytes))?;
+                self.upload.file(source, place.parent, place.name).await?;
+            }
+        }
+        Ok(0)
+    }
+
+    async fn standard_input(&self) -> Result<u64, CliError> {
+        let Place { parent, name } = self.destination.place(None)?;
+        let inode = NewInode {
+            kind: FileKind::File,
+            mode: 0o644,
+            uid: rustix::process::geteuid().as_raw(),
+            gid: rustix::process::getegid().as_raw(),
+            atime: None,
+            mtime: None,
+            target: Bytes::new(),
+            xattrs: Vec::new(),
+            content: Content::Empty,
+            size: 0,
+        };
+        let mut writer = self.session.write_file(Target { parent, name, inode, replace: true });
+        let tasks = &self.tasks;
+        let mut pieces = read_stream(tasks, PathBuf::from("standard input"));
+        match write_all(&mut writer, &mut pieces, &tasks.shutdown(), &self.progress).await {
+            Ok(()) => Ok(writer.finish().await?.size),
+            Err(error) => {
+                writer.abandon().await;
+                Err(error)
+            }
+        }
     }
 }
 
@@ -94,55 +153,12 @@ fn is_directory(path: &Path) -> Result<bool, CliError> {
     Ok(metadata.is_dir())
 }
 
-async fn put_standard_input(
-    session: &Session,
-    tasks: &Tasks,
-    place: Place,
-    progress: &Progress,
-) -> Result<u64, CliError> {
-    let inode = NewInode {
-        kind: FileKind::File,
-        mode: 0o644,
-        uid: rustix::process::geteuid().as_raw(),
-        gid: rustix::process::getegid().as_raw(),
-        atime: None,
-        mtime: None,
-        target: Bytes::new(),
-        xattrs: Vec::new(),
-        content: Content::Empty,
-        size: 0,
-    };
-    let target = Target { parent: place.parent, name: place.name, inode, replace: true };
-    let mut writer = session.write_file(target);
-    let mut pieces = read_stream(tasks, PathBuf::from("standard input"));
-    while let Some(piece) = pieces.recv().await {
-        let piece = piece?;
-        writer.write(piece.offset, &piece.bytes).await?;
-        progress.add_bytes(piece.bytes.len() as u64);
-    }
-    Ok(writer.finish().await?.size)
-}
-
 fn show(report: &Report, output: &mut Output) -> Result<(), CliError> {
-    let value = json!({
-        "files": report.files,
-        "directories": report.directories,
-        "symlinks": report.symlinks,
-        "hard_links": report.links,
-        "bytes": report.bytes,
-        "special_files_skipped": report.special,
-        "failed": report.failed,
-    });
-    let mut line = format!(
-        "{} files, {} directories, {} symbolic links, {} further hard links, {}",
-        report.files,
-        report.directories,
-        report.symlinks,
-        report.links,
-        text::bytes(report.bytes)
-    );
+    let (mut line, mut value) = (report.copied.line(), report.copied.value());
+    value.insert("special_files_skipped".to_owned(), report.special.into());
+    value.insert("failed".to_owned(), report.failed.into());
     if report.special > 0 {
-        line.push_str(&format!("; {} special files skipped", report.special));
+        line.push_str(&format!("; {} skipped", text::count(report.special, "special file", "special files")));
     }
-    output.result(line, &value)
+    output.summary(line, &value.into())
 }

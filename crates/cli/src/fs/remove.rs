@@ -6,8 +6,8 @@ use client::{CHANGES_MAX, ClientError, Entry, LastLink, Pending, Session};
 use runtime::Tasks;
 use types::{Change, ErrorKind, FileKind, Lin, Name, Removal};
 
-use super::path;
 use super::place::Place;
+use super::{for_each_path, path};
 use crate::error::CliError;
 use crate::invocation::Invocation;
 
@@ -39,12 +39,13 @@ enum Depth {
 pub async fn run(arguments: Arguments, invocation: &mut Invocation) -> Result<(), CliError> {
     let depth = if arguments.recursive { Depth::Tree } else { Depth::One };
     let session = invocation.open_session().await?;
-    for text in &arguments.paths {
+    for_each_path(&arguments.paths, invocation.output.format(), async |text| {
         match remove(&session, &invocation.tasks, text, depth).await {
-            Err(error) if arguments.force && error.exit() == ErrorKind::NotFound.into() => {}
-            removed => removed?,
+            Err(error) if arguments.force && error.exit() == ErrorKind::NotFound.into() => Ok(()),
+            removed => removed,
         }
-    }
+    })
+    .await?;
     Ok(session.close().await?)
 }
 

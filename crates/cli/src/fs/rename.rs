@@ -3,8 +3,8 @@ use std::ffi::OsString;
 use clap::Args;
 use types::{Change, Name, Rename, RenameMode};
 
-use super::path;
 use super::place::{Destination, Place};
+use super::{for_each_path, path};
 use crate::error::CliError;
 use crate::invocation::Invocation;
 
@@ -26,12 +26,13 @@ pub async fn run(arguments: Arguments, invocation: &mut Invocation) -> Result<()
     let client = session.client();
     let destination = Destination::find(client, &path(to)?).await?;
     destination.check_count(from.len())?;
-    for text in from {
+    for_each_path(from, invocation.output.format(), async |text| {
         let from = path(text)?;
         let Place { parent: from_parent, name: from_name } = Place::find(client, &from).await?;
         let Place { parent: to_parent, name: to_name } = destination.place(from.last().map(Name::as_bytes))?;
         let rename = Rename { from_parent, from_name, to_parent, to_name, mode };
-        session.execute_one("move", Change::Rename(rename)).await.map_err(CliError::at(&from))?;
-    }
+        session.execute_one("move", Change::Rename(rename)).await.map(drop).map_err(CliError::at(&from))
+    })
+    .await?;
     Ok(session.close().await?)
 }

@@ -7,7 +7,7 @@ use client::{FilePath, Inode, LastLink, Parts};
 use serde_json::{Value, json};
 use types::FileKind;
 
-use super::{At, path};
+use super::{At, for_each_path, path};
 use crate::error::CliError;
 use crate::invocation::Invocation;
 use crate::text;
@@ -25,13 +25,14 @@ pub struct Arguments {
 pub async fn run(arguments: Arguments, invocation: &mut Invocation) -> Result<(), CliError> {
     let client = invocation.connect().await?;
     let snapshot = arguments.at.find(&client).await?;
-    for text in &arguments.paths {
+    let output = &mut invocation.output;
+    for_each_path(&arguments.paths, output.format(), async |text| {
         let path = path(text)?;
         let found = client.resolve(&path, LastLink::Keep, snapshot).await?;
         let inode = client.describe(found.lin, Parts { xattrs: true, content: false }, snapshot).await?;
-        invocation.output.result(lines(&path, &inode), &value(&path, &inode))?;
-    }
-    Ok(())
+        output.result(lines(&path, &inode), &value(&path, &inode))
+    })
+    .await
 }
 
 fn value(path: &FilePath, inode: &Inode) -> Value {

@@ -1,7 +1,7 @@
 //! A tree of the cluster into a local folder.
 //!
 //! Several directories are listed ahead, all entries of a page described in one call; several files are read at once,
-//! their blocks fetched ahead. Further names of hard-linked files, and the directories' own metadata, come last, deepest
+//! their blocks fetched ahead, and each gets its name when it is whole. Further names of hard-linked files, and the directories' own metadata, come last, deepest
 //! first, since each entry that is made moves the times of its directory. What fails for one file is printed and
 //! counted, and the rest goes on.
 
@@ -9,13 +9,14 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use client::{Client, ClientError, Entry, Inode, Parts, Pending};
-use restore::{LocalFile, LocalTarget, Metadata, Opened, RelativePath, Warnings};
-use runtime::{Tasks, blocking};
+use restore::{LocalTarget, Metadata, RelativePath, Warnings};
+use runtime::{Shutdown, Tasks, blocking};
 use types::{FileKind, Lin, Name, SnapshotId};
 use wire::Failure;
 
 use crate::error::CliError;
 use crate::progress::Progress;
+use crate::summary::Copied;
 
 /// Files that are read at once.
 const IN_FLIGHT: usize = 8;
@@ -27,12 +28,7 @@ const DESCRIBED: usize = 256;
 /// What was downloaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DownloadReport {
-    pub files: u64,
-    pub directories: u64,
-    pub symlinks: u64,
-    /// Names of files beyond the first.
-    pub links: u64,
-    pub bytes: u64,
+    pub copied: Copied,
     pub failed: u64,
     pub warnings: Warnings,
 }
@@ -40,11 +36,7 @@ pub struct DownloadReport {
 impl DownloadReport {
     /// Adds those of another download.
     pub fn add(&mut self, other: Self) {
-        self.files += other.files;
-        self.directories += other.directories;
-        self.symlinks += other.symlinks;
-        self.links += other.links;
-        self.bytes += other.bytes;
+        self.copied.add(other.copied);
         self.failed += other.failed;
         self.warnings.add(other.warnings);
     }
@@ -158,7 +150,7 @@ impl Download {
                 match made {
                     Ok(warnings) => {
                         self.report.warnings.add(warnings);
-                        self.report.symlinks += 1;
+                        self.report.copied.symlinks += 1;
                         self.progress.add_file();
                     }
                     Err(error) => self.failed_or_fatal(&path, error.into())?,
@@ -189,7 +181,8 @@ impl Download {
             inode,
             metadata,
         };
-        self.in_flight.push_back((path, Pending::start(&self.tasks, "download a file", copy.run())));
+        self.in_flight
+            .push_back((path, Pending::start(&self.tasks, "download a file", copy.run(self.tasks.shutdown()))));
         Ok(())
     }
 
@@ -198,8 +191,8 @@ impl Download {
         match pending.finish().await? {
             Ok((warnings, bytes)) => {
                 self.report.warnings.add(warnings);
-                self.report.files += 1;
-                self.report.bytes += bytes;
+                self.report.copied.files += 1;
+                self.report.copied.bytes += bytes;
                 self.progress.add_file();
             }
             Err(error) => self.failed_or_fatal(&path, error)?,
@@ -212,7 +205,7 @@ impl Download {
             let (target, at) = (Arc::clone(&self.target), path.clone());
             match blocking(move || target.link(&first, &at)).await {
                 Ok(()) => {
-                    self.report.links += 1;
+                    self.report.copied.links += 1;
                     self.progress.add_file();
                 }
                 Err(error) => self.failed_or_fatal(&path, error.into())?,
@@ -227,7 +220,7 @@ impl Download {
             match blocking(move || target.finish_directory(&at, &metadata)).await {
                 Ok(warnings) => {
                     self.report.warnings.add(warnings);
-                    self.report.directories += 1;
+                    self.report.copied.directories += 1;
                 }
                 Err(error) => self.failed_or_fatal(&path, error.into())?,
             }
@@ -291,31 +284,26 @@ struct FileCopy {
 }
 
 impl FileCopy {
-    async fn run(self) -> Result<(Warnings, u64), CliError> {
+    /// Copies, unless the program is told to stop; what was begun then goes away.
+    async fn run(self, shutdown: Shutdown) -> Result<(Warnings, u64), CliError> {
+        shutdown.unless_cancelled(self.copy()).await.unwrap_or_else(|| Err(ClientError::Interrupted.into()))
+    }
+
+    async fn copy(self) -> Result<(Warnings, u64), CliError> {
         let Self { client, snapshot, target, progress, path, inode, metadata } = self;
         let mut reader = client.read_inode(inode, snapshot)?;
         let size = reader.size();
-        let mut file = blocking(move || open_empty(&target, &path)).await?;
+        let new = blocking(move || target.new_file(&path)).await?;
         while let Some(piece) = reader.next().await? {
-            let length = piece.bytes.len() as u64;
-            file = blocking(move || file.write_at(&piece.bytes, piece.offset).map(|()| file)).await?;
+            let (length, file) = (piece.bytes.len() as u64, new.file());
+            blocking(move || file.write_at(&piece.bytes, piece.offset)).await?;
             progress.add_bytes(length);
         }
         let finish = move || {
-            file.set_length(size)?;
-            file.finish(&metadata)
+            new.set_length(size)?;
+            new.finish(&metadata)
         };
         Ok((blocking(finish).await?, size))
-    }
-}
-
-fn open_empty(target: &LocalTarget, path: &RelativePath) -> Result<LocalFile, CliError> {
-    match target.open_file(path, std::slice::from_ref(path))? {
-        Opened::New(file) => Ok(file),
-        Opened::Existing(file) => {
-            file.set_length(0)?;
-            Ok(file)
-        }
     }
 }
 

@@ -8,4 +8,4 @@ mod upload;
 
 pub use download::{Download, DownloadReport};
 pub use source::read_stream;
-pub use upload::{Report, Upload};
+pub use upload::{Report, Upload, write_all};

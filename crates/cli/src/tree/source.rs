@@ -25,6 +25,9 @@ const PIECES_WAITING: usize = 4;
 /// Which file it is: device and inode number.
 pub type FileId = (u64, u64);
 
+/// The content of a file as it is read.
+pub type Pieces = mpsc::Receiver<Result<Piece, CliError>>;
+
 /// A local file, directory or symbolic link.
 #[derive(Debug)]
 pub struct LocalInode {
@@ -78,7 +81,7 @@ pub fn read(path: &Path, inode: &mut LocalInode) -> Result<(), CliError> {
 }
 
 /// Streams a large file piece by piece, in a thread of its own.
-pub fn read_large(tasks: &Tasks, path: PathBuf, size: u64) -> mpsc::Receiver<Result<Piece, CliError>> {
+pub fn read_large(tasks: &Tasks, path: PathBuf, size: u64) -> Pieces {
     let (sender, receiver) = mpsc::channel(PIECES_WAITING);
     tasks.spawn_blocking("read a file", OnError::Log, move || {
         let give = |piece| sender.blocking_send(Ok(piece)).map_err(|_| CliError::OutputClosed);
@@ -91,7 +94,7 @@ pub fn read_large(tasks: &Tasks, path: PathBuf, size: u64) -> mpsc::Receiver<Res
 }
 
 /// Streams standard input.
-pub fn read_stream(tasks: &Tasks, name: PathBuf) -> mpsc::Receiver<Result<Piece, CliError>> {
+pub fn read_stream(tasks: &Tasks, name: PathBuf) -> Pieces {
     let (sender, receiver) = mpsc::channel(PIECES_WAITING);
     tasks.spawn_blocking("read standard input", OnError::Log, move || {
         let mut input = std::io::stdin().lock();

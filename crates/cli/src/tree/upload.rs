@@ -11,15 +11,16 @@ use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use client::{CHANGES_MAX, ChangeResult, ClientError, Pending, Session, SmallFile, Target};
-use runtime::Tasks;
+use client::{CHANGES_MAX, ChangeResult, ClientError, FileWriter, Pending, Session, SmallFile, Target};
+use runtime::{Shutdown, Tasks};
 use types::{AttributeChanges, Attributes, Change, Create, ErrorKind, FileKind, Lin, Name, NewInode, Outcome, Removal};
 
 use super::links::{FurtherName, Links};
 use super::scan::{Found, Met, NotTaken, scan};
-use super::source::{self, Body, FileId, LocalInode};
+use super::source::{self, Body, FileId, LocalInode, Pieces};
 use crate::error::CliError;
 use crate::progress::Progress;
+use crate::summary::Copied;
 
 /// Directories that are listed together.
 const WINDOW: usize = 128;
@@ -31,12 +32,7 @@ const IN_FLIGHT: usize = 4;
 /// What was uploaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    pub files: u64,
-    pub directories: u64,
-    pub symlinks: u64,
-    /// Names of files beyond the first.
-    pub links: u64,
-    pub bytes: u64,
+    pub copied: Copied,
     /// Devices, sockets and FIFOs, which are skipped.
     pub special: u64,
     pub failed: u64,
@@ -262,17 +258,18 @@ impl Upload {
     fn count(&mut self, origin: &Origin, made: &Attributes) {
         self.progress.add_file();
         match origin.kind {
-            FileKind::File => self.report.files += 1,
-            FileKind::Directory => self.report.directories += 1,
-            FileKind::Symlink => self.report.symlinks += 1,
+            FileKind::File => self.report.copied.files += 1,
+            FileKind::Directory => self.report.copied.directories += 1,
+            FileKind::Symlink => self.report.copied.symlinks += 1,
         }
-        self.report.bytes += origin.bytes;
+        self.report.copied.bytes += origin.bytes;
         if let Some(id) = origin.shared {
             self.links.made(id, made.lin);
         }
     }
 
-    fn failed(&mut self, error: &impl std::fmt::Display) {
+    /// Notes something that could not be uploaded.
+    pub fn failed(&mut self, error: &impl std::fmt::Display) {
         self.progress.warn(error);
         self.report.failed += 1;
     }
@@ -306,7 +303,7 @@ impl Upload {
                 }
             };
             let Some(lin) = lin else { continue };
-            self.report.directories += 1;
+            self.report.copied.directories += 1;
             self.progress.add_file();
             let times = AttributeChanges { atime: inode.atime, mtime: inode.mtime, ..AttributeChanges::default() };
             made.push(Directory { path, lin, times: Some(times) });
@@ -370,7 +367,7 @@ impl Upload {
             };
             match result {
                 Ok(_) => {
-                    self.report.links += 1;
+                    self.report.copied.links += 1;
                     self.progress.add_file();
                 }
                 Err(failure) => self.failed(&failure),
@@ -392,6 +389,7 @@ impl Upload {
 
 type NewDirectory = (PathBuf, Lin, Name, NewInode);
 
+/// Copies a file, unless the program is told to stop; what was begun then goes away.
 async fn copy_large(
     session: &Session,
     tasks: &Tasks,
@@ -402,13 +400,28 @@ async fn copy_large(
     let size = target.inode.size;
     let mut writer = session.write_file(target);
     let mut pieces = source::read_large(tasks, path, size);
-    while let Some(piece) = pieces.recv().await {
+    let written = write_all(&mut writer, &mut pieces, &tasks.shutdown(), progress).await;
+    if let Err(error) = written {
+        writer.abandon().await;
+        return Err(error);
+    }
+    writer.extend_to(size);
+    Ok(writer.finish().await?)
+}
+
+/// Writes pieces as they come, until there are no more.
+pub async fn write_all(
+    writer: &mut FileWriter,
+    pieces: &mut Pieces,
+    shutdown: &Shutdown,
+    progress: &Progress,
+) -> Result<(), CliError> {
+    while let Some(piece) = shutdown.unless_cancelled(pieces.recv()).await.ok_or(ClientError::Interrupted)? {
         let piece = piece?;
         writer.write(piece.offset, &piece.bytes).await?;
         progress.add_bytes(piece.bytes.len() as u64);
     }
-    writer.extend_to(size);
-    Ok(writer.finish().await?)
+    Ok(())
 }
 
 /// The error with the file's name, unless it has it already.

@@ -1,4 +1,4 @@
-//! A folder of this machine as the target of a restore. All calls to the operating system are in this file.
+//! A folder of this machine as the target of a restore. All calls to the operating system are here and in `new_file`.
 //!
 //! Every entry is reached from the folder's own handle, name by name, without following symbolic links: neither a link
 //! that was in the folder nor one that the backup brings can lead a write out of it. Directories are made with mode
@@ -210,7 +210,7 @@ impl LocalTarget {
         set_metadata(handle.as_fd(), path, metadata)
     }
 
-    fn parent_and_name<'a>(&self, path: &'a RelativePath) -> Result<(Arc<OwnedFd>, &'a OsStr), TargetError> {
+    pub(super) fn parent_and_name<'a>(&self, path: &'a RelativePath) -> Result<(Arc<OwnedFd>, &'a OsStr), TargetError> {
         let Some((parent, name)) = path.split() else {
             return Err(TargetError::DirectoryInTheWay { path: path.clone() });
         };
@@ -287,6 +287,10 @@ impl LocalTarget {
 }
 
 impl LocalFile {
+    pub(super) const fn new(handle: OwnedFd, path: RelativePath) -> Self {
+        Self { handle, path }
+    }
+
     /// Writes bytes at an offset.
     ///
     /// # Errors

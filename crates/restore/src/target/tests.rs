@@ -156,3 +156,27 @@ fn a_punched_hole_reads_as_zeros_and_foreign_attributes_go() {
     assert_eq!(&list[..length], b"user.new\0");
     assert_eq!(std::fs::metadata(folder.path().join("f")).unwrap().permissions().mode() & 0o7777, 0o644);
 }
+
+#[test]
+fn a_new_file_takes_its_name_only_when_it_is_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = LocalTarget::open(folder.path(), Existing::Overwrite).unwrap();
+    new_file(&target, "f").write_at(b"old", 0).unwrap();
+
+    let given_up = target.new_file(&path("f")).unwrap();
+    given_up.write_at(b"half of the n", 0).unwrap();
+    drop(given_up);
+    assert_eq!(bytes_of(&folder.path().join("f")), b"old");
+
+    let whole = target.new_file(&path("f")).unwrap();
+    whole.write_at(b"new", 0).unwrap();
+    assert_eq!(bytes_of(&folder.path().join("f")), b"old");
+    whole.finish(&metadata(FileKind::File, 0o640)).unwrap();
+    assert_eq!(bytes_of(&folder.path().join("f")), b"new");
+    let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["f"], "nothing temporary is left");
+
+    target.make_directory(&path("d")).unwrap();
+    let in_the_way = target.new_file(&path("d")).unwrap().finish(&metadata(FileKind::File, 0o640));
+    assert!(matches!(in_the_way, Err(TargetError::DirectoryInTheWay { .. })));
+}

@@ -40,23 +40,56 @@ impl Cli {
         Self { socket: Some(socket.to_owned()), ..self.clone() }
     }
 
+    /// A command that is not started yet, for a test that wants to say more about how it runs.
+    #[must_use]
+    pub fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
+        let mut command = Command::new(&self.program);
+        if let Some(socket) = &self.socket {
+            command.arg("--socket").arg(socket);
+        }
+        self.at_home(command.args(arguments).stdin(Stdio::null()));
+        command
+    }
+
+    /// The same on a terminal of that many columns: `script` makes one, obeys what comes on its standard input as a
+    /// person's typing, and gives what is shown.
+    #[must_use]
+    pub fn on_terminal<S: AsRef<OsStr>>(&self, columns: u16, arguments: &[S]) -> Command {
+        self.on_terminal_then(columns, arguments, "")
+    }
+
+    /// The same, with commands of the shell that follow on the same terminal.
+    #[must_use]
+    pub fn on_terminal_then<S: AsRef<OsStr>>(&self, columns: u16, arguments: &[S], after: &str) -> Command {
+        let quoted = |text: &OsStr| format!("'{}'", text.to_string_lossy().replace('\'', r"'\''"));
+        let command = self.command(arguments);
+        let words: Vec<String> = std::iter::once(command.get_program()).chain(command.get_args()).map(quoted).collect();
+        // The shell lives on when what it runs is interrupted.
+        let line = format!("trap : INT; stty columns {columns} rows 24; {}\n{after}", words.join(" "));
+        // Whoever waits for a question that never comes is not to wait for ever.
+        let mut script = Command::new("timeout");
+        script.args(["--foreground", "60", "script"]);
+        self.at_home(script.args(["--quiet", "--flush", "--return", "--command", &line, "/dev/null"]));
+        script.env("TERM", "xterm").env("SHELL", "/bin/sh").stdin(Stdio::null());
+        script
+    }
+
+    fn at_home(&self, command: &mut Command) {
+        command.env("HOME", &self.home).env("XDG_CONFIG_HOME", self.home.join("config"));
+    }
+
     /// Runs a command to its end, whatever that is.
     ///
     /// # Errors
     ///
     /// [`ClusterError::Process`] when it cannot be started.
     pub fn run<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Result<Output, ClusterError> {
-        let mut command = Command::new(&self.program);
-        if let Some(socket) = &self.socket {
-            command.arg("--socket").arg(socket);
-        }
-        let output = command
-            .args(arguments)
-            .env("HOME", &self.home)
-            .env("XDG_CONFIG_HOME", self.home.join("config"))
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|source| ClusterError::Process { doing: "start", program: "holdfast".to_owned(), source })?;
+        let output = self.command(arguments).output();
+        let output = output.map_err(|source| ClusterError::Process {
+            doing: "start",
+            program: "holdfast".to_owned(),
+            source,
+        })?;
         Ok(Output {
             code: output.status.code(),
             stdout: output.stdout,

@@ -1,0 +1,287 @@
+//! The command line as people and scripts meet it: on a terminal, in a pipe, interrupted, with odd names.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use testkit::cluster::{Cluster, wait_for};
+use testkit::compare::{CompareOptions, compare};
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// Bytes that do not compress.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    (0..length.div_ceil(8)).flat_map(|_| next()).take(length).collect()
+}
+
+/// A cluster of one node with a file `/big` that takes a while to copy, and the same file here.
+fn cluster_with_big_file() -> (Cluster, PathBuf) {
+    let cluster = Cluster::formed(1).unwrap();
+    let big = cluster.path("big");
+    fs::write(&big, noise(150 << 20)).unwrap();
+    cluster.cli(1).ok(&["fs", "put", &shown(&big), "/big"]).unwrap();
+    (cluster, big)
+}
+
+/// What a terminal was told, as the lines that were on show at one time or another.
+fn lines_shown(transcript: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(transcript);
+    let mut plain = String::new();
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\x1b' => drop(characters.by_ref().find(char::is_ascii_alphabetic)),
+            other => plain.push(other),
+        }
+    }
+    plain.split(['\r', '\n']).map(str::to_owned).filter(|line| !line.trim().is_empty()).collect()
+}
+
+#[test]
+fn progress_is_one_line_with_rate_and_rest_and_only_on_a_terminal() {
+    let (cluster, big) = cluster_with_big_file();
+    let put = ["fs", "put", &shown(&big), "/again"];
+
+    let on_terminal = cluster.cli(1).on_terminal(70, &put).output().unwrap();
+    assert!(on_terminal.status.success());
+    let lines = lines_shown(&on_terminal.stdout);
+    let (summary, progress) = lines.split_last().unwrap();
+    assert_eq!(summary.trim(), "1 file, 150.00 MiB");
+    assert!(progress.iter().any(|line| line.contains(" of 150.00 MiB") && line.contains("MiB/s")), "{lines:?}");
+    assert!(lines.iter().all(|line| line.chars().count() <= 70), "{lines:?}");
+    assert!(on_terminal.stdout.windows(4).any(|bytes| bytes == b"\x1b[2K"), "the line is cleared");
+
+    let in_pipe = cluster.cli(1).run(&put).unwrap();
+    assert_eq!((in_pipe.code, in_pipe.stderr.as_str()), (Some(0), ""));
+    let quiet = ["--quiet", "fs", "put", &shown(&big), "/again"];
+    assert_eq!(cluster.cli(1).on_terminal(70, &quiet).output().unwrap().stdout, b"");
+}
+
+fn interrupt(process: &Child) {
+    let sent = Command::new("kill").args(["-INT", &process.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+#[test]
+fn an_interrupted_get_leaves_what_was_there_and_nothing_else() {
+    let (cluster, _) = cluster_with_big_file();
+    let folder = cluster.path("back");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("big"), b"old").unwrap();
+    let mut get = cluster.cli(1).command(&["fs", "get", "/big", &shown(&folder)]);
+    let mut get = get.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for("bytes of the new file", DEADLINE, || {
+        let sizes = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().metadata().map_or(0, |m| m.len()));
+        let largest = sizes.max().unwrap_or(0);
+        if largest > 1 << 20 { Ok(()) } else { Err(largest) }
+    })
+    .unwrap();
+
+    interrupt(&get);
+
+    let status = get.wait().unwrap();
+    let mut said = String::new();
+    get.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(status.code(), Some(130), "{said}");
+    assert_eq!(said, "holdfast: interrupted\n");
+    assert_eq!(fs::read(folder.join("big")).unwrap(), b"old");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "nothing temporary is left");
+}
+
+#[test]
+fn an_interrupted_put_leaves_no_file() {
+    let cluster = Cluster::formed(1).unwrap();
+    let mut put = cluster.cli(1).command(&["fs", "put", "-", "/stream"]);
+    let mut put = put.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    // Standard input stays open: the put can only end because it is interrupted.
+    put.stdin.as_mut().unwrap().write_all(&noise(20 << 20)).unwrap();
+
+    interrupt(&put);
+
+    assert_eq!(put.wait().unwrap().code(), Some(130));
+    assert_eq!(cluster.cli(1).ok(&["fs", "ls", "/"]).unwrap(), b"");
+}
+
+#[test]
+fn one_path_that_fails_does_not_keep_the_others_from_their_turn() {
+    let cluster = Cluster::formed(1).unwrap();
+    let (cli, path) = (cluster.cli(1), |name: &str| shown(&cluster.path(name)));
+    for name in ["a", "b"] {
+        fs::write(cluster.path(name), name).unwrap();
+    }
+
+    let put = cli.run(&["fs", "put", &path("a"), &path("missing"), &path("b"), "/"]).unwrap();
+    assert_eq!(put.code, Some(1), "{}", put.stderr);
+    assert!(put.stderr.contains("missing"), "{}", put.stderr);
+    assert_eq!(cli.ok(&["fs", "ls", "/"]).unwrap(), b"a\nb\n");
+
+    let cat = cli.run(&["fs", "cat", "/a", "/missing", "/b"]).unwrap();
+    assert_eq!((cat.code, &cat.stdout[..]), (Some(1), &b"ab"[..]));
+    let json = cli.run(&["--json", "fs", "stat", "/missing", "/b"]).unwrap();
+    assert!(json.stderr.starts_with(r#"{"warning":{"message":"/missing: "#), "{}", json.stderr);
+    assert_eq!(json.stdout.iter().filter(|&&byte| byte == b'\n').count(), 1);
+
+    fs::create_dir(cluster.path("back")).unwrap();
+    let get = cli.run(&["fs", "get", "/missing", "/b", &path("back")]).unwrap();
+    assert_eq!((get.code, fs::read(cluster.path("back/b")).unwrap()), (Some(1), b"b".to_vec()));
+    assert_eq!(cli.run(&["fs", "rm", "/a", "/missing", "/b"]).unwrap().code, Some(1));
+    assert_eq!(cli.ok(&["fs", "ls", "/"]).unwrap(), b"");
+    // A lone path tells by its exit code what was wrong.
+    assert_eq!(cli.run(&["fs", "rm", "/missing"]).unwrap().code, Some(3));
+}
+
+#[test]
+fn a_file_is_not_copied_into_a_folder_that_is_not_there() {
+    let cluster = Cluster::formed(1).unwrap();
+    fs::write(cluster.path("a"), b"a").unwrap();
+    cluster.cli(1).ok(&["fs", "put", &shown(&cluster.path("a")), "/a"]).unwrap();
+    let get = cluster.cli(1).run(&["fs", "get", "/a", &shown(&cluster.path("misspelt/a"))]).unwrap();
+    assert_eq!(get.code, Some(3), "{}", get.stderr);
+    assert!(!cluster.path("misspelt").exists());
+}
+
+#[test]
+fn odd_names_and_kinds_come_back_and_special_files_are_counted() {
+    let cluster = Cluster::formed(1).unwrap();
+    let (tree, back) = (cluster.path("tree"), cluster.path("back"));
+    fs::create_dir(&tree).unwrap();
+    let names: [&[u8]; 7] = [b"\xff\xfe", b"new\nline", b"-dash", &[b'x'; 255], b"\x1b[31mred", b" ", b"empty"];
+    for name in names {
+        let content = if name == b"empty" { &b""[..] } else { name };
+        fs::write(tree.join(OsStr::from_bytes(name)), content).unwrap();
+    }
+    fs::File::create(tree.join("hole")).unwrap().set_len(1 << 30).unwrap();
+    symlink("nowhere", tree.join("dangling")).unwrap();
+    let mut deep = tree.join("deep");
+    for _ in 0..15 {
+        deep = deep.join("d".repeat(250));
+    }
+    fs::create_dir_all(&deep).unwrap();
+    fs::write(deep.join("leaf"), b"leaf").unwrap();
+    let fifo = Command::new("mkfifo").arg(tree.join("fifo")).status().unwrap();
+    assert!(fifo.success());
+
+    let put = cluster.cli(1).run(&["--json", "fs", "put", "-r", &shown(&tree), "/tree"]).unwrap();
+    assert_eq!(put.code, Some(0), "{}", put.stderr);
+    let summary = String::from_utf8(put.stdout).unwrap();
+    assert!(summary.contains(r#""special_files_skipped":1"#), "{summary}");
+    cluster.cli(1).ok(&["fs", "get", "-r", "/tree", &shown(&back)]).unwrap();
+    fs::remove_file(tree.join("fifo")).unwrap();
+
+    let differences = compare(&tree, &back, CompareOptions::default()).unwrap().differences;
+    // Removing the FIFO moved the time of its directory, and nothing else may differ.
+    assert!(differences.iter().all(|difference| format!("{difference:?}").contains("Modified")), "{differences:?}");
+    assert!(fs::metadata(back.join("hole")).unwrap().blocks() < 100);
+
+    let listed = cluster.cli(1).ok(&["fs", "ls", "/tree"]).unwrap();
+    assert!(listed.windows(2).any(|bytes| bytes == b"\xff\xfe"), "a pipe gets every byte");
+    let on_terminal = cluster.cli(1).on_terminal(80, &["fs", "ls", "/tree"]).output().unwrap().stdout;
+    assert!(!on_terminal.contains(&0x1b), "a terminal is not told what to do");
+    assert!(String::from_utf8_lossy(&on_terminal).contains(r"\x1b[31mred"));
+}
+
+#[test]
+fn an_ordinary_user_is_told_once_what_could_not_be_set() {
+    if !rustix_is_root() {
+        testkit::skip("only root can become another user");
+        return;
+    }
+    let cluster = Cluster::formed(1).unwrap();
+    let tree = cluster.path("tree");
+    fs::create_dir(&tree).unwrap();
+    for (number, mode) in [0o640, 0o4755, 0o444].into_iter().enumerate() {
+        let file = tree.join(format!("f{number}"));
+        fs::write(&file, b"content").unwrap();
+        chown(&file, Some(1234), Some(1234)).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    cluster.cli(1).ok(&["fs", "put", "-r", &shown(&tree), "/tree"]).unwrap();
+    let theirs = cluster.path("theirs");
+    fs::create_dir(&theirs).unwrap();
+    chown(&theirs, Some(65534), Some(65534)).unwrap();
+    // The way to the socket and to the folder must be open to them; the socket is root's alone otherwise.
+    for path in [cluster.folder().to_owned(), cluster.path("n1"), cluster.path("n1/admin.sock")] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
+    }
+
+    let command = cluster.cli(1).command(&["fs", "get", "-r", "/tree", &shown(&theirs.join("tree"))]);
+    let mut as_nobody = Command::new("setpriv");
+    as_nobody.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(command.get_program());
+    let output = as_nobody.args(command.get_args()).env("HOME", &theirs).output().unwrap();
+
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(said.trim(), "3 files, 1 directory, 21 B; not permitted here: 4 owners, 1 set-id bit");
+    let modes = ["f0", "f1", "f2"].map(|name| theirs.join("tree").join(name).metadata().unwrap().mode() & 0o7777);
+    assert_eq!(modes, [0o640, 0o755, 0o444], "a set-id bit would lend the wrong user's rights");
+}
+
+fn rustix_is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
+}
+
+/// Types at a terminal, each line when its question is there, and gives what the terminal showed, and the exit code.
+fn converse(mut on_terminal: Command, conversation: &[(&str, &[u8])]) -> (String, Option<i32>) {
+    let mut process = on_terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut typing, mut screen) = (process.stdin.take().unwrap(), process.stdout.take().unwrap());
+    let mut seen = Vec::new();
+    for (question, answer) in conversation {
+        let from = seen.len();
+        while !String::from_utf8_lossy(&seen[from..]).contains(question) {
+            let mut byte = [0];
+            assert_eq!(
+                screen.read(&mut byte).unwrap(),
+                1,
+                "{question:?} was not asked: {}",
+                String::from_utf8_lossy(&seen)
+            );
+            seen.push(byte[0]);
+        }
+        typing.write_all(answer).unwrap();
+    }
+    screen.read_to_end(&mut seen).unwrap();
+    (String::from_utf8_lossy(&seen).into_owned(), process.wait().unwrap().code())
+}
+
+#[test]
+fn a_passphrase_is_asked_for_twice_and_never_shown() {
+    let cluster = Cluster::formed(1).unwrap();
+    fs::create_dir(cluster.path("repository")).unwrap();
+    let url = format!("file://{}", shown(&cluster.path("repository")));
+    let add = cluster.cli(1).on_terminal(200, &["site", "add", "cloud", &url]);
+    let typed: &[u8] = b"correct horse battery\n";
+
+    let (screen, code) = converse(add, &[("Passphrase: ", typed), ("The same again: ", b"correct house battery\n")]);
+    assert_eq!(code, Some(2), "{screen}");
+    assert!(screen.contains("the two are not the same"), "{screen}");
+
+    let add = cluster.cli(1).on_terminal(200, &["site", "add", "cloud", &url]);
+    let (screen, code) = converse(add, &[("Passphrase: ", typed), ("The same again: ", typed)]);
+    assert_eq!(code, Some(0), "{screen}");
+    assert!(!screen.contains("horse"), "{screen}");
+
+    let list = ["repo", "list", "--url", &url];
+    let (screen, code) = converse(cluster.cli(1).on_terminal(200, &list), &[("Passphrase: ", b"wrong passphrase\n")]);
+    assert_eq!(code, Some(9), "{screen}");
+    // Ctrl-C at the question: the terminal shows again what is typed.
+    let ask = cluster.cli(1).on_terminal_then(200, &list, "code=$?; stty -a | grep -wo -e '-*echo'; exit $code");
+    let (screen, code) = converse(ask, &[("Passphrase: ", b"\x03")]);
+    assert_eq!(code, Some(130), "{screen}");
+    assert!(screen.trim_end().ends_with("\necho"), "{screen:?}");
+}
