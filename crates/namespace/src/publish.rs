@@ -52,10 +52,7 @@ impl Transaction<'_> {
                 Some(session) => Some(session),
                 None => self.row::<Sessions>(&id)?,
             };
-            let mut session = session.ok_or_else(|| stale.clone())?;
-            if extent.block.sequence < session.block_mark {
-                return Err(stale.into());
-            }
+            let mut session = session.ok_or(stale)?;
             session.claim(extent.block)?;
             sessions.insert(id, session);
         }

@@ -96,16 +96,24 @@ impl Transaction<'_> {
 }
 
 impl SessionRow {
-    /// Marks a block at or above the mark as published; one that is published already is refused.
+    /// Marks a block as published; one below the mark, or one that is published already, is refused.
+    ///
+    /// The block at the mark raises it, and one beside a range lengthens that. So whatever gaps there are, the oldest
+    /// block of the session can always be published, once those before it are published or given up.
     pub fn claim(&mut self, block: BlockId) -> Result<(), OperationError> {
         let sequence = block.sequence;
+        let after = sequence.checked_add(1).ok_or_else(|| no_block(sequence))?;
         // The range that would follow one that begins with the block.
         let next = self.published.partition_point(|&(start, _)| start <= sequence);
         let before = next.checked_sub(1).and_then(|index| self.published.get(index)).copied();
-        if before.is_some_and(|(_, end)| sequence < end) {
+        if sequence < self.block_mark || before.is_some_and(|(_, end)| sequence < end) {
             return Err(OperationError::StaleBlock { block });
         }
-        let (mut start, mut end) = (sequence, sequence.saturating_add(1));
+        if sequence == self.block_mark {
+            self.raise_block_mark(after);
+            return Ok(());
+        }
+        let (mut start, mut end) = (sequence, after);
         let (mut first, mut last) = (next, next);
         if let Some((before, _)) = before.filter(|&(_, end)| end == sequence) {
             start = before;
@@ -116,26 +124,30 @@ impl SessionRow {
             last += 1;
         }
         if first == last && self.published.len() >= GAPS_MAX {
-            return Err(OperationError::OutsideWindow { session: block.session, sequence });
+            return Err(OperationError::SessionFull { session: block.session, gaps: GAPS_MAX as u64 });
         }
         self.published.splice(first..last, [(start, end)]);
         Ok(())
     }
 
-    /// Raises the block mark; a lower one changes nothing.
+    /// Raises the block mark, and takes in what is published from there on; a lower one changes nothing.
     fn raise_block_mark(&mut self, mark: u64) {
         self.block_mark = self.block_mark.max(mark);
-        let mark = self.block_mark;
-        self.published.retain(|&(_, end)| end > mark);
-        if let Some((start, _)) = self.published.first_mut() {
-            *start = mark.max(*start);
+        let reached = self.published.iter().take_while(|(start, _)| *start <= self.block_mark).count();
+        for (_, end) in self.published.drain(..reached) {
+            self.block_mark = self.block_mark.max(end);
         }
     }
 }
 
+/// The number after a block's has to be a number too.
+fn no_block(sequence: u64) -> OperationError {
+    OperationError::OutOfRange { what: "the number of the block".to_owned(), value: sequence, limit: u64::MAX - 1 }
+}
+
 #[cfg(test)]
 mod tests {
-    use types::Timestamp;
+    use types::{ErrorKind, Timestamp};
 
     use super::*;
 
@@ -154,7 +166,7 @@ mod tests {
         for sequence in [5, 7, 1, 6, 0] {
             row.claim(block(sequence)).unwrap();
         }
-        assert_eq!(row.published, [(0, 2), (5, 8)]);
+        assert_eq!((row.block_mark, &row.published[..]), (2, &[(5, 8)][..]), "the first ones have raised the mark");
         for sequence in [0, 1, 5, 6, 7] {
             assert_eq!(row.claim(block(sequence)), Err(OperationError::StaleBlock { block: block(sequence) }));
         }
@@ -163,13 +175,13 @@ mod tests {
     #[test]
     fn a_raised_mark_forgets_what_is_below_it() {
         let mut row = session();
-        for sequence in [0, 1, 2, 3, 10] {
+        for sequence in [1, 3, 4, 10] {
             row.claim(block(sequence)).unwrap();
         }
-        row.raise_block_mark(2);
-        assert_eq!((row.block_mark, &row.published[..]), (2, &[(2, 4), (10, 11)][..]));
+        row.raise_block_mark(3);
+        assert_eq!((row.block_mark, &row.published[..]), (5, &[(10, 11)][..]), "and what is published behind it");
         row.raise_block_mark(1);
-        assert_eq!(row.block_mark, 2);
+        assert_eq!(row.block_mark, 5);
         row.raise_block_mark(11);
         assert_eq!((row.block_mark, row.published.len()), (11, 0));
     }
@@ -177,13 +189,41 @@ mod tests {
     #[test]
     fn gaps_have_a_bound_and_filling_one_is_always_possible() {
         let mut row = session();
-        for gap in 0..GAPS_MAX as u64 {
+        for gap in 1..=GAPS_MAX as u64 {
             row.claim(block(2 * gap)).unwrap();
         }
-        let beyond = 2 * GAPS_MAX as u64;
-        let refused = OperationError::OutsideWindow { session: SessionId(1), sequence: beyond };
-        assert_eq!(row.claim(block(beyond)), Err(refused));
-        row.claim(block(1)).unwrap();
+        let beyond = 2 * GAPS_MAX as u64 + 2;
+        let refused = row.claim(block(beyond)).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Unavailable, "to be tried again: {refused}");
+        row.claim(block(3)).unwrap();
         row.claim(block(beyond)).unwrap();
+    }
+
+    #[test]
+    fn the_oldest_block_is_always_taken_so_that_no_session_jams() {
+        let mut row = session();
+        row.raise_block_mark(1);
+        for gap in 1..=GAPS_MAX as u64 {
+            row.claim(block(10 * gap)).unwrap();
+        }
+        row.claim(block(5)).unwrap_err();
+        // Its neighbours are not published, and there is no room for another gap.
+        for oldest in 1..10 {
+            row.claim(block(oldest)).unwrap();
+            assert_eq!(row.claim(block(oldest)), Err(OperationError::StaleBlock { block: block(oldest) }));
+        }
+        assert_eq!((row.block_mark, row.published.len()), (11, GAPS_MAX - 1), "the mark has taken in the first range");
+        row.claim(block(15)).unwrap();
+    }
+
+    #[test]
+    fn the_last_number_is_no_block() {
+        let mut row = session();
+        let refused = row.claim(block(u64::MAX)).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidRequest, "{refused}");
+        row.claim(block(u64::MAX - 1)).unwrap();
+        assert_eq!(row.published, [(u64::MAX - 1, u64::MAX)]);
+        row.raise_block_mark(u64::MAX);
+        assert_eq!(row.claim(block(u64::MAX)).unwrap_err().kind(), ErrorKind::InvalidRequest);
     }
 }

@@ -222,6 +222,16 @@ pub enum OperationError {
         /// The node.
         node: NodeId,
     },
+    /// Too many blocks of the session are published before older ones (rule P3).
+    #[error(
+        "session {session} has {gaps} gaps between its published blocks: publish or give up older ones, then retry"
+    )]
+    SessionFull {
+        /// The session.
+        session: SessionId,
+        /// How many gaps there are.
+        gaps: u64,
+    },
 }
 
 impl OperationError {
@@ -252,6 +262,7 @@ impl OperationError {
             | Self::InUse { .. }
             | Self::Fenced { .. }
             | Self::WrongPhase { .. } => ErrorKind::Conflict,
+            Self::SessionFull { .. } => ErrorKind::Unavailable,
         }
     }
 }

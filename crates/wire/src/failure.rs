@@ -20,6 +20,8 @@ pub mod code {
     pub const NO_SESSION: &str = "no_session";
     /// The block's session has ended, or its mark is above the block.
     pub const STALE_BLOCK: &str = "stale_block";
+    /// Older blocks of the session have to be published or given up first.
+    pub const SESSION_FULL: &str = "session_full";
     /// The placement group has another membership by now.
     pub const STALE_PLACEMENT: &str = "stale_placement";
     /// Too few full seats acknowledged the block.
@@ -117,6 +119,7 @@ fn named(error: &OperationError) -> (&'static str, Fields) {
         OperationError::Fenced { job, given, current } => named!("fenced", job, given, current),
         OperationError::WrongPhase { job, step, reason } => named!("wrong_phase", job, step, reason),
         OperationError::NoNode { node } => named!("no_node", node),
+        OperationError::SessionFull { session, gaps } => named!(code::SESSION_FULL, session, gaps),
     }
 }
 
