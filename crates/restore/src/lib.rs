@@ -24,4 +24,4 @@ pub use relative_path::RelativePath;
 pub use report::{FailedPath, Progress, Report};
 pub use run::run;
 pub use selection::Selection;
-pub use target::{Existing, LocalFile, LocalTarget, NewFile, Opened, TargetError};
+pub use target::{Existing, Found, LocalFile, LocalTarget, NewFile, TargetError};

@@ -2,7 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::{RelativePath, Warnings};
+use repo::RepoError;
+use types::ErrorKind;
+
+use crate::{RelativePath, TargetError, Warnings};
 
 /// Failures that are listed one by one; the rest are counted.
 const FAILURES_MAX: usize = 10_000;
@@ -34,15 +37,41 @@ pub struct Report {
     pub failures: Vec<FailedPath>,
     /// How many paths could not be restored in all.
     pub failed: u64,
+    /// Of them, those that failed because the repository is damaged: trying again does not help.
+    pub damaged: u64,
 }
 
-/// A path that could not be restored. Nothing of a file that failed is left in the target.
+/// A path that could not be restored. What was there before is there still, and nothing else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailedPath {
     /// The path in the target.
     pub path: RelativePath,
-    /// Why.
+    /// Why; it does not name the path again.
     pub reason: String,
+    /// What the user can do about it.
+    pub kind: ErrorKind,
+}
+
+/// Why a path cannot be restored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    reason: String,
+    kind: ErrorKind,
+}
+
+impl Failure {
+    /// The tables of the backup do not fit one another.
+    pub(crate) fn tables(what: &str) -> Self {
+        Self { reason: format!("{what}: the tables are damaged"), kind: ErrorKind::Corrupt }
+    }
+
+    pub(crate) fn repository(error: &RepoError) -> Self {
+        Self { reason: error.to_string(), kind: error.kind() }
+    }
+
+    pub(crate) fn target(path: &RelativePath, error: &TargetError) -> Self {
+        Self { reason: error.reason(path), kind: error.kind() }
+    }
 }
 
 impl Report {
@@ -52,10 +81,11 @@ impl Report {
         self.failed == 0
     }
 
-    pub(crate) fn fail(&mut self, path: &RelativePath, reason: impl ToString) {
+    pub(crate) fn fail(&mut self, path: &RelativePath, Failure { reason, kind }: Failure) {
         self.failed += 1;
+        self.damaged += u64::from(kind == ErrorKind::Corrupt);
         if self.failures.len() < FAILURES_MAX {
-            self.failures.push(FailedPath { path: path.clone(), reason: reason.to_string() });
+            self.failures.push(FailedPath { path: path.clone(), reason, kind });
         }
     }
 }

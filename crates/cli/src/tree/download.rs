@@ -293,7 +293,8 @@ impl FileCopy {
         let Self { client, snapshot, target, progress, path, inode, metadata } = self;
         let mut reader = client.read_inode(inode, snapshot)?;
         let size = reader.size();
-        let new = blocking(move || target.new_file(&path)).await?;
+        let making = Arc::clone(&target);
+        let new = blocking(move || making.new_file(&path)).await?;
         while let Some(piece) = reader.next().await? {
             let (length, file) = (piece.bytes.len() as u64, new.file());
             blocking(move || file.write_at(&piece.bytes, piece.offset)).await?;
@@ -301,7 +302,7 @@ impl FileCopy {
         }
         let finish = move || {
             new.set_length(size)?;
-            new.finish(&metadata)
+            target.finish_file(new, &metadata)
         };
         Ok((blocking(finish).await?, size))
     }

@@ -95,7 +95,7 @@ impl<'a> Windows<'a> {
             let Some((lin, paths)) = self.next_lin(&mut window)? else { break };
             match self.rows.inode(lin).await? {
                 Some(inode) => self.add(&mut window, &mut bytes, lin, paths, inode).await?,
-                None => window.failures.extend(paths.into_iter().map(|path| (path, "its inode is not in the tables"))),
+                None => window.failures.extend(paths.into_iter().map(|path| (path, "its inode is missing"))),
             }
         }
         let is_empty = window.len() == 0;
@@ -121,7 +121,7 @@ impl<'a> Windows<'a> {
                 Some(directory) => paths.push(directory.join(&link.name)),
                 None => {
                     let path = RelativePath::root().join(&link.name);
-                    window.failures.push((path, "its directory is not in the tables"));
+                    window.failures.push((path, "its directory is missing"));
                 }
             }
         }
@@ -144,6 +144,7 @@ impl<'a> Windows<'a> {
         if paths.is_empty() {
             return Ok(());
         }
+        *bytes += inode.variable_length() as u64;
         let (size, target) = (inode.size, inode.target.clone());
         let metadata = metadata(inode);
         match metadata.kind {

@@ -10,6 +10,7 @@ use types::ErrorKind;
 use super::Restore;
 use super::open_file::OpenFile;
 use crate::plan::{Part, Range, Slot, Wanted, ranges};
+use crate::report::Failure;
 use crate::{RestoreError, TargetError};
 
 impl Restore {
@@ -79,7 +80,7 @@ impl Restore {
                     self.write(file, piece, &block)?;
                     decoded = Some((piece.extent.digest, block));
                 }
-                Err(error) => file.fail(stop_unless_local(error)?),
+                Err(error) => file.fail(Failure::repository(&stop_unless_local(error)?)),
             }
         }
         Ok(Ok(()))
@@ -89,12 +90,11 @@ impl Restore {
         let Some(handle) = file.writable() else { return Ok(()) };
         let from = piece.extent.block_offset as usize;
         let Some(bytes) = block.get(from..from.saturating_add(piece.extent.length as usize)) else {
-            file.fail("one of its extents lies outside of its block: the tables are damaged");
+            file.fail(Failure::tables("one of its extents lies outside of its block"));
             return Ok(());
         };
         match handle.write_at(bytes, piece.offset) {
             Ok(()) => {
-                file.add_written(bytes.len() as u64);
                 self.progress.add_bytes(bytes.len() as u64);
                 self.report().bytes_written += bytes.len() as u64;
                 Ok(())
@@ -107,13 +107,13 @@ impl Restore {
         if error.kind() == ErrorKind::NoSpace {
             return Err(error.into());
         }
-        file.fail(error);
+        file.fail(file.failure_of(&error));
         Ok(())
     }
 }
 
 fn fail_all<'a>(files: &[OpenFile], pieces: impl IntoIterator<Item = &'a Wanted>, error: &RepoError) {
-    pieces.into_iter().filter_map(|piece| files.get(piece.part)).for_each(|file| file.fail(error));
+    pieces.into_iter().filter_map(|piece| files.get(piece.part)).for_each(|file| file.fail(Failure::repository(error)));
 }
 
 /// Damage concerns the files that it touches; what else a repository says concerns all of them.

@@ -1,10 +1,10 @@
 //! Carries out a plan into a folder.
 //!
 //! Order: directories are made; files come window by window, a few windows at a time, each opened, filled, and only then
-//! given its metadata and further names; directories get their metadata last, the deepest first. What concerns one file
-//! is noted in the report and the restore goes on; it stops where nothing more can succeed: the site does not answer,
-//! the key is missing, the disk is full. A file that failed is removed. A restore that was cut off is run again with
-//! [`crate::Existing::Overwrite`] and keeps what is identical.
+//! given its metadata and its names; directories get their metadata last, the deepest first. What concerns one file is
+//! noted in the report and the restore goes on; it stops where nothing more can succeed: the site does not answer, the
+//! key is missing, the disk is full. Of a file that failed nothing is left, and what was there before is there still. A
+//! restore that was cut off is run again with [`crate::Existing::Overwrite`] and keeps what is identical.
 
 mod fill;
 mod open_file;
@@ -17,6 +17,7 @@ use repo::{Backup, WriterKeys};
 use types::{ErrorKind, Lin};
 
 use crate::plan::{Plan, Window, metadata};
+use crate::report::Failure;
 use crate::{LocalTarget, Progress, RelativePath, Report, RestoreError, RestoreOptions, TargetError};
 use open_file::OpenFile;
 
@@ -92,7 +93,7 @@ impl Restore {
         if error.kind() == ErrorKind::NoSpace {
             return Err(error.into());
         }
-        self.report().fail(path, error);
+        self.report().fail(path, Failure::target(path, &error));
         Ok(())
     }
 
@@ -127,7 +128,7 @@ impl Restore {
         for (path, lin) in paths.iter().rev() {
             let found = inodes.binary_search_by_key(lin, |(lin, _)| *lin).ok().and_then(|at| inodes.get(at));
             let Some((_, inode)) = found else {
-                self.report().fail(path, "its inode is not in the tables");
+                self.report().fail(path, Failure::tables("its inode is missing"));
                 continue;
             };
             match self.target.finish_directory(path, &metadata(inode.clone())) {

@@ -6,44 +6,52 @@ use types::ErrorKind;
 
 use super::Restore;
 use crate::plan::{Part, PlannedFile, PlannedSymlink, Window};
-use crate::{LocalFile, Opened, RestoreError, TargetError};
+use crate::report::Failure;
+use crate::{Found, LocalFile, LocalTarget, NewFile, RelativePath, RestoreError, TargetError};
 
 /// A file that is being restored.
 pub(super) struct OpenFile {
     plan: Arc<PlannedFile>,
-    /// `None` if it could not be opened.
-    handle: Option<LocalFile>,
-    /// Whether the file was there and may hold some of the content.
-    is_existing: bool,
+    /// What was there and may hold some of the content.
+    old: Option<LocalFile>,
+    /// What takes its place; `None` as long as what was there may stay.
+    new: Option<NewFile>,
     /// Up to where content and holes are accounted for, in bytes.
     position: u64,
-    bytes_written: Mutex<u64>,
-    failure: Mutex<Option<String>>,
+    failure: Mutex<Option<Failure>>,
 }
 
 impl OpenFile {
-    /// The file, if it is open and nothing of it has failed.
+    /// The file that is written, if there is one and nothing of it has failed.
     pub(super) fn writable(&self) -> Option<&LocalFile> {
         let has_failed = self.failure.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-        self.handle.as_ref().filter(|_| !has_failed)
+        self.new.as_deref().filter(|_| !has_failed)
     }
 
     /// Notes the first reason why the file cannot be restored.
-    pub(super) fn fail(&self, reason: impl ToString) {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| reason.to_string());
+    pub(super) fn fail(&self, failure: Failure) {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
     }
 
-    /// Notes that a piece was written.
-    pub(super) fn add_written(&self, bytes: u64) {
-        *self.bytes_written.lock().unwrap_or_else(PoisonError::into_inner) += bytes;
+    /// What an error of the target means for the file.
+    pub(super) fn failure_of(&self, error: &TargetError) -> Failure {
+        Failure::target(&self.plan.paths.first().cloned().unwrap_or_default(), error)
     }
 
-    fn failure(&self) -> Option<String> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn has_failed(&self) -> bool {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    fn has_written(&self) -> bool {
-        *self.bytes_written.lock().unwrap_or_else(PoisonError::into_inner) > 0
+    /// Begins a file in place of the one that was there, with what of that one is right so far.
+    fn rewrite(&mut self, target: &LocalTarget, old: Option<&LocalFile>) -> Result<(), TargetError> {
+        let (None, Some(path)) = (&self.new, self.plan.paths.first()) else { return Ok(()) };
+        let new = target.new_file(path)?;
+        new.set_length(self.plan.size)?;
+        if let Some(old) = old {
+            old.copy_to(&new, self.position)?;
+        }
+        self.new = Some(new);
+        Ok(())
     }
 }
 
@@ -54,8 +62,8 @@ impl Restore {
         window: Window,
         mut carried: Option<OpenFile>,
     ) -> Result<(Vec<Part>, Vec<OpenFile>), RestoreError> {
-        for (path, reason) in &window.failures {
-            self.report().fail(path, reason);
+        for (path, what) in &window.failures {
+            self.report().fail(path, Failure::tables(what));
         }
         for symlink in &window.symlinks {
             self.make_symlink(symlink)?;
@@ -68,7 +76,9 @@ impl Restore {
                 None => self.open_file(&part.file)?,
             };
             if let Err(error) = self.prepare(&mut file, part) {
-                stop_if_full(error).map(|error| file.fail(error))?;
+                stop_if_full(error).map(|error| file.fail(file.failure_of(&error)))?;
+            }
+            if file.has_failed() {
                 part.extents.clear();
             }
             files.push(file);
@@ -90,7 +100,7 @@ impl Restore {
         others.iter().try_for_each(|path| self.link(first, path))
     }
 
-    fn link(&self, first: &crate::RelativePath, path: &crate::RelativePath) -> Result<(), RestoreError> {
+    fn link(&self, first: &RelativePath, path: &RelativePath) -> Result<(), RestoreError> {
         match self.target.link(first, path) {
             Ok(()) => self.report().links += 1,
             Err(error) => self.note(path, error)?,
@@ -99,88 +109,105 @@ impl Restore {
     }
 
     fn open_file(&self, plan: &Arc<PlannedFile>) -> Result<OpenFile, RestoreError> {
-        let mut file = OpenFile {
-            plan: Arc::clone(plan),
-            handle: None,
-            is_existing: false,
-            position: 0,
-            bytes_written: Mutex::new(0),
-            failure: Mutex::new(None),
-        };
-        let Some(path) = plan.paths.first() else { return Ok(file) };
-        let opened = self.target.open_file(path, &plan.paths).and_then(|opened| {
-            let (handle, is_existing) = match opened {
-                Opened::New(handle) => (handle, false),
-                Opened::Existing(handle) => (handle, true),
-            };
-            handle.set_length(plan.size)?;
-            Ok((handle, is_existing))
-        });
-        match opened {
-            Ok((handle, is_existing)) => (file.handle, file.is_existing) = (Some(handle), is_existing),
-            Err(error) => file.fail(stop_if_full(error)?),
+        let plan = Arc::clone(plan);
+        let mut file = OpenFile { plan, old: None, new: None, position: 0, failure: Mutex::new(None) };
+        if let Err(error) = self.begin(&mut file) {
+            file.fail(file.failure_of(&stop_if_full(error)?));
         }
         Ok(file)
     }
 
-    /// Checks the extents of a part; in a file that was there makes its holes, and leaves out what is identical.
+    /// Looks at what is there; begins a new file unless that may stay.
+    fn begin(&self, file: &mut OpenFile) -> Result<(), TargetError> {
+        let Some(path) = file.plan.paths.first() else { return Ok(()) };
+        match self.target.find_file(path, &file.plan.paths)? {
+            Found::Own(old) if old.length()? == file.plan.size => {
+                file.old = Some(old);
+                return Ok(());
+            }
+            Found::Own(old) | Found::Foreign(old) => file.old = Some(old),
+            Found::Nothing => {}
+        }
+        file.rewrite(&self.target, None)
+    }
+
+    /// Checks the extents of a part; takes out those that what was there has, too.
     fn prepare(&self, file: &mut OpenFile, part: &mut Part) -> Result<(), TargetError> {
-        let Some(handle) = file.handle.as_ref().filter(|_| file.failure().is_none()) else {
-            part.extents.clear();
+        if file.has_failed() {
             return Ok(());
-        };
+        }
         let end = |offset: u64, length: u32| offset.checked_add(u64::from(length));
         let fits = |(offset, extent): &(u64, repo::ExtentRecord)| {
             end(*offset, extent.length).is_some_and(|end| end <= file.plan.size)
         };
         if !part.extents.iter().all(fits) {
-            file.fail("one of its extents lies beyond its end: the tables are damaged");
-            part.extents.clear();
+            file.fail(Failure::tables("one of its extents lies beyond its end"));
             return Ok(());
         }
-        if !file.is_existing {
-            return Ok(());
-        }
-        let mut wanted = Vec::with_capacity(part.extents.len());
-        for (offset, extent) in part.extents.drain(..) {
-            if offset > file.position {
-                handle.punch_hole(file.position, offset - file.position)?;
-            }
-            file.position = file.position.max(offset + u64::from(extent.length));
-            if self.is_in_place(handle, offset, &extent)? {
-                self.report().bytes_kept += u64::from(extent.length);
-                self.progress.add_bytes(u64::from(extent.length));
-            } else {
-                wanted.push((offset, extent));
-            }
-        }
+        let Some(old) = file.old.take() else { return Ok(()) };
+        let wanted = self.compare(file, part, &old)?;
         part.extents = wanted;
-        if part.is_last && file.position < file.plan.size {
-            handle.punch_hole(file.position, file.plan.size - file.position)?;
-        }
+        // It is of no more use once all of it was compared, unless it stays; fewer files are open without it.
+        file.old = (!part.is_last || file.new.is_none()).then_some(old);
         Ok(())
     }
 
-    /// Whether a file holds the bytes of an extent. Only whole blocks can be told by their digest.
-    fn is_in_place(&self, handle: &LocalFile, offset: u64, extent: &repo::ExtentRecord) -> Result<bool, TargetError> {
-        if extent.block_offset != 0 || extent.length != extent.location.plain_length {
-            return Ok(false);
+    /// Compares what was there with a part, and begins a new file at the first difference. Gives what is to be brought.
+    fn compare(
+        &self,
+        file: &mut OpenFile,
+        part: &mut Part,
+        old: &LocalFile,
+    ) -> Result<Vec<(u64, repo::ExtentRecord)>, TargetError> {
+        let mut wanted = Vec::with_capacity(part.extents.len());
+        for (offset, extent) in part.extents.drain(..) {
+            if file.new.is_none() && !old.is_zero(file.position..offset)? {
+                file.rewrite(&self.target, Some(old))?;
+            }
+            file.position = file.position.max(offset);
+            if let Some(bytes) = self.in_place(old, offset, &extent)? {
+                if let Some(new) = &file.new {
+                    new.write_at(&bytes, offset)?;
+                }
+                self.report().bytes_kept += u64::from(extent.length);
+                self.progress.add_bytes(u64::from(extent.length));
+            } else {
+                file.rewrite(&self.target, Some(old))?;
+                wanted.push((offset, extent));
+            }
+            file.position = file.position.max(offset + u64::from(extent.length));
         }
-        let bytes = handle.read_at(offset, extent.length as usize)?;
-        Ok(self.keys.keyed(&block::digest(&bytes)) == extent.digest)
+        if part.is_last && file.new.is_none() && !old.is_zero(file.position..file.plan.size)? {
+            file.rewrite(&self.target, Some(old))?;
+        }
+        Ok(wanted)
     }
 
-    /// Gives complete files their metadata and names, and removes those that failed. Gives the last one if it goes on.
+    /// The bytes of an extent, if what was there has them. Only whole blocks can be told by their digest.
+    fn in_place(
+        &self,
+        old: &LocalFile,
+        offset: u64,
+        extent: &repo::ExtentRecord,
+    ) -> Result<Option<Vec<u8>>, TargetError> {
+        if extent.block_offset != 0 || extent.length != extent.location.plain_length {
+            return Ok(None);
+        }
+        let bytes = old.read_at(offset, extent.length as usize)?;
+        Ok((self.keys.keyed(&block::digest(&bytes)) == extent.digest).then_some(bytes))
+    }
+
+    /// Gives complete files their metadata and names; those that failed are dropped. Gives the last one if it goes on.
     pub(super) fn finish_window(
         &self,
         parts: &[Part],
         files: Arc<Vec<OpenFile>>,
     ) -> Result<Option<OpenFile>, RestoreError> {
-        let files = Arc::try_unwrap(files).unwrap_or_else(|_| Vec::new());
+        let files = Arc::into_inner(files).expect("whoever filled the files has let go of them");
         let mut carried = None;
         for (part, file) in parts.iter().zip(files) {
             if part.is_last {
-                self.finish_file(&file)?;
+                self.finish_file(file)?;
             } else {
                 carried = Some(file);
             }
@@ -188,33 +215,42 @@ impl Restore {
         Ok(carried)
     }
 
-    fn finish_file(&self, file: &OpenFile) -> Result<(), RestoreError> {
-        let Some((first, others)) = file.plan.paths.split_first() else { return Ok(()) };
+    fn finish_file(&self, file: OpenFile) -> Result<(), RestoreError> {
+        let OpenFile { plan, old, new, failure, .. } = file;
+        let Some((first, others)) = plan.paths.split_first() else { return Ok(()) };
         self.progress.add_file();
-        let finished = match (file.failure(), &file.handle) {
-            (None, Some(handle)) => handle.finish(&file.plan.metadata).map_err(|error| error.to_string()),
-            (failure, _) => Err(failure.unwrap_or_else(|| "it was not opened".to_owned())),
+        let is_kept = new.is_none();
+        let finished = match (failure.into_inner().unwrap_or_else(PoisonError::into_inner), new, old) {
+            (Some(failure), ..) => Err(failure),
+            (None, Some(new), _) => self.finished(first, self.target.finish_file(new, &plan.metadata))?,
+            (None, None, Some(old)) => self.finished(first, old.finish(&plan.metadata))?,
+            (None, None, None) => return Ok(()),
         };
         match finished {
             Ok(warnings) => {
                 let mut report = self.report();
                 report.files += 1;
-                report.files_kept += u64::from(file.is_existing && !file.has_written());
+                report.files_kept += u64::from(is_kept);
                 report.warnings.add(warnings);
             }
-            Err(reason) => {
-                let removed = file.handle.as_ref().map_or(Ok(()), |_| self.target.remove(first));
-                let mut report = self.report();
-                for path in &file.plan.paths {
-                    report.fail(path, &reason);
-                }
-                if let Err(error) = removed {
-                    report.fail(first, error);
-                }
+            Err(failure) => {
+                plan.paths.iter().for_each(|path| self.report().fail(path, failure.clone()));
                 return Ok(());
             }
         }
         others.iter().try_for_each(|path| self.link(first, path))
+    }
+
+    /// Tells an error that concerns the file from one that ends the restore.
+    fn finished<T>(
+        &self,
+        path: &RelativePath,
+        outcome: Result<T, TargetError>,
+    ) -> Result<Result<T, Failure>, RestoreError> {
+        outcome.map_or_else(
+            |error| stop_if_full(error).map(|error| Err(Failure::target(path, &error))),
+            |value| Ok(Ok(value)),
+        )
     }
 }
 

@@ -46,6 +46,16 @@ pub enum TargetError {
 }
 
 impl TargetError {
+    /// What went wrong, for those who name that path themselves.
+    #[must_use]
+    pub fn reason(&self, at: &RelativePath) -> String {
+        match self {
+            Self::Entry { path, action, source } if path == at => format!("cannot {action} it: {source}"),
+            Self::DirectoryInTheWay { path } if path == at => "a directory is in the way".to_owned(),
+            other => other.to_string(),
+        }
+    }
+
     /// What the caller can do about it.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

@@ -1,37 +1,43 @@
-//! A folder of this machine as the target of a restore. All calls to the operating system are here and in `new_file`.
+//! A folder of this machine as the target of a restore. All calls to the operating system are in this module.
 //!
 //! Every entry is reached from the folder's own handle, name by name, without following symbolic links: neither a link
 //! that was in the folder nor one that the backup brings can lead a write out of it. Directories are made with mode
 //! 0700 and get their own metadata last, so that a restore by an ordinary user can fill what will be read-only.
 //!
+//! A file is written where nobody sees it, without a name where the file system has that, and takes the place of what
+//! was there when it is complete, in one step. So do links. What fails leaves what was there as it was, and of a restore
+//! that is cut off nothing half-written remains; on a file system without nameless files it leaves files whose names
+//! begin with `.holdfast-`.
+//!
 //! Nothing is synced here: a restore that is cut off is run again with [`Existing::Overwrite`], finds what is
 //! identical, and keeps it.
 
 use std::collections::HashMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use rustix::fs::{
-    self, AtFlags, FallocateFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags,
-};
+use runtime::Seed;
+use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags, Stat, XattrFlags};
 use rustix::io::{self, Errno};
-use types::{FileKind, Timestamp};
 
 use super::TargetError;
+use super::attributes::{gid, permitted, set_metadata, supported, times, uid};
+use super::file::{LocalFile, NewFile, Temporary};
 use crate::{Metadata, RelativePath, Warnings};
 
 /// Handles of directories that are kept open; a fraction of the usual limit of 1024 per process.
 const HANDLES_MAX: usize = 128;
-/// The longest list of names of extended attributes that Linux gives (`XATTR_LIST_MAX`), in bytes.
-const XATTR_LIST_MAX: usize = 65_536;
 const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::PATH);
 const WORKING_MODE: Mode = Mode::RWXU;
-const SET_ID_BITS: u32 = 0o6000;
+const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
+/// How the operating system names what a process has open.
+const OPEN_FILES: &str = "/proc/self/fd";
 
 /// What to do with what is already in the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,22 +54,30 @@ pub struct LocalTarget {
     root: Arc<OwnedFd>,
     path: PathBuf,
     handles: Mutex<HashMap<RelativePath, Arc<OwnedFd>>>,
+    pub(super) unfinished: Unfinished,
+    /// Makes names of ours unlike all others: drawn once, and counted.
+    token: u64,
+    names: AtomicU64,
 }
 
-/// A file of the target that is open for writing.
-#[derive(Debug)]
-pub struct LocalFile {
-    handle: OwnedFd,
-    path: RelativePath,
+/// Where a file lies until it has its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unfinished {
+    /// Nowhere, if the file system has that (`O_TMPFILE`).
+    Nameless,
+    /// Under a name of its own.
+    Named,
 }
 
-/// What was found where a file is restored.
+/// What is there where a file is restored.
 #[derive(Debug)]
-pub enum Opened {
-    /// Nothing that could be kept: the file is new and all holes.
-    New(LocalFile),
-    /// A regular file, which may hold some of the content already.
-    Existing(LocalFile),
+pub enum Found {
+    /// No file.
+    Nothing,
+    /// A file that the user may change and that has no names but those of the restored one: it may stay.
+    Own(LocalFile),
+    /// Another file: its content is of use, and it must not be changed.
+    Foreign(LocalFile),
 }
 
 impl LocalTarget {
@@ -82,7 +96,15 @@ impl LocalTarget {
         if existing == Existing::Refuse && !is_empty(&root).map_err(fail("list"))? {
             return Err(TargetError::NotEmpty { path: path.to_owned() });
         }
-        Ok(Self { root: Arc::new(root), path: path.to_owned(), handles: Mutex::default() })
+        let has_names = fs::access(OPEN_FILES, fs::Access::EXISTS).is_ok();
+        Ok(Self {
+            root: Arc::new(root),
+            path: path.to_owned(),
+            handles: Mutex::default(),
+            unfinished: if has_names { Unfinished::Nameless } else { Unfinished::Named },
+            token: Seed::from_os().u64(),
+            names: AtomicU64::new(0),
+        })
     }
 
     /// The folder.
@@ -96,9 +118,12 @@ impl LocalTarget {
     /// # Errors
     /// Fails if something else is in the way that cannot be removed.
     pub fn make_directory(&self, path: &RelativePath) -> Result<(), TargetError> {
-        let Some((parent, name)) = path.split() else { return Ok(()) };
+        let fail = |source| TargetError::Entry { path: path.clone(), action: "make", source };
+        let Some((parent, name)) = path.split() else {
+            let stat = fs::fstat(&self.root).map_err(fail)?;
+            return fs::fchmod(&self.root, Mode::from_raw_mode(stat.st_mode) | WORKING_MODE).map_err(fail);
+        };
         let parent = self.directory(&parent)?;
-        let fail = |source| TargetError::Entry { path: path.clone(), action: "make directory", source };
         let name = OsStr::from_bytes(name);
         match fs::mkdirat(&parent, name, WORKING_MODE) {
             Ok(()) => return Ok(()),
@@ -111,87 +136,148 @@ impl LocalTarget {
                 fs::chmodat(&parent, name, mode, AtFlags::empty()).map_err(fail)
             }
             _ => {
-                fs::unlinkat(&parent, name, AtFlags::empty()).map_err(fail)?;
-                fs::mkdirat(&parent, name, WORKING_MODE).map_err(fail)
+                // Made before anything is removed: a full disk costs nothing.
+                let temporary = self.temporary_name();
+                fs::mkdirat(&parent, &temporary, WORKING_MODE).map_err(fail)?;
+                let removed = fs::unlinkat(&parent, name, AtFlags::empty());
+                let named = removed.and_then(|()| fs::renameat(&parent, &temporary, &parent, name));
+                if named.is_err() {
+                    let _ = fs::unlinkat(&parent, &temporary, AtFlags::REMOVEDIR);
+                }
+                named.map_err(fail)
             }
         }
     }
 
-    /// Opens the file at a path for writing. A regular file that has as many names as the restored one will have is
-    /// kept, to be compared; anything else that is in the way is removed.
+    /// Opens the file at a path for reading, if there is one; `names` are all that the restored file will have.
+    ///
+    /// # Errors
+    /// Fails if the directory cannot be opened.
+    pub fn find_file(&self, path: &RelativePath, names: &[RelativePath]) -> Result<Found, TargetError> {
+        let (parent, name) = self.parent_and_name(path)?;
+        let there = kind_at(parent.as_fd(), name).ok().flatten();
+        let Some(there) = there.filter(|stat| FileType::from_raw_mode(stat.st_mode).is_file()) else {
+            return Ok(Found::Nothing);
+        };
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let Ok(handle) = fs::openat(&parent, name, flags, Mode::empty()) else { return Ok(Found::Nothing) };
+        let file = LocalFile { handle, path: path.clone() };
+        let user = rustix::process::geteuid();
+        let may_change = user.is_root() || user.as_raw() == there.st_uid;
+        Ok(if may_change && self.has_no_other_names(&there, names)? { Found::Own(file) } else { Found::Foreign(file) })
+    }
+
+    /// Makes an empty file that is to be at a path.
     ///
     /// # Errors
     /// Fails if a directory is in the way or the file cannot be made.
-    pub fn open_file(&self, path: &RelativePath, names: &[RelativePath]) -> Result<Opened, TargetError> {
-        let fail = |source| TargetError::Entry { path: path.clone(), action: "make file", source };
+    pub fn new_file(&self, path: &RelativePath) -> Result<NewFile, TargetError> {
+        let fail = |source| TargetError::Entry { path: path.clone(), action: "make", source };
         let (parent, name) = self.parent_and_name(path)?;
-        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let create = || fs::openat(&parent, name, flags | OFlags::CREATE | OFlags::EXCL, Mode::RUSR | Mode::WUSR);
-        let opened = |handle| LocalFile { handle, path: path.clone() };
-        match create() {
-            Ok(handle) => return Ok(Opened::New(opened(handle))),
-            Err(Errno::EXIST) => {}
-            Err(source) => return Err(fail(source)),
+        let there = kind_at(parent.as_fd(), name).map_err(fail)?;
+        if there.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode).is_dir()) {
+            return Err(TargetError::DirectoryInTheWay { path: path.clone() });
         }
-        if self.can_be_kept(parent.as_fd(), name, names)?
-            && let Ok(handle) = fs::openat(&parent, name, flags, Mode::empty())
-        {
-            return Ok(Opened::Existing(opened(handle)));
+        let file = |handle| Arc::new(LocalFile { handle, path: path.clone() });
+        let flags = OFlags::RDWR | OFlags::CLOEXEC;
+        if self.unfinished == Unfinished::Nameless {
+            match fs::openat(&parent, ".", flags | OFlags::TMPFILE, FILE_MODE) {
+                Ok(handle) => return Ok(NewFile { file: file(handle), temporary: None }),
+                // `EISDIR` is the answer of a kernel that does not know the flag.
+                Err(Errno::OPNOTSUPP | Errno::ISDIR) => {}
+                Err(source) => return Err(fail(source)),
+            }
         }
-        self.remove(path)?;
-        create().map(|handle| Opened::New(opened(handle))).map_err(fail)
+        let name = self.temporary_name();
+        let handle = fs::openat(&parent, &name, flags | OFlags::CREATE | OFlags::EXCL, FILE_MODE).map_err(fail)?;
+        Ok(NewFile { file: file(handle), temporary: Some(Temporary { parent, name: Some(name) }) })
+    }
+
+    /// Gives a file its metadata, and then its name, in place of whatever is there; its content must be complete.
+    ///
+    /// # Errors
+    /// Fails if the file refuses its mode or times, or a directory is in the way. What was there is there still.
+    pub fn finish_file(&self, file: NewFile, metadata: &Metadata) -> Result<Warnings, TargetError> {
+        let NewFile { file, temporary } = file;
+        let warnings = file.finish(metadata)?;
+        let (parent, name) = self.parent_and_name(&file.path)?;
+        let named = match temporary {
+            Some(mut temporary) => {
+                let from = temporary.name.take().unwrap_or_default();
+                let renamed = fs::renameat(&temporary.parent, &from, &parent, name);
+                temporary.name = renamed.is_err().then_some(from);
+                renamed
+            }
+            None => {
+                let open = format!("{OPEN_FILES}/{}", file.handle.as_raw_fd());
+                self.put(&parent, name, |name| fs::linkat(CWD, &open, &parent, name, AtFlags::SYMLINK_FOLLOW))
+            }
+        };
+        named.map(|()| warnings).map_err(|source| in_the_way(&file.path, "name", source))
     }
 
     /// Makes a symbolic link with its metadata, in place of whatever is there.
     ///
     /// # Errors
-    /// Fails if a directory is in the way or the link cannot be made.
+    /// Fails if a directory is in the way or the link cannot be made. What was there is there still.
     pub fn make_symlink(
         &self,
         path: &RelativePath,
         target: &[u8],
         metadata: &Metadata,
     ) -> Result<Warnings, TargetError> {
-        let fail = |action| move |source| TargetError::Entry { path: path.clone(), action, source };
         let (parent, name) = self.parent_and_name(path)?;
-        self.remove(path)?;
-        fs::symlinkat(OsStr::from_bytes(target), &parent, name).map_err(fail("make symbolic link"))?;
-        let mut warnings = Warnings::default();
-        let owner = fs::chownat(&parent, name, uid(metadata), gid(metadata), AtFlags::SYMLINK_NOFOLLOW);
-        if !permitted(owner).map_err(fail("set owner of"))? {
-            warnings.owners += 1;
-        }
-        // `lsetxattr` has no form for a handle: the handle's own name in /proc leads to the directory, and the last
-        // name is not followed.
-        let mut through = PathBuf::from(format!("/proc/self/fd/{}", parent.as_raw_fd()));
-        through.push(name);
-        for (key, value) in &metadata.xattrs {
-            let set = fs::lsetxattr(&through, &key[..], value, XattrFlags::empty());
-            if !supported(set).map_err(fail("set extended attribute of"))? {
-                warnings.xattrs += 1;
-            }
-        }
-        fs::utimensat(&parent, name, &times(metadata), AtFlags::SYMLINK_NOFOLLOW).map_err(fail("set times of"))?;
+        let temporary = self.temporary_name();
+        fs::symlinkat(OsStr::from_bytes(target), &parent, &temporary).map_err(|source| TargetError::Entry {
+            path: path.clone(),
+            action: "make",
+            source,
+        })?;
+        let mut made = Temporary { parent: Arc::clone(&parent), name: Some(temporary.clone()) };
+        let warnings = finish_symlink(&parent, &temporary, path, metadata)?;
+        fs::renameat(&parent, &temporary, &parent, name).map_err(|source| in_the_way(path, "make", source))?;
+        made.name = None;
         Ok(warnings)
     }
 
     /// Gives the file at `first` another name, in place of whatever is there.
     ///
     /// # Errors
-    /// Fails if a directory is in the way or the target has no hard links.
+    /// Fails if a directory is in the way or the target has no hard links. What was there is there still.
     pub fn link(&self, first: &RelativePath, path: &RelativePath) -> Result<(), TargetError> {
-        let fail = |source| TargetError::Entry { path: path.clone(), action: "link", source };
+        let fail = |source| in_the_way(path, "link", source);
         let (first_parent, first_name) = self.parent_and_name(first)?;
         let (parent, name) = self.parent_and_name(path)?;
         let first_inode = kind_at(first_parent.as_fd(), first_name).map_err(fail)?;
         let there = kind_at(parent.as_fd(), name).map_err(fail)?;
-        if let (Some(first_inode), Some(there)) = (first_inode, there) {
-            if is_same_inode(&first_inode, &there) {
-                return Ok(());
-            }
-            self.remove(path)?;
+        if let (Some(first_inode), Some(there)) = (first_inode, there)
+            && is_same_inode(&first_inode, &there)
+        {
+            return Ok(());
         }
-        fs::linkat(&first_parent, first_name, &parent, name, AtFlags::empty()).map_err(fail)
+        let link = |name: &OsStr| fs::linkat(&first_parent, first_name, &parent, name, AtFlags::empty());
+        self.put(&parent, name, link).map_err(fail)
+    }
+
+    /// Makes an entry of that name. If the name is taken, the entry is made under another one and renamed, so that there
+    /// is always one of the two.
+    fn put(&self, parent: &OwnedFd, name: &OsStr, make: impl Fn(&OsStr) -> io::Result<()>) -> io::Result<()> {
+        match make(name) {
+            Err(Errno::EXIST) => {}
+            other => return other,
+        }
+        let temporary = self.temporary_name();
+        make(&temporary)?;
+        let renamed = fs::renameat(parent, &temporary, parent, name);
+        if renamed.is_err() {
+            let _ = fs::unlinkat(parent, &temporary, AtFlags::empty());
+        }
+        renamed
+    }
+
+    fn temporary_name(&self) -> OsString {
+        let number = self.names.fetch_add(1, Ordering::Relaxed);
+        format!(".holdfast-{:016x}-{number}", self.token).into()
     }
 
     /// Sets a directory's metadata; its entries must be complete, since each of them moves its times.
@@ -199,7 +285,7 @@ impl LocalTarget {
     /// # Errors
     /// Fails if the directory is gone or refuses its mode or times.
     pub fn finish_directory(&self, path: &RelativePath, metadata: &Metadata) -> Result<Warnings, TargetError> {
-        let fail = |source| TargetError::Entry { path: path.clone(), action: "open directory", source };
+        let fail = |source| TargetError::Entry { path: path.clone(), action: "open", source };
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
         let handle = match path.split() {
             None => fs::openat(&self.root, ".", flags, Mode::empty()).map_err(fail)?,
@@ -210,7 +296,7 @@ impl LocalTarget {
         set_metadata(handle.as_fd(), path, metadata)
     }
 
-    pub(super) fn parent_and_name<'a>(&self, path: &'a RelativePath) -> Result<(Arc<OwnedFd>, &'a OsStr), TargetError> {
+    fn parent_and_name<'a>(&self, path: &'a RelativePath) -> Result<(Arc<OwnedFd>, &'a OsStr), TargetError> {
         let Some((parent, name)) = path.split() else {
             return Err(TargetError::DirectoryInTheWay { path: path.clone() });
         };
@@ -224,7 +310,7 @@ impl LocalTarget {
         }
         let parent = self.walk(&parent)?;
         let handle = fs::openat(parent, OsStr::from_bytes(name), DIRECTORY, Mode::empty())
-            .map_err(|source| TargetError::Entry { path: path.clone(), action: "open directory", source })?;
+            .map_err(|source| TargetError::Entry { path: path.clone(), action: "open", source })?;
         let handle = Arc::new(handle);
         let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
         if handles.len() >= HANDLES_MAX {
@@ -247,169 +333,58 @@ impl LocalTarget {
         };
         for name in names.iter().rev() {
             let next = fs::openat(&handle, OsStr::from_bytes(name), DIRECTORY, Mode::empty())
-                .map_err(|source| TargetError::Entry { path: path.clone(), action: "open directory", source })?;
+                .map_err(|source| TargetError::Entry { path: path.clone(), action: "open", source })?;
             handle = Arc::new(next);
         }
         Ok(handle)
     }
 
-    /// Whether what is there is a regular file, all of whose names are names of the file to be restored: writing into
-    /// it changes nothing else.
-    fn can_be_kept(&self, parent: BorrowedFd<'_>, name: &OsStr, names: &[RelativePath]) -> Result<bool, TargetError> {
-        let there = kind_at(parent, name).ok().flatten();
-        let Some(there) = there.filter(|stat| FileType::from_raw_mode(stat.st_mode).is_file()) else {
-            return Ok(false);
-        };
+    /// Whether all names of a file are names of the file to be restored: changing it changes nothing else.
+    fn has_no_other_names(&self, there: &Stat, names: &[RelativePath]) -> Result<bool, TargetError> {
         if there.st_nlink == 1 {
             return Ok(true);
         }
         let mut shared = 0;
         for other in names {
             let (parent, name) = self.parent_and_name(other)?;
-            let same = kind_at(parent.as_fd(), name).ok().flatten().is_some_and(|stat| is_same_inode(&stat, &there));
+            let same = kind_at(parent.as_fd(), name).ok().flatten().is_some_and(|stat| is_same_inode(&stat, there));
             shared += u64::from(same);
         }
         Ok(shared == there.st_nlink)
     }
-
-    /// Removes what is at a path, unless it is a directory or not there.
-    ///
-    /// # Errors
-    /// Fails if a directory is there, or the entry cannot be removed.
-    pub fn remove(&self, path: &RelativePath) -> Result<(), TargetError> {
-        let (parent, name) = self.parent_and_name(path)?;
-        match fs::unlinkat(&parent, name, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(Errno::ISDIR) => Err(TargetError::DirectoryInTheWay { path: path.clone() }),
-            Err(source) => Err(TargetError::Entry { path: path.clone(), action: "remove", source }),
-        }
-    }
 }
 
-impl LocalFile {
-    pub(super) const fn new(handle: OwnedFd, path: RelativePath) -> Self {
-        Self { handle, path }
-    }
-
-    /// Writes bytes at an offset.
-    ///
-    /// # Errors
-    /// Fails if the disk is full or broken.
-    pub fn write_at(&self, mut bytes: &[u8], mut offset: u64) -> Result<(), TargetError> {
-        while !bytes.is_empty() {
-            let written = match io::pwrite(&self.handle, bytes, offset) {
-                Ok(0) => return Err(self.error("write", Errno::IO)),
-                Ok(written) => written,
-                Err(Errno::INTR) => continue,
-                Err(source) => return Err(self.error("write", source)),
-            };
-            bytes = bytes.get(written..).unwrap_or_default();
-            offset += written as u64;
-        }
-        Ok(())
-    }
-
-    /// Reads a range; bytes beyond the end are missing from the answer.
-    ///
-    /// # Errors
-    /// Fails if the disk is broken.
-    pub fn read_at(&self, offset: u64, length: usize) -> Result<Vec<u8>, TargetError> {
-        let mut bytes = vec![0; length];
-        let mut filled = 0;
-        while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match io::pread(&self.handle, rest, offset + filled as u64) {
-                Ok(0) => break,
-                Ok(read) => filled += read,
-                Err(Errno::INTR) => {}
-                Err(source) => return Err(self.error("read", source)),
-            }
-        }
-        bytes.truncate(filled);
-        Ok(bytes)
-    }
-
-    /// Sets the length; what is added is a hole.
-    ///
-    /// # Errors
-    /// Fails if the file cannot be that long.
-    pub fn set_length(&self, length: u64) -> Result<(), TargetError> {
-        fs::ftruncate(&self.handle, length).map_err(|source| self.error("set length of", source))
-    }
-
-    /// Makes a range read as zeros and gives its space back where the file system can.
-    ///
-    /// # Errors
-    /// Fails if the disk is broken.
-    pub fn punch_hole(&self, offset: u64, length: u64) -> Result<(), TargetError> {
-        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        match fs::fallocate(&self.handle, flags, offset, length) {
-            Ok(()) => Ok(()),
-            Err(Errno::OPNOTSUPP | Errno::NOSYS) => self.write_zeros(offset, length),
-            Err(source) => Err(self.error("punch hole into", source)),
-        }
-    }
-
-    /// Sets owner, extended attributes, mode and times; the content must be complete.
-    ///
-    /// # Errors
-    /// Fails if the file refuses its mode or times.
-    pub fn finish(&self, metadata: &Metadata) -> Result<Warnings, TargetError> {
-        set_metadata(self.handle.as_fd(), &self.path, metadata)
-    }
-
-    fn write_zeros(&self, offset: u64, length: u64) -> Result<(), TargetError> {
-        const STEP: usize = 64 << 10;
-        let zeros = [0; STEP];
-        let end = offset + length;
-        (offset..end).step_by(STEP).try_for_each(|at| {
-            let step = usize::try_from(end - at).unwrap_or(STEP).min(STEP);
-            self.write_at(zeros.get(..step).unwrap_or_default(), at)
-        })
-    }
-
-    fn error(&self, action: &'static str, source: Errno) -> TargetError {
-        TargetError::Entry { path: self.path.clone(), action, source }
-    }
-}
-
-/// Sets what an open file or directory carries: the owner first, because that clears set-id bits and capabilities;
-/// extended attributes while the mode still lets its owner write; the times last, because all else may move them.
-fn set_metadata(handle: BorrowedFd<'_>, path: &RelativePath, metadata: &Metadata) -> Result<Warnings, TargetError> {
+fn finish_symlink(
+    parent: &OwnedFd,
+    name: &OsStr,
+    path: &RelativePath,
+    metadata: &Metadata,
+) -> Result<Warnings, TargetError> {
     let fail = |action| move |source| TargetError::Entry { path: path.clone(), action, source };
     let mut warnings = Warnings::default();
-    let mut mode = metadata.mode;
-    if !permitted(fs::fchown(handle, uid(metadata), gid(metadata))).map_err(fail("set owner of"))? {
+    let owner = fs::chownat(parent, name, uid(metadata), gid(metadata), AtFlags::SYMLINK_NOFOLLOW);
+    if !permitted(owner).map_err(fail("set owner of"))? {
         warnings.owners += 1;
-        if metadata.kind == FileKind::File && mode & SET_ID_BITS != 0 {
-            mode &= !SET_ID_BITS;
-            warnings.set_id_bits += 1;
-        }
     }
-    remove_other_xattrs(handle, &metadata.xattrs);
+    // `lsetxattr` has no form for a handle: the handle's own name leads to the directory, and the last name is not
+    // followed.
+    let mut through = PathBuf::from(format!("{OPEN_FILES}/{}", parent.as_raw_fd()));
+    through.push(name);
     for (key, value) in &metadata.xattrs {
-        let set = fs::fsetxattr(handle, &key[..], value, XattrFlags::empty());
+        let set = fs::lsetxattr(&through, &key[..], value, XattrFlags::empty());
         if !supported(set).map_err(fail("set extended attribute of"))? {
             warnings.xattrs += 1;
         }
     }
-    fs::fchmod(handle, Mode::from_raw_mode(mode)).map_err(fail("set mode of"))?;
-    fs::futimens(handle, &times(metadata)).map_err(fail("set times of"))?;
+    fs::utimensat(parent, name, &times(metadata), AtFlags::SYMLINK_NOFOLLOW).map_err(fail("set times of"))?;
     Ok(warnings)
 }
 
-/// Removes extended attributes that a file had before it was overwritten. Labels that the system itself puts on every
-/// file (`security.`) stay where it does not let them go.
-fn remove_other_xattrs(handle: BorrowedFd<'_>, wanted: &[(Bytes, Bytes)]) {
-    if !matches!(fs::flistxattr_query(handle), Ok(length) if length > 0) {
-        return;
-    }
-    let mut list = vec![0; XATTR_LIST_MAX];
-    let length = fs::flistxattr(handle, &mut list[..]).unwrap_or(0);
-    for name in list.get(..length).unwrap_or_default().split(|&byte| byte == 0).filter(|name| !name.is_empty()) {
-        if !wanted.iter().any(|(key, _)| key == name) {
-            // Refused for labels of the system alone; they were not the backup's.
-            let _ = fs::fremovexattr(handle, name);
-        }
+/// What a rename over a directory says in the system's words.
+fn in_the_way(path: &RelativePath, action: &'static str, source: Errno) -> TargetError {
+    match source {
+        Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST => TargetError::DirectoryInTheWay { path: path.clone() },
+        source => TargetError::Entry { path: path.clone(), action, source },
     }
 }
 
@@ -434,37 +409,4 @@ fn kind_at(parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<Option<Stat>> {
 
 const fn is_same_inode(one: &Stat, other: &Stat) -> bool {
     one.st_ino == other.st_ino && one.st_dev == other.st_dev
-}
-
-/// Whether the user was allowed to; any other failure is an error.
-fn permitted(result: io::Result<()>) -> io::Result<bool> {
-    match result {
-        Ok(()) => Ok(true),
-        Err(Errno::PERM | Errno::INVAL) => Ok(false),
-        Err(source) => Err(source),
-    }
-}
-
-/// Whether the user was allowed to and the file system can; any other failure is an error.
-fn supported(result: io::Result<()>) -> io::Result<bool> {
-    match result {
-        Err(Errno::OPNOTSUPP | Errno::ACCESS) => Ok(false),
-        other => permitted(other),
-    }
-}
-
-fn uid(metadata: &Metadata) -> Option<Uid> {
-    Some(Uid::from_raw(metadata.uid))
-}
-
-fn gid(metadata: &Metadata) -> Option<Gid> {
-    Some(Gid::from_raw(metadata.gid))
-}
-
-fn times(metadata: &Metadata) -> Timestamps {
-    Timestamps { last_access: timespec(metadata.atime), last_modification: timespec(metadata.mtime) }
-}
-
-fn timespec(time: Timestamp) -> Timespec {
-    Timespec { tv_sec: time.seconds, tv_nsec: i64::from(time.nanoseconds) }
 }

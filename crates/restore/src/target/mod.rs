@@ -1,11 +1,12 @@
 //! Where a restore writes to.
 
+mod attributes;
 mod error;
+mod file;
 mod local;
-mod new_file;
 #[cfg(test)]
 mod tests;
 
 pub use error::TargetError;
-pub use local::{Existing, LocalFile, LocalTarget, Opened};
-pub use new_file::NewFile;
+pub use file::{LocalFile, NewFile};
+pub use local::{Existing, Found, LocalTarget};

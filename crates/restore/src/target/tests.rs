@@ -6,7 +6,8 @@ use std::path::Path;
 use bytes::Bytes;
 use types::{FileKind, Timestamp};
 
-use super::{Existing, LocalFile, LocalTarget, Opened, TargetError};
+use super::local::Unfinished;
+use super::{Existing, Found, LocalTarget, NewFile, TargetError};
 use crate::{Metadata, RelativePath};
 
 fn path(text: &str) -> RelativePath {
@@ -27,11 +28,22 @@ fn metadata(kind: FileKind, mode: u32) -> Metadata {
     }
 }
 
-fn new_file(target: &LocalTarget, at: &str) -> LocalFile {
-    match target.open_file(&path(at), &[path(at)]).unwrap() {
-        Opened::New(file) => file,
-        Opened::Existing(_) => panic!("{at} was there"),
-    }
+fn new_file(target: &LocalTarget, at: &str) -> NewFile {
+    target.new_file(&path(at)).unwrap()
+}
+
+/// Makes a file of that content.
+fn put(target: &LocalTarget, at: &str, content: &[u8]) {
+    let file = new_file(target, at);
+    file.write_at(content, 0).unwrap();
+    target.finish_file(file, &metadata(FileKind::File, 0o644)).unwrap();
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
 }
 
 fn bytes_of(path: &Path) -> Vec<u8> {
@@ -46,7 +58,8 @@ fn a_tree_is_written_with_its_metadata() {
     let file = new_file(&target, "d/f");
     file.set_length(1 << 20).unwrap();
     file.write_at(b"tail", (1 << 20) - 4).unwrap();
-    file.finish(&metadata(FileKind::File, 0o4440)).unwrap();
+    assert_eq!(names_in(&target.path().join("d")), [""; 0], "nobody sees it before it is finished");
+    target.finish_file(file, &metadata(FileKind::File, 0o4440)).unwrap();
     target.link(&path("d/f"), &path("d/g")).unwrap();
     target.make_symlink(&path("d/s"), b"../\xff", &metadata(FileKind::Symlink, 0o777)).unwrap();
     target.finish_directory(&path("d"), &metadata(FileKind::Directory, 0o500)).unwrap();
@@ -67,10 +80,10 @@ fn a_folder_that_holds_something_is_refused_unless_overwriting_is_allowed() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
     let target = LocalTarget::open(&out, Existing::Refuse).unwrap();
-    new_file(&target, "f");
+    put(&target, "f", b"");
     assert!(matches!(LocalTarget::open(&out, Existing::Refuse), Err(TargetError::NotEmpty { .. })));
     let target = LocalTarget::open(&out, Existing::Overwrite).unwrap();
-    assert!(matches!(target.open_file(&path("f"), &[path("f")]).unwrap(), Opened::Existing(_)));
+    assert!(matches!(target.find_file(&path("f"), &[path("f")]).unwrap(), Found::Own(_)));
 }
 
 #[test]
@@ -82,10 +95,10 @@ fn no_symbolic_link_in_the_target_leads_a_write_out_of_it() {
     symlink(&outside, out.join("d")).unwrap();
     symlink(outside.join("f"), out.join("f")).unwrap();
 
-    assert!(matches!(target.open_file(&path("d/f"), &[]), Err(TargetError::Entry { .. })));
+    assert!(matches!(target.new_file(&path("d/f")), Err(TargetError::Entry { .. })));
     target.make_directory(&path("d")).unwrap();
-    new_file(&target, "d/f").write_at(b"inside", 0).unwrap();
-    new_file(&target, "f").write_at(b"inside", 0).unwrap();
+    put(&target, "d/f", b"inside");
+    put(&target, "f", b"inside");
 
     assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 0);
     assert_eq!(bytes_of(&out.join("d/f")), b"inside");
@@ -93,28 +106,84 @@ fn no_symbolic_link_in_the_target_leads_a_write_out_of_it() {
 }
 
 #[test]
-fn a_file_that_shares_its_content_with_a_name_elsewhere_is_not_written_into() {
+fn a_file_that_shares_its_content_with_a_name_elsewhere_is_another_ones() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
     let target = LocalTarget::open(&out, Existing::Overwrite).unwrap();
-    new_file(&target, "f").write_at(b"old", 0).unwrap();
+    put(&target, "f", b"old");
     std::fs::hard_link(out.join("f"), folder.path().join("elsewhere")).unwrap();
 
     let names = [path("f"), path("g")];
-    let Opened::New(file) = target.open_file(&path("f"), &names).unwrap() else { panic!("kept") };
-    file.write_at(b"new", 0).unwrap();
+    assert!(matches!(target.find_file(&path("f"), &names).unwrap(), Found::Foreign(_)));
+    put(&target, "f", b"new");
     target.link(&path("f"), &path("g")).unwrap();
     assert_eq!(bytes_of(&folder.path().join("elsewhere")), b"old");
-    assert!(matches!(target.open_file(&path("f"), &names).unwrap(), Opened::Existing(_)), "both names are its own");
+    assert!(matches!(target.find_file(&path("f"), &names).unwrap(), Found::Own(_)), "both names are its own");
 }
 
 #[test]
-fn a_directory_in_the_way_of_a_file_is_an_error_that_names_it() {
+fn a_directory_in_the_way_is_an_error_that_names_it_and_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
-    let target = LocalTarget::open(folder.path(), Existing::Overwrite).unwrap();
-    target.make_directory(&path("d")).unwrap();
-    let refused = target.open_file(&path("d"), &[path("d")]);
-    assert!(matches!(refused, Err(TargetError::DirectoryInTheWay { path: at }) if at == path("d")));
+    for unfinished in [Unfinished::Nameless, Unfinished::Named] {
+        let mut target = LocalTarget::open(folder.path(), Existing::Overwrite).unwrap();
+        target.unfinished = unfinished;
+        let file = new_file(&target, "d");
+        target.make_directory(&path("d")).unwrap();
+        target.make_directory(&path("d/e")).unwrap();
+        put(&target, "f", b"");
+        let refusals = [
+            target.new_file(&path("d")).err(),
+            target.finish_file(file, &metadata(FileKind::File, 0o600)).err(),
+            target.make_symlink(&path("d"), b"x", &metadata(FileKind::Symlink, 0o777)).err(),
+            target.link(&path("f"), &path("d")).err(),
+        ];
+        for refused in refusals {
+            assert!(
+                matches!(&refused, Some(TargetError::DirectoryInTheWay { path: at }) if *at == path("d")),
+                "{refused:?}"
+            );
+        }
+        assert_eq!(names_in(folder.path()), ["d", "f"]);
+        runtime::Files::real().remove_dir_all(&folder.path().join("d")).unwrap();
+    }
+}
+
+#[test]
+fn what_was_there_is_replaced_in_one_step_with_or_without_nameless_files() {
+    let folder = tempfile::tempdir().unwrap();
+    for unfinished in [Unfinished::Nameless, Unfinished::Named] {
+        let mut target = LocalTarget::open(folder.path(), Existing::Overwrite).unwrap();
+        target.unfinished = unfinished;
+        put(&target, "f", b"old");
+        let file = new_file(&target, "f");
+        file.write_at(b"new", 0).unwrap();
+        assert_eq!(file.temporary.is_some(), unfinished == Unfinished::Named);
+        drop(new_file(&target, "f"));
+        assert_eq!(bytes_of(&folder.path().join("f")), b"old");
+        assert_eq!(names_in(folder.path()).len(), if unfinished == Unfinished::Named { 2 } else { 1 });
+        target.finish_file(file, &metadata(FileKind::File, 0o644)).unwrap();
+        assert_eq!(
+            (bytes_of(&folder.path().join("f")), names_in(folder.path())),
+            (b"new".to_vec(), vec!["f".to_owned()])
+        );
+    }
+}
+
+#[test]
+fn a_file_whose_attributes_find_no_room_is_kept_and_the_attributes_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = LocalTarget::open(folder.path(), Existing::Refuse).unwrap();
+    let mut wanted = metadata(FileKind::File, 0o644);
+    let xattr = |number: usize| (Bytes::from(format!("user.{number}")), Bytes::from(vec![7; 65_536]));
+    wanted.xattrs = (0..300).map(xattr).collect();
+    let file = new_file(&target, "f");
+    file.write_at(b"content", 0).unwrap();
+    let warnings = target.finish_file(file, &wanted).unwrap();
+    let mut list = vec![0; 65_536];
+    let length = rustix::fs::listxattr(folder.path().join("f"), &mut list[..]).unwrap_or(0);
+    let taken = list[..length].split(|byte| *byte == 0).filter(|name| name.starts_with(b"user.")).count();
+    assert_eq!(warnings.xattrs + taken as u64, 300, "ext4 has room for none of them, XFS for all");
+    assert_eq!(bytes_of(&folder.path().join("f")), b"content");
 }
 
 #[test]
@@ -129,54 +198,48 @@ fn a_path_deeper_than_path_max_is_written() {
     }
     let file = deep.join(&types::Name::new("f").unwrap());
     assert!(file.as_bytes().len() > 4096);
-    let Opened::New(handle) = target.open_file(&file, &[]).unwrap() else { panic!("was there") };
+    let handle = target.new_file(&file).unwrap();
     handle.write_at(b"deep", 0).unwrap();
+    target.finish_file(handle, &metadata(FileKind::File, 0o600)).unwrap();
+    let Found::Own(handle) = target.find_file(&file, &[]).unwrap() else { panic!("is not there") };
     assert_eq!(handle.read_at(0, 10).unwrap(), b"deep");
 }
 
 #[test]
-fn a_punched_hole_reads_as_zeros_and_foreign_attributes_go() {
+fn holes_are_compared_and_copied_without_reading_them() {
     let folder = tempfile::tempdir().unwrap();
     let target = LocalTarget::open(folder.path(), Existing::Overwrite).unwrap();
+    let length = 1 << 40;
     let file = new_file(&target, "f");
-    file.write_at(&[7; 10_000], 0).unwrap();
-    file.punch_hole(100, 9000).unwrap();
-    assert_eq!(file.read_at(99, 3).unwrap(), [7, 0, 0]);
+    file.set_length(length).unwrap();
+    assert!(file.is_zero(0..length).unwrap());
+    let at = 1 << 39;
+    file.write_at(b"in the middle", at).unwrap();
+    assert!(
+        !file.is_zero(0..length).unwrap() && file.is_zero(0..at).unwrap() && file.is_zero(at + 13..length).unwrap()
+    );
+    let copy = new_file(&target, "g");
+    file.copy_to(&copy, length).unwrap();
+    assert_eq!(copy.read_at(at, 13).unwrap(), b"in the middle");
+    target.finish_file(copy, &metadata(FileKind::File, 0o600)).unwrap();
+    assert!(std::fs::metadata(folder.path().join("g")).unwrap().blocks() < 1024);
+}
+
+#[test]
+fn attributes_that_a_kept_file_had_before_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = LocalTarget::open(folder.path(), Existing::Overwrite).unwrap();
     let mut wanted = metadata(FileKind::File, 0o644);
     wanted.xattrs = vec![(Bytes::from_static(b"user.old"), Bytes::from_static(b"1"))];
-    let warnings = file.finish(&wanted).unwrap();
+    let warnings = target.finish_file(new_file(&target, "f"), &wanted).unwrap();
     if warnings.xattrs > 0 {
         return; // This file system has no extended attributes.
     }
     wanted.xattrs = vec![(Bytes::from_static(b"user.new"), Bytes::from_static(b"2"))];
-    let Opened::Existing(file) = target.open_file(&path("f"), &[path("f")]).unwrap() else { panic!("not kept") };
+    let Found::Own(file) = target.find_file(&path("f"), &[path("f")]).unwrap() else { panic!("not there") };
     file.finish(&wanted).unwrap();
     let mut list = [0; 256];
     let length = rustix::fs::listxattr(folder.path().join("f"), &mut list[..]).unwrap();
     assert_eq!(&list[..length], b"user.new\0");
     assert_eq!(std::fs::metadata(folder.path().join("f")).unwrap().permissions().mode() & 0o7777, 0o644);
-}
-
-#[test]
-fn a_new_file_takes_its_name_only_when_it_is_whole() {
-    let folder = tempfile::tempdir().unwrap();
-    let target = LocalTarget::open(folder.path(), Existing::Overwrite).unwrap();
-    new_file(&target, "f").write_at(b"old", 0).unwrap();
-
-    let given_up = target.new_file(&path("f")).unwrap();
-    given_up.write_at(b"half of the n", 0).unwrap();
-    drop(given_up);
-    assert_eq!(bytes_of(&folder.path().join("f")), b"old");
-
-    let whole = target.new_file(&path("f")).unwrap();
-    whole.write_at(b"new", 0).unwrap();
-    assert_eq!(bytes_of(&folder.path().join("f")), b"old");
-    whole.finish(&metadata(FileKind::File, 0o640)).unwrap();
-    assert_eq!(bytes_of(&folder.path().join("f")), b"new");
-    let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(names, ["f"], "nothing temporary is left");
-
-    target.make_directory(&path("d")).unwrap();
-    let in_the_way = target.new_file(&path("d")).unwrap().finish(&metadata(FileKind::File, 0o640));
-    assert!(matches!(in_the_way, Err(TargetError::DirectoryInTheWay { .. })));
 }

@@ -137,6 +137,13 @@ impl World {
         (summary, report)
     }
 
+    /// Makes every slot of the upload object unreadable.
+    pub fn damage_all_slots(&self) {
+        let path = self.folder.path().join("site").join(&self.object);
+        let file = Files::real().open_write(&path).unwrap();
+        file.write_all_at(8, &vec![0xaa; 4 * BLOCK]).unwrap();
+    }
+
     pub fn out(&self) -> std::path::PathBuf {
         self.folder.path().join("out")
     }
