@@ -20,6 +20,11 @@ pub struct Options {
     pub poll: Duration,
     /// How often an owner notes its job's progress in the replicated state: each note is a log entry.
     pub progress: Duration,
+    /// A job fails whose set has lost a larger share than this since its base, in percent, unless that is accepted
+    /// (rule P17). Half is more than any clean-up takes, and less than what a mistake or an intruder leaves.
+    pub shrunk_percent_max: u64,
+    /// A set that had fewer files, directories and links than this is not compared: one folder less is too much of it.
+    pub shrunk_lins_min: u64,
     /// How often a step that failed for a reason that may pass is tried again before the job fails; the pause doubles
     /// from [`Options::retry_first`], so that ten are some eight minutes.
     pub retries_max: u32,
@@ -39,6 +44,8 @@ impl Default for Options {
             reads_max: 16,
             poll: Duration::from_millis(200),
             progress: Duration::from_secs(2),
+            shrunk_percent_max: 50,
+            shrunk_lins_min: 100,
             retries_max: 10,
             retry_first: Duration::from_millis(500),
             restart_pause: Duration::from_secs(3),

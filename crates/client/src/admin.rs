@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use types::{Job, JobId, JobPhase, Policy, PolicyId, Root, Site, SiteId, Snapshot, SnapshotId};
+use types::{Job, JobId, JobPhase, Policy, PolicyId, Root, Shrinkage, Site, SiteId, Snapshot, SnapshotId};
 use wire::{Connection, InvalidMessage, each, v1};
 
 use crate::{Client, ClientError};
@@ -155,10 +155,11 @@ impl Client {
     /// Starts a backup.
     ///
     /// # Errors
-    /// `Conflict` while the policy has an open job.
-    pub async fn run_backup(&self, policy: PolicyId) -> Result<Job, ClientError> {
+    /// `Conflict` while the policy has an open job, and before its site's recovery kit was exported.
+    pub async fn run_backup(&self, policy: PolicyId, shrinkage: Shrinkage) -> Result<Job, ClientError> {
         let action = "start the backup";
-        let request = v1::RunBackupRequest { policy: policy.0 };
+        let accept_shrunk = shrinkage == Shrinkage::Accept;
+        let request = v1::RunBackupRequest { policy: policy.0, accept_shrunk };
         let send = |to: Connection| async move { to.backups().run(request).await };
         checked(action, self.router().call_once(action, send).await?.try_into())
     }

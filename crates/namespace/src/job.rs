@@ -3,8 +3,8 @@
 //! Nothing is read or written here. What a step does to snapshots is told by [`SnapshotStep`]s, in order.
 
 use types::{
-    CommitTicket, Epoch, Fence, Job, JobId, JobPhase, JobTotals, NodeId, OperationError, Policy, Site, Snapshot,
-    SnapshotId, Timestamp,
+    CommitTicket, Epoch, Fence, Job, JobId, JobPhase, JobTotals, NodeId, OperationError, Policy, Shrinkage, Site,
+    Snapshot, SnapshotId, Timestamp,
 };
 
 /// What a job's steps read and write.
@@ -77,7 +77,14 @@ pub fn snapshot_name(policy: &Policy, site: &Site) -> String {
 }
 
 /// Starts a job with its snapshot, which was just taken: gives it an epoch and a fence, and holds snapshot and base.
-pub fn start(id: JobId, coordinator: NodeId, snapshot: &Snapshot, mut site: Site, policy: Policy) -> Transition {
+pub fn start(
+    id: JobId,
+    coordinator: NodeId,
+    shrinkage: Shrinkage,
+    snapshot: &Snapshot,
+    mut site: Site,
+    policy: Policy,
+) -> Transition {
     site.state.epoch = site.state.epoch.next();
     site.state.fence = site.state.fence.next();
     let job = Job {
@@ -91,6 +98,7 @@ pub fn start(id: JobId, coordinator: NodeId, snapshot: &Snapshot, mut site: Site
         snapshot: snapshot.id,
         base: policy.base,
         base_snapshot: policy.base_snapshot,
+        shrinkage,
         phase: JobPhase::Packing,
         totals: JobTotals::default(),
         started: snapshot.created,
@@ -143,7 +151,7 @@ pub fn step(mut records: Records, step: &Step<'_>, now: Timestamp) -> Result<Tra
             let ticket = ticket.clone();
             Ok(confirm(records, ticket, now))
         }
-        (JobPhase::Committing(_), _) => wrong("its commit is fixed"),
+        (JobPhase::Committing(_), _) => wrong("its commit is fixed and must not be given up any more"),
         (_, Step::Fail(reason)) => Ok(end(records, JobPhase::Failed((*reason).to_owned()), now)),
         (_, Step::Cancel) => Ok(end(records, JobPhase::Cancelled, now)),
         (JobPhase::Packing, Step::FixCommit(..)) => wrong("its objects are not all reported"),
@@ -187,6 +195,7 @@ fn confirm(mut records: Records, ticket: CommitTicket, now: Timestamp) -> Transi
     snapshots.extend(policy.base_snapshot.map(SnapshotStep::Release));
     policy.base = Some(job.epoch);
     policy.base_snapshot = Some(job.snapshot);
+    policy.base_lins = job.totals.lins_in_set;
     site.state.pending = None;
     site.state.head = Some(ticket.commit.clone());
     job.phase = JobPhase::Succeeded(ticket.commit);

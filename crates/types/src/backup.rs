@@ -43,7 +43,7 @@ pub struct SiteState {
     pub head: Option<CommitReference>,
     /// The commit whose name and bytes are fixed and which is not confirmed yet; it is never given up (rule P22).
     pub pending: Option<JobId>,
-    /// Whether the recovery kit was exported: before that, no scheduled backup starts (rule P28).
+    /// Whether the recovery kit was exported: before that, no backup starts (rule P28).
     pub kit_exported: bool,
 }
 
@@ -73,6 +73,8 @@ pub struct Policy {
     pub base: Option<Epoch>,
     /// The snapshot of that epoch, pinned (rule P18).
     pub base_snapshot: Option<SnapshotId>,
+    /// Files, directories and links in the set at that epoch; the next run tells by it how far the set has shrunk.
+    pub base_lins: u64,
 }
 
 /// One root of a backup set: a LIN, shown as the path by which the admin named it (rule P17).
@@ -107,6 +109,8 @@ pub struct Job {
     pub base: Option<Epoch>,
     /// The snapshot of that epoch.
     pub base_snapshot: Option<SnapshotId>,
+    /// What becomes of it if its set shrank.
+    pub shrinkage: Shrinkage,
     /// How far it is.
     pub phase: JobPhase,
     /// What it did so far.
@@ -115,6 +119,16 @@ pub struct Job {
     pub started: Timestamp,
     /// State time of its end.
     pub finished: Option<Timestamp>,
+}
+
+/// What becomes of a job whose set shrank by more than a set share since its base (rule P17).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Shrinkage {
+    /// It fails before its commit: what is gone may be gone by mistake.
+    #[default]
+    Refuse,
+    /// It goes on: an admin has said that it is meant.
+    Accept,
 }
 
 /// How far a job is.
@@ -150,6 +164,8 @@ pub struct JobTotals {
     pub lins_nominated: u64,
     /// Files, directories and links whose rows went into the epoch.
     pub lins_changed: u64,
+    /// Files, directories and links in the set, known once the plan is complete.
+    pub lins_in_set: u64,
     /// Plain bytes of the blocks that were packed.
     pub bytes_plain: u64,
     /// Bytes of the upload objects.

@@ -216,6 +216,12 @@ pub enum OperationError {
         /// Why not.
         reason: String,
     },
+    /// Nobody could open a backup at the site (rule P28).
+    #[error("the recovery kit of site {site:?} was not exported yet: run `holdfast repo kit {site}` first")]
+    NoRecoveryKit {
+        /// The site's name.
+        site: String,
+    },
     /// The node is not known.
     #[error("there is no node {node}")]
     NoNode {
@@ -261,6 +267,7 @@ impl OperationError {
             | Self::TooFewCopies { .. }
             | Self::InUse { .. }
             | Self::Fenced { .. }
+            | Self::NoRecoveryKit { .. }
             | Self::WrongPhase { .. } => ErrorKind::Conflict,
             Self::SessionFull { .. } => ErrorKind::Unavailable,
         }

@@ -15,7 +15,7 @@ mod operation;
 
 pub use attributes::{AttributeChanges, Attributes, FileKind, Timestamp};
 pub use backup::{
-    CommitReference, CommitTicket, Job, JobPhase, JobTotals, ObjectReport, Policy, Root, Site, SiteState,
+    CommitReference, CommitTicket, Job, JobPhase, JobTotals, ObjectReport, Policy, Root, Shrinkage, Site, SiteState,
 };
 pub use cluster::{Node, PlacementGroup, Pool, Seat, SeatState, Snapshot, SnapshotState};
 pub use error::{ErrorKind, OperationError};

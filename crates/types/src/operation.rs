@@ -315,12 +315,14 @@ pub struct NewNode {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum JobOperation {
     /// Starts a job: gives it an epoch and a fence, takes its snapshot and pins it. Refused while the policy has an
-    /// open job (rule P20). Gives [`Outcome::Job`].
+    /// open job (rule P20), and before the recovery kit of its site was exported (rule P28). Gives [`Outcome::Job`].
     Start {
         /// The policy.
         policy: crate::PolicyId,
         /// The node that is to own the job.
         coordinator: NodeId,
+        /// What becomes of it if its set shrank.
+        shrinkage: crate::Shrinkage,
     },
     /// Gives an open job to another node under the next fence. Gives [`Outcome::Job`].
     Take {

@@ -118,6 +118,7 @@ fn named(error: &OperationError) -> (&'static str, Fields) {
         OperationError::InUse { what, name, by } => named!("in_use", what, name, by),
         OperationError::Fenced { job, given, current } => named!("fenced", job, given, current),
         OperationError::WrongPhase { job, step, reason } => named!("wrong_phase", job, step, reason),
+        OperationError::NoRecoveryKit { site } => named!("no_recovery_kit", site),
         OperationError::NoNode { node } => named!("no_node", node),
         OperationError::SessionFull { session, gaps } => named!(code::SESSION_FULL, session, gaps),
     }

@@ -57,11 +57,12 @@ impl Desk {
         Ok(())
     }
 
-    /// Says that the plan has no more units.
-    pub fn complete_plan(&self, totals: PlanTotals) {
+    /// Says that the plan has no more units, and how many LINs the set has.
+    pub fn complete_plan(&self, totals: PlanTotals, lins_in_set: u64) {
         let mut state = self.lock();
         state.queues.complete_plan();
         state.totals.lins_nominated = totals.lins;
+        state.totals.lins_in_set = lins_in_set;
         drop(state);
         self.changed.notify_one();
     }

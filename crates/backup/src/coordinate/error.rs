@@ -51,6 +51,19 @@ pub enum OwnError {
         /// What one of them said.
         reason: String,
     },
+    /// Most of what the last backup had is gone (rule P17).
+    #[error(
+        "the set of policy {policy:?} shrank from {before} to {now} files, directories and links since its last backup: \
+         if that is meant, run `holdfast backup run {policy} --accept-shrunk`"
+    )]
+    Shrunk {
+        /// The policy's name.
+        policy: String,
+        /// LINs in the set at the base.
+        before: u64,
+        /// LINs in the set now.
+        now: u64,
+    },
     /// The newest commit at the site is not the one that the cluster knows (rule P21).
     #[error(
         "the newest commit at site {site} is {found}, but this cluster knows {known}: another cluster wrote there, or \
@@ -86,7 +99,7 @@ impl OwnError {
             Self::Spool(_) => ErrorKind::Unavailable,
             Self::NoKeys { .. } | Self::NoKeysAnywhere { .. } => ErrorKind::Denied,
             Self::HopelessUnit { .. } => ErrorKind::Internal,
-            Self::StrangeHead { .. } => ErrorKind::Conflict,
+            Self::Shrunk { .. } | Self::StrangeHead { .. } => ErrorKind::Conflict,
         }
     }
 

@@ -16,7 +16,7 @@ use repo::{Commit, Writer, WriterKeys};
 use runtime::Shutdown;
 use site::Site;
 use tracing::{error, info};
-use types::{CommitTicket, Job, JobId, JobOperation, JobPhase, ObjectReport, Outcome, Policy};
+use types::{CommitTicket, Job, JobId, JobOperation, JobPhase, ObjectReport, Outcome, Policy, Shrinkage};
 
 use super::{Desk, Desks, OwnError};
 use crate::plan::{CutOptions, PlanError, PlanTotals, Planner, UnitSpool};
@@ -131,11 +131,14 @@ impl Owner {
         let stop = StopOnDrop(Shutdown::new());
         let stopped = stop.0.clone();
         let view = self.around.state.latest().await?;
-        let (job, policy, cut) = (job.clone(), self.policy.clone(), self.options.cut);
+        let (job, policy, options) = (job.clone(), self.policy.clone(), self.options);
         let planned = runtime::blocking(move || {
-            let totals = plan(&view, &job, &policy, cut, &desk, &mut spool, &stopped)?;
+            let totals = plan(&view, &job, &policy, options.cut, &desk, &mut spool, &stopped)?;
             info!(job = %job.id, lins = totals.lins, units = totals.units, bytes = totals.bytes, "planned");
-            desk.complete_plan(totals);
+            let at_base = job.base_snapshot.map_or(0, |_| policy.base_lins);
+            let lins_in_set = totals.lins_in_set(at_base);
+            check_size(&job, &policy, lins_in_set, &options)?;
+            desk.complete_plan(totals, lins_in_set);
             Ok(spool)
         });
         planned.await
@@ -252,6 +255,17 @@ fn plan(
         desk.add(spool, &unit)
     };
     Planner::new(view, job, policy, cut, &mut emit)?.run()
+}
+
+/// Refuses to go on if most of what the last backup had is gone (rule P17).
+fn check_size(job: &Job, policy: &Policy, now: u64, options: &Options) -> Result<(), OwnError> {
+    let before = policy.base_lins;
+    let lost = u128::from(before.saturating_sub(now)) * 100;
+    let is_much = lost > u128::from(before) * u128::from(options.shrunk_percent_max);
+    if before < options.shrunk_lins_min || !is_much || job.shrinkage == Shrinkage::Accept {
+        return Ok(());
+    }
+    Err(OwnError::Shrunk { policy: policy.name.clone(), before, now })
 }
 
 const fn job_of(step: &JobOperation) -> JobId {

@@ -31,6 +31,10 @@ pub struct PlanTotals {
     pub units: u64,
     /// Bytes of content in the units.
     pub bytes: u64,
+    /// LINs that entered the set since the base; without one all that are in it.
+    pub lins_entered: u64,
+    /// LINs that left the set since the base, because they were removed or moved out of it.
+    pub lins_left: u64,
 }
 
 /// Makes the plan of one job. Its calls block.
@@ -129,6 +133,7 @@ impl<'a> Planner<'a> {
             }
         }
         let bytes = if found.kind == FileKind::File { attributes.size } else { 0 };
+        self.totals.count_move(false, true);
         self.cut(found.lin, bytes)?;
         Ok(Descent::Into)
     }
@@ -152,6 +157,7 @@ impl<'a> Planner<'a> {
         let was_in = base.holds(change.lin)?;
         let (before, now) = (base.view().clone(), self.now.view().clone());
         let is_in = self.now.holds(change.lin)?;
+        self.totals.count_move(was_in, is_in);
         if was_in || is_in {
             self.nominate(change.lin)?;
         }
@@ -187,6 +193,7 @@ impl<'a> Planner<'a> {
             }
         }
         if first.as_ref() == Some(link) {
+            self.totals.count_move(base.holds(found.lin)?, self.now.holds(found.lin)?);
             self.nominate(found.lin)?;
         }
         Ok(Descent::Into)
@@ -224,6 +231,17 @@ impl<'a> Planner<'a> {
 }
 
 impl PlanTotals {
+    /// LINs in the set, of which there were so many at the plan's base.
+    #[must_use]
+    pub const fn lins_in_set(&self, at_base: u64) -> u64 {
+        at_base.saturating_add(self.lins_entered).saturating_sub(self.lins_left)
+    }
+
+    fn count_move(&mut self, was_in: bool, is_in: bool) {
+        self.lins_entered += u64::from(is_in && !was_in);
+        self.lins_left += u64::from(was_in && !is_in);
+    }
+
     fn count(&mut self, unit: &Unit) {
         self.units += 1;
         self.bytes = self.bytes.saturating_add(unit.bytes);

@@ -19,7 +19,7 @@ use site::{Medium, Site};
 use types::{
     Batch, BlockId, Change, ClusterId, Content, Create, ErrorKind, Extent, FileKind, Generation, Incarnation, Job,
     JobOperation, JobPhase, Lin, Name, NewExtent, NewInode, NewNode, NodeId, Operation, OperationError, Outcome,
-    Policy, Registration, RepositoryId, Request, Root, SeatSet, SessionId, Timestamp, VolumeId,
+    Policy, Registration, RepositoryId, Request, Root, SeatSet, SessionId, Shrinkage, Timestamp, VolumeId,
 };
 use uuid::Uuid;
 
@@ -362,7 +362,11 @@ impl Cluster {
 
     /// Starts a job of a policy.
     pub fn start_job(&self, policy: &Policy, coordinator: NodeId) -> Job {
-        match self.apply(Operation::Job(JobOperation::Start { policy: policy.id, coordinator })) {
+        self.start_job_with(policy, coordinator, Shrinkage::Refuse)
+    }
+
+    pub fn start_job_with(&self, policy: &Policy, coordinator: NodeId, shrinkage: Shrinkage) -> Job {
+        match self.apply(Operation::Job(JobOperation::Start { policy: policy.id, coordinator, shrinkage })) {
             Outcome::Job(job) => job,
             other => panic!("{other:?}"),
         }

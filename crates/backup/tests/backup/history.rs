@@ -6,7 +6,7 @@ use runtime::Seed;
 use types::{AttributeChanges, Change, FileKind, Job, Lin, Name, Operation, Removal, Rename, RenameMode};
 
 use crate::cluster::Cluster;
-use crate::tree::{Tree, assert_same, of_cluster, restored, small};
+use crate::tree::{Tree, assert_same, lins, of_cluster, restored, small};
 
 const ROUNDS: usize = 5;
 const CHANGES: usize = 60;
@@ -49,6 +49,7 @@ async fn every_backup_of_a_random_history_comes_back() {
     }
     for (job, expected) in &backups {
         assert_same(expected, &restored(&history.cluster, job, "/data").await);
+        assert_eq!(job.totals.lins_in_set, lins(expected));
     }
     history.cluster.stop().await;
 }

@@ -7,11 +7,13 @@
     reason = "clippy allows them in tests, and not in what tests share"
 )]
 
+mod cancelling;
 mod cluster;
 mod faults;
 mod gate;
 mod handing_over;
 mod history;
+mod shrinking;
 mod tree;
 mod workers;
 
@@ -24,7 +26,7 @@ use gate::Gate;
 use repo::ObjectNumber;
 use runtime::{Clock, Files};
 use site::{FaultPlan, Faulty, Site};
-use tree::{assert_same, of_cluster, restored, small};
+use tree::{assert_same, lins, of_cluster, restored, small};
 use types::{AttributeChanges, Change, Job, JobOperation, JobPhase, Lin, Name, Operation, Removal, Rename, RenameMode};
 
 fn name(text: &str) -> Name {
@@ -74,6 +76,7 @@ async fn grow(cluster: &mut Cluster) -> Lin {
 async fn check(cluster: &Cluster, job: &Job, view: &namespace::View, root: Lin) {
     let expected = of_cluster(cluster, view, root).await;
     assert_same(&expected, &restored(cluster, job, "/data").await);
+    assert_eq!(job.totals.lins_in_set, lins(&expected));
 }
 
 #[tokio::test(flavor = "multi_thread")]

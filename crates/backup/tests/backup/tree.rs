@@ -117,6 +117,11 @@ pub async fn restored(cluster: &Cluster, job: &Job, below: &str) -> Tree {
     of_folder(&out.join(below.trim_start_matches('/')))
 }
 
+/// Files, directories and links in a tree; one with several names counts once.
+pub fn lins(tree: &Tree) -> u64 {
+    tree.iter().filter(|(path, found)| found.names.first() == Some(*path)).count() as u64
+}
+
 /// Asserts that two trees are the same, and names the first path that is not.
 pub fn assert_same(expected: &Tree, found: &Tree) {
     for (path, there) in expected {

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use client::Client;
 use serde_json::{Value, json};
-use types::{Epoch, Job, JobId, JobPhase, Policy, Timestamp};
+use types::{Epoch, Job, JobId, JobPhase, Policy, Shrinkage, Timestamp};
 
 use super::find_policy;
 use crate::error::CliError;
@@ -18,6 +18,9 @@ pub enum Command {
     Run {
         /// The policy
         policy: String,
+        /// Go on though most of what the last backup had is gone
+        #[arg(long)]
+        accept_shrunk: bool,
         /// Return as soon as it has started
         #[arg(long)]
         no_wait: bool,
@@ -46,9 +49,10 @@ pub enum Command {
 pub async fn run(command: Command, invocation: &mut Invocation) -> Result<(), CliError> {
     let client = invocation.connect().await?;
     match command {
-        Command::Run { policy, no_wait } => {
+        Command::Run { policy, accept_shrunk, no_wait } => {
             let policy = find_policy(&client, &policy).await?;
-            let job = client.run_backup(policy.id).await?;
+            let shrinkage = if accept_shrunk { Shrinkage::Accept } else { Shrinkage::Refuse };
+            let job = client.run_backup(policy.id, shrinkage).await?;
             let job = if no_wait { job } else { follow(&client, job.id, invocation).await? };
             show_one(&job, &client, invocation).await?;
             if no_wait { Ok(()) } else { check_ending(&job) }
@@ -173,6 +177,7 @@ fn value(job: &Job, policies: &[Policy]) -> Value {
         "finished": job.finished.map(|time: Timestamp| text::decimal(time)),
         "lins_nominated": totals.lins_nominated,
         "lins_changed": totals.lins_changed,
+        "lins_in_set": totals.lins_in_set,
         "bytes_plain": totals.bytes_plain,
         "bytes_uploaded": totals.bytes_uploaded,
         "objects": totals.objects,

@@ -26,6 +26,7 @@ fn policy() -> Policy {
         site: SiteId(4),
         base: Some(Epoch(6)),
         base_snapshot: Some(FIRST_BASE),
+        base_lins: 70,
     }
 }
 
@@ -46,7 +47,7 @@ fn started() -> Records {
         state: SnapshotState::Live,
         pins: 0,
     };
-    start(JobId(20), NodeId(1), &snapshot, site(), policy()).records
+    start(JobId(20), NodeId(1), Shrinkage::Refuse, &snapshot, site(), policy()).records
 }
 
 fn after(steps: &[Step<'_>]) -> Records {
@@ -111,7 +112,10 @@ fn every_phase_allows_its_steps_and_no_others() {
 
 #[test]
 fn a_confirmed_commit_is_the_head_and_its_snapshot_the_base() {
-    let Transition { records, snapshots } = step(committing(), &Step::Confirm, LATER).unwrap();
+    let totals = JobTotals { lins_in_set: 80, ..JobTotals::default() };
+    let counted = step(committing(), &Step::Progress(&totals), LATER).unwrap().records;
+    let Transition { records, snapshots } = step(counted, &Step::Confirm, LATER).unwrap();
+    assert_eq!(records.policy.base_lins, 80);
     assert_eq!(records.site.state.head, Some(reference(4)));
     assert_eq!(records.site.state.pending, None);
     assert_eq!((records.policy.base, records.policy.base_snapshot), (Some(Epoch(7)), Some(SnapshotId(20))));

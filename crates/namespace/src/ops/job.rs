@@ -1,6 +1,8 @@
 //! Steps of backup jobs: reads the records, asks the pure state machine, writes the records.
 
-use types::{Fence, Job, JobId, JobOperation, JobPhase, NodeId, ObjectReport, OperationError, Outcome, PolicyId};
+use types::{
+    Fence, Job, JobId, JobOperation, JobPhase, NodeId, ObjectReport, OperationError, Outcome, PolicyId, Shrinkage,
+};
 
 use super::{no_record, policy, site, snapshot};
 use crate::error::Failure;
@@ -14,7 +16,7 @@ use crate::transaction::Transaction;
 /// Takes a step of a job.
 pub fn perform(tx: &mut Transaction<'_>, operation: &JobOperation) -> Result<Outcome, Failure> {
     match operation {
-        JobOperation::Start { policy, coordinator } => start(tx, *policy, *coordinator),
+        JobOperation::Start { policy, coordinator, shrinkage } => start(tx, *policy, *coordinator, *shrinkage),
         JobOperation::Take { job, fence, coordinator } => {
             existing_node(tx, *coordinator)?;
             owned(tx, *job, *fence, &Step::Take(*coordinator)).map(Outcome::Job)
@@ -36,8 +38,14 @@ pub fn perform(tx: &mut Transaction<'_>, operation: &JobOperation) -> Result<Out
     }
 }
 
-/// Starts a job with a snapshot of its own (rule P20: one open job a policy).
-fn start(tx: &mut Transaction<'_>, id: PolicyId, coordinator: NodeId) -> Result<Outcome, Failure> {
+/// Starts a job with a snapshot of its own (rule P20: one open job a policy). A backup that nobody can open is none
+/// (rule P28).
+fn start(
+    tx: &mut Transaction<'_>,
+    id: PolicyId,
+    coordinator: NodeId,
+    shrinkage: Shrinkage,
+) -> Result<Outcome, Failure> {
     let PolicyRow { policy, open_job } = policy::existing(tx, id)?;
     existing_node(tx, coordinator)?;
     if let Some(job) = open_job {
@@ -45,9 +53,12 @@ fn start(tx: &mut Transaction<'_>, id: PolicyId, coordinator: NodeId) -> Result<
         return Err(OperationError::InUse { what: "policy".into(), name: policy.name, by }.into());
     }
     let site = site::existing(tx, policy.site)?;
+    if !site.state.kit_exported {
+        return Err(OperationError::NoRecoveryKit { site: site.name }.into());
+    }
     let snapshot = snapshot::take(tx, &job::snapshot_name(&policy, &site))?;
     let job = JobId(tx.revision().0);
-    let transition = job::start(job, coordinator, &snapshot, site, policy);
+    let transition = job::start(job, coordinator, shrinkage, &snapshot, site, policy);
     tx.put::<PolicyJobs>(&PolicyJobKey { policy: id, job }, &Present);
     policy::forget_old_jobs(tx, id)?;
     carry_out(tx, transition).map(Outcome::Job)

@@ -36,8 +36,16 @@ pub fn create(tx: &mut Transaction<'_>, name: &str, roots: &[Root], site: SiteId
     }
     let number = tx.revision().0;
     let (name, roots) = (name.to_owned(), roots.to_vec());
-    let policy =
-        Policy { id: PolicyId(number), name, set: SetId(number), roots, site, base: None, base_snapshot: None };
+    let policy = Policy {
+        id: PolicyId(number),
+        name,
+        set: SetId(number),
+        roots,
+        site,
+        base: None,
+        base_snapshot: None,
+        base_lins: 0,
+    };
     tx.put::<Names>(&key, &number);
     tx.put::<Policies>(&policy.id, &PolicyRow { policy: policy.clone(), open_job: None });
     Ok(Outcome::Policy(policy))

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use types::{
     CommitReference, CommitTicket, Epoch, Fence, Generation, Incarnation, Job, JobId, JobOperation, JobPhase, Lin,
     NewNode, NodeId, ObjectReport, Operation, OperationError, Outcome, Policy, PolicyId, Registration, RepositoryId,
-    Root, Site, SiteId, SnapshotId, SnapshotState,
+    Root, Shrinkage, Site, SiteId, SnapshotId, SnapshotState,
 };
 use uuid::Uuid;
 
@@ -44,11 +44,12 @@ fn prepared() -> (World, SiteId, PolicyId) {
     world.add_node(2);
     let site = add_site(&mut world).id;
     let policy = add_policy(&mut world, site).id;
+    register(&mut world, Registration::KitExported { site }).unwrap();
     (world, site, policy)
 }
 
 fn start(world: &mut World, policy: PolicyId) -> Result<Job, OperationError> {
-    step(world, JobOperation::Start { policy, coordinator: NodeId(1) })
+    step(world, JobOperation::Start { policy, coordinator: NodeId(1), shrinkage: Shrinkage::Refuse })
 }
 
 fn ticket(number: u64) -> CommitTicket {
@@ -121,12 +122,24 @@ fn sites_and_policies_are_found_by_name_and_hold_each_other() {
     let roots = vec![Root { lin: Lin(77), path: "/gone".into() }];
     let no_root = register(&mut world, Registration::CreatePolicy { name: "other".into(), roots, site });
     assert_eq!(no_root, Err(OperationError::NoInode { lin: Lin(77) }));
-    register(&mut world, Registration::KitExported { site }).unwrap();
-    assert!(world.view().site(site).unwrap().state.kit_exported);
     register(&mut world, Registration::DeletePolicy { policy }).unwrap();
     register(&mut world, Registration::RemoveSite { site }).unwrap();
     assert!(world.view().sites().unwrap().is_empty() && world.view().policies().unwrap().is_empty());
     add_site(&mut world);
+}
+
+#[test]
+fn no_backup_starts_before_the_recovery_kit_was_exported() {
+    let mut world = World::new();
+    world.add_node(1);
+    let site = add_site(&mut world).id;
+    let policy = add_policy(&mut world, site).id;
+    let refused = OperationError::NoRecoveryKit { site: "cloud".into() };
+    assert_eq!(start(&mut world, policy), Err(refused));
+    assert_eq!(world.view().site(site).unwrap().state.epoch, Epoch(0));
+    register(&mut world, Registration::KitExported { site }).unwrap();
+    assert!(world.view().site(site).unwrap().state.kit_exported);
+    start(&mut world, policy).unwrap();
 }
 
 #[test]

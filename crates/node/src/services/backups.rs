@@ -7,9 +7,9 @@ use runtime::OnError;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
-use types::{ErrorKind, Job, JobId, JobOperation, JobPhase, Operation, Outcome, PolicyId};
+use types::{Job, JobId, JobOperation, JobPhase, Operation, Outcome, PolicyId, Shrinkage};
+use wire::v1;
 use wire::v1::backups_server::Backups;
-use wire::{Failure, v1};
 
 use super::service;
 use crate::NodeError;
@@ -46,12 +46,10 @@ impl Backups for BackupsService {
     /// The node that is asked becomes the coordinator: it is alive, and admins and schedules ask different nodes.
     async fn run(&self, request: Request<v1::RunBackupRequest>) -> Result<Response<v1::Job>, Status> {
         let member = self.daemon.member()?;
-        let (coordinator, policy) = (member.node(), PolicyId(request.into_inner().policy));
-        let site = member.read(move |view| view.site(view.policy(policy)?.site)).await?;
-        if !site.state.kit_exported {
-            return Err(no_kit(&site.name).into());
-        }
-        self.propose_job("Start", JobOperation::Start { policy, coordinator }).await
+        let v1::RunBackupRequest { policy, accept_shrunk } = request.into_inner();
+        let (coordinator, policy) = (member.node(), PolicyId(policy));
+        let shrinkage = if accept_shrunk { Shrinkage::Accept } else { Shrinkage::Refuse };
+        self.propose_job("Start", JobOperation::Start { policy, coordinator, shrinkage }).await
     }
 
     async fn watch(&self, request: Request<v1::WatchBackupRequest>) -> Result<Response<Self::WatchStream>, Status> {
@@ -78,12 +76,6 @@ impl Backups for BackupsService {
     async fn cancel(&self, request: Request<v1::CancelBackupRequest>) -> Result<Response<v1::Job>, Status> {
         self.propose_job("Cancel", JobOperation::Cancel { job: JobId(request.into_inner().job) }).await
     }
-}
-
-/// A backup that nobody can open is none (rule P28).
-fn no_kit(site: &str) -> Failure {
-    let text = format!("the recovery kit of site {site:?} was not exported yet: run `holdfast repo kit {site}` first");
-    Failure::new(ErrorKind::Conflict, "no_recovery_kit", text).with("site", site)
 }
 
 /// Sends a job's state at once and at each change, until its last.

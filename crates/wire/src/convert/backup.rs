@@ -1,6 +1,6 @@
 use types::{
     CommitReference, CommitTicket, Epoch, Fence, Generation, Job, JobId, JobPhase, JobTotals, Lin, NodeId,
-    ObjectReport, Policy, PolicyId, RepositoryId, Root, SetId, Site, SiteId, SiteState, SnapshotId,
+    ObjectReport, Policy, PolicyId, RepositoryId, Root, SetId, Shrinkage, Site, SiteId, SiteState, SnapshotId,
 };
 
 use crate::invalid::{bytes32, optional_time, required, time, uuid};
@@ -101,6 +101,7 @@ impl From<Policy> for v1::Policy {
             site: policy.site.0,
             base: policy.base.map(Epoch::get),
             base_snapshot: policy.base_snapshot.map(SnapshotId::get),
+            base_lins: policy.base_lins,
         }
     }
 }
@@ -115,6 +116,7 @@ impl From<v1::Policy> for Policy {
             site: SiteId(policy.site),
             base: policy.base.map(Epoch),
             base_snapshot: policy.base_snapshot.map(SnapshotId),
+            base_lins: policy.base_lins,
         }
     }
 }
@@ -125,6 +127,7 @@ impl From<JobTotals> for v1::JobTotals {
         Self {
             lins_nominated: totals.lins_nominated,
             lins_changed: totals.lins_changed,
+            lins_in_set: totals.lins_in_set,
             bytes_plain: totals.bytes_plain,
             bytes_uploaded: totals.bytes_uploaded,
             objects: totals.objects,
@@ -141,6 +144,7 @@ impl From<v1::JobTotals> for JobTotals {
         Self {
             lins_nominated: totals.lins_nominated,
             lins_changed: totals.lins_changed,
+            lins_in_set: totals.lins_in_set,
             bytes_plain: totals.bytes_plain,
             bytes_uploaded: totals.bytes_uploaded,
             objects: totals.objects,
@@ -198,6 +202,7 @@ impl From<Job> for v1::Job {
             snapshot: job.snapshot.0,
             base: job.base.map(Epoch::get),
             base_snapshot: job.base_snapshot.map(SnapshotId::get),
+            accept_shrunk: job.shrinkage == Shrinkage::Accept,
             phase: Some(job.phase.into()),
             totals: Some(job.totals.into()),
             started: Some(job.started.into()),
@@ -221,6 +226,7 @@ impl TryFrom<v1::Job> for Job {
             snapshot: SnapshotId(job.snapshot),
             base: job.base.map(Epoch),
             base_snapshot: job.base_snapshot.map(SnapshotId),
+            shrinkage: if job.accept_shrunk { Shrinkage::Accept } else { Shrinkage::Refuse },
             phase: required("job.phase", job.phase)?.try_into()?,
             totals: required("job.totals", job.totals)?.into(),
             started: time("started", job.started)?,

@@ -3,8 +3,8 @@ use types::{
     AttributeChanges, Attributes, BlockId, Change, CommitReference, CommitTicket, Content, Create, Digest, Epoch,
     Extent, Fence, FileKind, Generation, Job, JobId, JobPhase, JobTotals, Lin, Name, NewExtent, NewInode, Node, NodeId,
     ObjectReport, OperationError, Outcome, PgId, PgVersion, PlacementGroup, Policy, PolicyId, Pool, PoolId, Removal,
-    Rename, RenameMode, RepositoryId, Revision, Root, Seat, SeatSet, SeatState, SessionId, SetId, Site, SiteId,
-    SiteState, Snapshot, SnapshotId, SnapshotState, Timestamp, VolumeId, XattrMode,
+    Rename, RenameMode, RepositoryId, Revision, Root, Seat, SeatSet, SeatState, SessionId, SetId, Shrinkage, Site,
+    SiteId, SiteState, Snapshot, SnapshotId, SnapshotState, Timestamp, VolumeId, XattrMode,
 };
 use uuid::Uuid;
 
@@ -168,6 +168,7 @@ fn records_of_backups_come_back_as_they_were() {
         site: SiteId(3),
         base: Some(Epoch(0)),
         base_snapshot: None,
+        base_lins: 6,
     };
     assert_eq!(Policy::from(v1::Policy::from(policy.clone())), policy);
     let report = ObjectReport {
@@ -205,8 +206,9 @@ fn job(phase: JobPhase) -> Job {
         snapshot: SnapshotId(8),
         base: None,
         base_snapshot: Some(SnapshotId(0)),
+        shrinkage: Shrinkage::Accept,
         phase,
-        totals: JobTotals { bytes_by_node: vec![(NodeId(1), 2)], units: 3, ..Default::default() },
+        totals: JobTotals { bytes_by_node: vec![(NodeId(1), 2)], units: 3, lins_in_set: 4, ..Default::default() },
         started: time(5),
         finished: None,
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use types::{
     Epoch, Fence, FileKind, Job, JobId, JobPhase, JobTotals, Lin, NodeId, Policy, PolicyId, Removal, Root, SetId,
-    SiteId, SnapshotId, Timestamp,
+    Shrinkage, SiteId, SnapshotId, Timestamp,
 };
 
 use super::Planner;
@@ -23,6 +23,7 @@ fn job(base: Option<SnapshotId>, snapshot: SnapshotId) -> Job {
         snapshot,
         base: base.map(|_| Epoch(0)),
         base_snapshot: base,
+        shrinkage: Shrinkage::Refuse,
         phase: JobPhase::Packing,
         totals: JobTotals::default(),
         started: Timestamp::default(),
@@ -40,6 +41,7 @@ fn policy(roots: &[Lin]) -> Policy {
         site: SiteId(1),
         base: None,
         base_snapshot: None,
+        base_lins: 0,
     }
 }
 
