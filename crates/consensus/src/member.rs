@@ -18,7 +18,7 @@ use crate::propose::Proposer;
 use crate::raft_types::{Fatal, Group, Raft};
 use crate::read::Rounds;
 use crate::route::{Errand, Fetched, Refusal, Repeat};
-use crate::state::{Incoming, StateError, Stores};
+use crate::state::{Incoming, Stores};
 use crate::status::{self, Role, Status, Vote};
 use crate::{ConsensusError, Options, Transport};
 
@@ -136,11 +136,11 @@ impl Member {
         let stuck = |what: &dyn ToString| ConsensusError::Stopped { reason: what.to_string() };
         // A core that hangs in a write, or a disk that does: the log has everything that was acknowledged.
         let core = self.clock.timeout(deadline, self.raft.shutdown()).await;
-        let store = self.states.current();
-        let flushed = self.clock.timeout(deadline, blocking(move || store.flush())).await;
+        let states = self.states.clone();
+        let flushed = self.clock.timeout(deadline, blocking(move || states.flush())).await;
         let ended = self.tasks.close(deadline).await;
         core.map_err(|late| stuck(&late))?.map_err(|error| stuck(&error))?;
-        flushed.map_err(|late| stuck(&late))?.map_err(StateError::from)?;
+        flushed.map_err(|late| stuck(&late))??;
         ended.map_err(|late| stuck(&late))
     }
 }

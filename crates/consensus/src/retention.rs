@@ -2,7 +2,9 @@
 //!
 //! **Order.** Flush the state store; take the applied entry from before that flush as the bound; let openraft know a
 //! copy of the state at or after the bound, since it drops nothing that no copy holds; then purge. The bound is far
-//! behind what is applied: see [`crate::Retention`].
+//! behind what is applied: see [`crate::Retention`]. If a received state takes the place of the store meanwhile, that
+//! flush counts for nothing, and the next look begins anew. One that takes its place later is durable before it counts,
+//! and holds more than any entry that was applied before: so the bound stays good.
 
 use openraft::async_runtime::watch::WatchReceiver;
 use runtime::{Clock, OnError, Tasks, blocking};
@@ -47,8 +49,8 @@ impl Keeper {
         let shelf = self.shelf.clone();
         blocking(move || shelf.drop_idle()).await;
         let Some(wanted) = self.wanted_bound() else { return Ok(()) };
-        let store = self.stores.current();
-        let flushed = blocking(move || store.flush()).await?;
+        let stores = self.stores.clone();
+        let Some(flushed) = blocking(move || stores.flush()).await? else { return Ok(()) };
         let bound = wanted.min(flushed);
         if !self.copy_reaches(bound).await {
             warn!(bound, "no copy of the state in time; the log is purged later");

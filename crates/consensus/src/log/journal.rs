@@ -2,8 +2,9 @@
 //!
 //! **Order of durable steps.** A segment is made whole (header, sync, rename, sync of the folder) before it is written
 //! to, and synced before the next is made: so only the last one can end in an unfinished write. Purging past the end
-//! makes the new segment first and then removes the old ones; truncating removes the newest first. A crash in between
-//! leaves a log without gaps, or one whose front is told apart as left over by [`Journal::open`].
+//! makes the new segment first and then removes the old ones; truncating removes the newest first, purging the oldest,
+//! and the folder is synced after each. A crash in between leaves a log without gaps, or one whose front is told apart
+//! as left over by [`Journal::open`].
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -195,10 +196,9 @@ impl Journal {
                 gone.extend(table.segments.pop_front());
             }
         }
+        // One after the other, oldest first: a crash may keep any removal that the folder was not synced after.
         for segment in &gone {
             self.files.remove(segment.file.path())?;
-        }
-        if !gone.is_empty() {
             self.files.sync_dir(&self.folder)?;
         }
         Ok(())

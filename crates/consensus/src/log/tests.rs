@@ -1,10 +1,11 @@
 //! The log against crashes, damage and a failing disk.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use runtime::{Clock, FileOperation, Files, Metrics, Tasks, Watch};
@@ -264,6 +265,64 @@ fn purging_past_the_end_begins_a_new_log() {
     assert_eq!(journal.table().read().last(), Some(position(20)));
     journal.append(&records(21..23)).expect("goes on");
     assert_eq!(contents(&journal), records(21..23));
+}
+
+/// Notes removals of files (their names), and between them the syncs of the folder.
+#[derive(Default)]
+struct Removals(Mutex<Vec<Option<OsString>>>);
+
+impl Watch for Removals {
+    fn before(&self, operation: FileOperation, path: &Path) -> io::Result<()> {
+        let mut seen = self.0.lock().expect("no panic");
+        match operation {
+            FileOperation::Remove => seen.push(path.file_name().map(OsString::from)),
+            FileOperation::SyncFolder => seen.push(None),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Until the folder is synced, a crash may undo any of the removals and keep the others.
+#[test]
+fn a_crash_in_a_purge_leaves_no_gap_whichever_removals_it_keeps() {
+    let log = Log::new(2);
+    let mut journal = log.create();
+    journal.append(&records(0..12)).expect("written");
+    journal.sync().expect("synced");
+    drop(journal);
+    let before: Vec<_> = (1..=log.segments() as u64).map(|number| (number, log.bytes(number))).collect();
+    let removals = Arc::new(Removals::default());
+    let files = Files::watched(Arc::clone(&removals) as Arc<dyn Watch>);
+    let mut journal = Journal::open(&files, log.path(), NODE, log.segment_bytes).expect("opened");
+    removals.0.lock().expect("no panic").clear();
+    journal.purge(position(9)).expect("purged");
+
+    let seen = removals.0.lock().expect("no panic").clone();
+    assert!(seen.iter().flatten().count() >= 4, "several segments go: {seen:?}");
+    for crash in 0..=seen.len() {
+        let (mut gone, mut unsynced) = (BTreeSet::new(), Vec::new());
+        for event in &seen[..crash] {
+            match event {
+                Some(name) => unsynced.push(name.clone()),
+                None => gone.extend(unsynced.drain(..)),
+            }
+        }
+        for kept in 0..1_u32 << unsynced.len() {
+            let lost = (0..unsynced.len()).filter(|place| kept >> place & 1 == 1).map(|place| unsynced[place].clone());
+            let gone: BTreeSet<_> = gone.iter().cloned().chain(lost).collect();
+            let after = Log::new(2);
+            for (number, bytes) in &before {
+                if !after.segment(*number).file_name().is_some_and(|name| gone.contains(name)) {
+                    after.replace(*number, bytes);
+                }
+            }
+            let opened = after.open().unwrap_or_else(|error| panic!("after a crash without {gone:?}: {error}"));
+            let first = contents(&opened).first().map_or(12, |first| first.position.index);
+            assert!(first <= 10, "what is not purged is there");
+            assert_eq!(contents(&opened), records(first..12));
+        }
+    }
 }
 
 /// Counts the syncs of files, and fails the operation of one number.

@@ -70,6 +70,28 @@ impl Stores {
         Ok(self.current().view()?)
     }
 
+    /// Makes what is applied durable, and gives the entry that the log may be purged up to (rule P5); none if the store
+    /// was replaced meanwhile. Blocks.
+    pub fn flush(&self) -> Result<Option<u64>, StateError> {
+        self.flush_of(&self.numbered())
+    }
+
+    /// A flush of a store that does not count any more says nothing of the one that does. It may even fail, because the
+    /// folder is gone.
+    fn flush_of(&self, (number, store): &(u64, Store)) -> Result<Option<u64>, StateError> {
+        let flushed = store.flush();
+        if self.names().current != *number {
+            return Ok(None);
+        }
+        Ok(Some(flushed?))
+    }
+
+    /// The store that counts now, with its number.
+    fn numbered(&self) -> (u64, Store) {
+        let names = self.names();
+        (names.current, self.current())
+    }
+
     /// How far the store is.
     pub fn applied(&self) -> Result<AppliedState, StateError> {
         applied_state(&self.current().applied())
@@ -186,4 +208,37 @@ fn remove_all_but(files: &Files, folder: &Path, current: u64) -> Result<(), Stat
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn stores() -> (TempDir, Stores) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let stores = Stores::open(&Files::real(), &folder.path().join("state")).expect("a store");
+        (folder, stores)
+    }
+
+    fn entry(index: u64) -> namespace::Entry {
+        let position = position::encode(&Position { term: 1, leader: 1, index }).into();
+        namespace::Entry { index, position, membership: None, batch: None }
+    }
+
+    #[test]
+    fn the_flush_of_a_store_that_was_replaced_meanwhile_bounds_no_purge() {
+        let (_folder, stores) = stores();
+        stores.current().apply(&[entry(1), entry(2)]).expect("applied");
+        assert_eq!(stores.flush().expect("flushed"), Some(2));
+        let flushing = stores.numbered();
+
+        let received = Arc::new(stores.checkpoint().expect("a copy"));
+        stores.install(received).expect("installed");
+        stores.current().apply(&[entry(3)]).expect("applied");
+        stores.confirm();
+        assert_eq!(stores.flush_of(&flushing).expect("no failure: its folder may be gone"), None);
+        assert_eq!(stores.flush().expect("flushed"), Some(3));
+    }
 }
