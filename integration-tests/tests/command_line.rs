@@ -285,3 +285,47 @@ fn a_passphrase_is_asked_for_twice_and_never_shown() {
     assert_eq!(code, Some(130), "{screen}");
     assert!(screen.trim_end().ends_with("\necho"), "{screen:?}");
 }
+
+#[test]
+fn a_backup_is_listed_as_the_cluster_is_and_a_site_in_use_stays() {
+    let cluster = Cluster::formed(1).unwrap();
+    let (cli, path) = (cluster.cli(1), |name: &str| shown(&cluster.path(name)));
+    fs::create_dir_all(cluster.path("tree/below")).unwrap();
+    fs::write(cluster.path("tree/below/file"), b"content").unwrap();
+    symlink("below/file", cluster.path("tree/link")).unwrap();
+    fs::write(cluster.path("passphrase"), b"correct horse battery staple").unwrap();
+    fs::create_dir(cluster.path("repository")).unwrap();
+    let url = format!("file://{}", path("repository"));
+    cli.ok(&["fs", "mkdir", "/a"]).unwrap();
+    cli.ok(&["fs", "put", "-r", &path("tree"), "/a/tree"]).unwrap();
+    cli.ok(&["site", "add", "cloud", &url, "--passphrase-file", &path("passphrase")]).unwrap();
+    cli.ok(&["repo", "kit", "cloud", "--passphrase-file", &path("passphrase"), "--output", &path("kit")]).unwrap();
+    cli.ok(&["policy", "create", "daily", "--site", "cloud", "/a/tree"]).unwrap();
+    assert_eq!(cli.run(&["backup", "status"]).unwrap().code, Some(3), "there is none yet");
+    cli.ok(&["backup", "run", "daily"]).unwrap();
+    assert_eq!(cli.json(&["backup", "status"]).unwrap()["phase"], "succeeded");
+
+    for options in [&["-lR"][..], &["-l"], &["-R"], &[]] {
+        for listed in ["/a/tree", "/a/tree/below/file", "/a/tree/"] {
+            let in_cluster = cli.ok(&[&["fs", "ls"], options, &[listed]].concat()).unwrap();
+            let in_backup = cli.ok(&[&["repo", "ls", "--kit", &path("kit")], options, &[listed]].concat()).unwrap();
+            let [in_cluster, in_backup] = [in_cluster, in_backup].map(|bytes| String::from_utf8(bytes).unwrap());
+            assert_eq!(in_cluster, in_backup, "{options:?} {listed}");
+        }
+    }
+    assert!(
+        String::from_utf8(cli.ok(&["fs", "ls", "-l", "/a/tree"]).unwrap()).unwrap().ends_with("link -> below/file\n")
+    );
+    for above in ["/", "/a"] {
+        assert_eq!(cli.ok(&["repo", "ls", "--kit", &path("kit"), above]).unwrap(), b"/a/tree\n");
+    }
+    assert_eq!(cli.run(&["repo", "ls", "--kit", &path("kit"), "/b"]).unwrap().code, Some(3));
+
+    let refused = cli.run(&["site", "remove", "cloud"]).unwrap();
+    assert_eq!(refused.code, Some(4));
+    assert!(refused.stderr.contains("daily"), "{}", refused.stderr);
+    cli.ok(&["policy", "delete", "daily"]).unwrap();
+    cli.ok(&["site", "remove", "cloud"]).unwrap();
+    assert_eq!(cli.run(&["site", "test", "cloud"]).unwrap().code, Some(3));
+    cli.ok(&["repo", "kit", "--verify", &path("kit")]).unwrap();
+}

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{backup, cluster, policy, repo, restore, site, snapshot};
+use crate::commands::{backup, cluster, completions, context, policy, repo, restore, site, snapshot};
 use crate::context::ClusterChoice;
 use crate::exit;
 use crate::fs;
@@ -57,6 +57,11 @@ pub enum Command {
     Repo(repo::Command),
     /// Get files back from a repository into a folder; needs no cluster
     Restore(restore::Arguments),
+    /// The clusters that this configuration knows
+    #[command(subcommand)]
+    Context(context::Command),
+    /// Print completions for a shell, to be kept where it looks for them
+    Completions(completions::Arguments),
 }
 
 #[cfg(test)]
@@ -105,6 +110,15 @@ mod tests {
             "backup run daily",
             "backup run daily --no-wait",
             "backup status 7",
+            "backup status",
+            "site remove cloud",
+            "repo ls -lR --kit kit /photos /mail",
+            "context list",
+            "context show home",
+            "context use home",
+            "context remove home",
+            "completions bash",
+            "-q fs put a /a",
             "backup list --policy daily",
             "restore --kit kit restored/",
             "restore --url file:///mnt/cloud --passphrase-file p --epoch 2 --path /photos/a restored/",

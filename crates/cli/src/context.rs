@@ -58,6 +58,13 @@ pub struct Context {
     pub endpoints: Vec<String>,
 }
 
+/// Whether a context is used when none is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    Current,
+    Other,
+}
+
 /// What a cluster gives its admin.
 pub struct AdminIdentity {
     pub cluster: String,
@@ -116,6 +123,39 @@ impl ClusterChoice {
         Ok(file)
     }
 
+    /// The contexts by name, each with whether it is the one that is used when none is named.
+    pub fn all(&self) -> Result<Vec<(String, Context, Standing)>, CliError> {
+        let Configuration { current, contexts } = Configuration::read(&self.file()?)?;
+        let standing = |name: &String| if current.as_ref() == Some(name) { Standing::Current } else { Standing::Other };
+        Ok(contexts.into_iter().map(|(name, context)| (name.clone(), context, standing(&name))).collect())
+    }
+
+    /// Makes a context the current one.
+    pub fn make_current(&self, name: &str) -> Result<(), CliError> {
+        let file = self.file()?;
+        let mut configuration = Configuration::read(&file)?;
+        configuration.get(name)?;
+        configuration.current = Some(name.to_owned());
+        configuration.write(&file)
+    }
+
+    /// Removes a context and its key. The configuration goes first, so that it never names what is not there.
+    pub fn remove(&self, name: &str) -> Result<(), CliError> {
+        let file = self.file()?;
+        let mut configuration = Configuration::read(&file)?;
+        configuration.get(name)?;
+        configuration.contexts.remove(name);
+        configuration.current = configuration.current.filter(|current| current != name);
+        configuration.write(&file)?;
+        let (files, folder) = (Files::real(), folder(&file, name));
+        for one in [KEY_FILE, CERTIFICATE_FILE, AUTHORITY_FILE] {
+            files.remove_if_there(&folder.join(one))?;
+        }
+        // A folder that holds something of the user's stays.
+        let _ = std::fs::remove_dir(&folder);
+        Ok(())
+    }
+
     /// Notes in the context where the nodes of its cluster are by now, so that it works when the first one is gone.
     pub fn learn(&self, cluster: &str, addresses: &[String]) -> Result<(), CliError> {
         if self.socket.is_some() || addresses.is_empty() {
@@ -171,9 +211,12 @@ impl Configuration {
         Ok(Files::real().write_atomic(file, text.as_bytes(), SECRET_MODE)?)
     }
 
+    fn get(&self, name: &str) -> Result<&Context, CliError> {
+        self.contexts.get(name).ok_or_else(|| CliError::NoRecord { what: "context", name: name.to_owned() })
+    }
+
     fn endpoints(&self, file: &Path, name: &str) -> Result<Vec<Endpoint>, CliError> {
-        let missing = || CliError::NoRecord { what: "context", name: name.to_owned() };
-        let context = self.contexts.get(name).ok_or_else(missing)?;
+        let context = self.get(name)?;
         let folder = folder(file, name);
         let identity =
             Identity::new(read_text(&folder.join(CERTIFICATE_FILE))?.to_string(), read_text(&folder.join(KEY_FILE))?);
@@ -231,6 +274,25 @@ mod tests {
         let key = folder.path().join("home/admin.key");
         assert_eq!(key.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert!(matches!(choice.check_new("home"), Err(CliError::Exists { .. })));
+    }
+
+    #[test]
+    fn a_removed_context_takes_its_key_along_and_is_current_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let choice = choice(folder.path());
+        choice.add("home", identity()).unwrap();
+        choice.add("away", identity()).unwrap();
+        assert!(matches!(choice.make_current("nowhere"), Err(CliError::NoRecord { .. })));
+        choice.make_current("home").unwrap();
+        let standings: Vec<_> = choice.all().unwrap().into_iter().map(|(name, _, standing)| (name, standing)).collect();
+        assert_eq!(standings, [("away".to_owned(), Standing::Other), ("home".to_owned(), Standing::Current)]);
+
+        choice.remove("home").unwrap();
+        assert!(!folder.path().join("home").exists());
+        assert!(matches!(choice.endpoints(), Err(CliError::NoCluster { .. })));
+        choice.check_new("home").unwrap();
+        assert!(matches!(choice.remove("home"), Err(CliError::NoRecord { .. })));
+        assert_eq!(choice.all().unwrap().len(), 1);
     }
 
     #[test]

@@ -68,6 +68,9 @@ pub enum CliError {
     /// A name that is taken.
     #[error("there is already a {what} {name:?}: {advice}")]
     Exists { what: &'static str, name: String, advice: &'static str },
+    /// A site that is still needed.
+    #[error("site {site:?} is used by the policies {policies}: delete them first with `holdfast policy delete`")]
+    SiteInUse { site: String, policies: String },
     /// Something was done in part; each failure was printed when it happened.
     #[error("{failed} of {what} failed, see above")]
     Partial { failed: u64, what: &'static str },
@@ -127,7 +130,7 @@ impl CliError {
                 Exit::Usage
             }
             Self::NoRecord { .. } => Exit::NotFound,
-            Self::Exists { .. } => Exit::Conflict,
+            Self::Exists { .. } | Self::SiteInUse { .. } => Exit::Conflict,
             Self::Partial { .. } | Self::Job { .. } | Self::Start { .. } => Exit::Failed,
             Self::SiteUnusable { .. } => Exit::Unavailable,
             Self::Stopped { signal: Signal::Interrupt } => Exit::Interrupted,
@@ -154,6 +157,7 @@ impl CliError {
             Self::Usage { .. } => "usage",
             Self::NoRecord { .. } => "no_record",
             Self::Exists { .. } => "record_exists",
+            Self::SiteInUse { .. } => "site_in_use",
             Self::Partial { .. } => "partial",
             Self::Job { .. } => "job",
             Self::Passphrase { .. } => "passphrase",

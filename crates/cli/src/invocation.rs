@@ -1,15 +1,16 @@
 //! One run of the program.
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use client::{Client, Options, Session};
 use runtime::Tasks;
 use runtime::telemetry::{self, TelemetryOptions};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::arguments::{Arguments, Command};
-use crate::commands::{backup, cluster, policy, repo, restore, site, snapshot};
+use crate::commands::{backup, cluster, completions, context, policy, repo, restore, site, snapshot};
 use crate::context::ClusterChoice;
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -102,16 +103,32 @@ async fn dispatch(command: Command, invocation: &mut Invocation) -> Result<(), C
         Command::Backup(command) => Box::pin(backup::run(command, invocation)).await,
         Command::Repo(command) => Box::pin(repo::run(command, invocation)).await,
         Command::Restore(arguments) => Box::pin(restore::run(arguments, invocation)).await,
+        Command::Context(command) => context::run(command, invocation),
+        Command::Completions(arguments) => completions::run(&arguments, invocation),
     }
+}
+
+/// Tells of a command line that is none. Who asks for help or the version gets it, as they would without us.
+#[expect(clippy::print_stderr, reason = "this is where errors are printed")]
+pub fn refuse(error: &clap::Error) -> ExitCode {
+    let wants_json = std::env::args_os().take_while(|argument| argument != "--").any(|argument| argument == "--json");
+    if !wants_json || !error.use_stderr() {
+        // A reader that went away needs no help.
+        let _ = error.print();
+        return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
+    }
+    eprintln!("{}", error_value("usage", error.to_string().trim_end(), Exit::Usage));
+    Exit::Usage.into()
 }
 
 #[expect(clippy::print_stderr, reason = "this is where errors are printed")]
 fn print_error(error: &CliError, exit: Exit, format: Format) {
     match format {
         Format::Text => eprintln!("holdfast: {error}"),
-        Format::Json => eprintln!(
-            "{}",
-            json!({ "error": { "code": error.code(), "message": error.to_string(), "exit": exit.code() } })
-        ),
+        Format::Json => eprintln!("{}", error_value(error.code(), &error.to_string(), exit)),
     }
+}
+
+fn error_value(code: &str, message: &str, exit: Exit) -> Value {
+    json!({ "error": { "code": code, "message": message, "exit": exit.code() } })
 }

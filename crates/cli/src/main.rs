@@ -10,6 +10,7 @@ mod error;
 mod exit;
 mod fs;
 mod invocation;
+mod listing;
 mod output;
 mod passphrase;
 mod progress;
@@ -24,9 +25,8 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     wire::install_crypto_provider();
-    let arguments = arguments::Arguments::parse();
-    match invocation::run(arguments) {
-        Ok(()) => exit::Exit::Done.into(),
-        Err(exit) => exit.into(),
+    match arguments::Arguments::try_parse() {
+        Ok(arguments) => invocation::run(arguments).err().unwrap_or(exit::Exit::Done).into(),
+        Err(error) => invocation::refuse(&error),
     }
 }

@@ -12,6 +12,18 @@ pub fn time(time: Timestamp) -> String {
     jiff::Timestamp::new(time.seconds, nanoseconds).map_or_else(|_| decimal(time), |time| time.to_string())
 }
 
+/// The time from one to the other, in seconds with one decimal below a minute.
+pub fn between(begin: Timestamp, end: Timestamp) -> String {
+    let tenths = |time: Timestamp| i128::from(time.seconds) * 10 + i128::from(time.nanoseconds / 100_000_000);
+    let tenths = (tenths(end) - tenths(begin)).max(0);
+    let (seconds, rest) = (tenths / 10, tenths % 10);
+    match seconds {
+        0..60 => format!("{seconds}.{rest} s"),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
 /// A time as seconds since 1970 with nine decimals, exact, as `touch -d @...` takes it.
 pub fn decimal(time: Timestamp) -> String {
     if time.seconds < 0 && time.nanoseconds > 0 {
@@ -88,6 +100,12 @@ pub fn mode(attributes: &Attributes) -> String {
     .collect()
 }
 
+/// What a long list shows before the name.
+pub fn long(attributes: &Attributes) -> String {
+    let Attributes { nlink, uid, gid, size, mtime, .. } = attributes;
+    format!("{} {nlink:>3} {uid:>5} {gid:>5} {size:>12} {} ", mode(attributes), time(*mtime))
+}
+
 /// The attributes of a file as JSON. Times are exact decimal strings, since JSON numbers are not.
 pub fn attributes(attributes: &Attributes) -> Value {
     json!({
@@ -117,6 +135,15 @@ mod tests {
         assert_eq!(decimal(-2, 750_000_000), "-1.250000000");
         assert_eq!(decimal(-1, 999_999_999), "-0.000000001");
         assert_eq!(decimal(-1, 0), "-1.000000000");
+    }
+
+    #[test]
+    fn a_duration_is_as_exact_as_people_want_it() {
+        let at = |seconds, nanoseconds| Timestamp { seconds, nanoseconds };
+        assert_eq!(between(at(10, 900_000_000), at(12, 100_000_000)), "1.2 s");
+        assert_eq!(between(at(0, 0), at(125, 0)), "2 min 5 s");
+        assert_eq!(between(at(0, 0), at(7265, 0)), "2 h 1 min");
+        assert_eq!(between(at(5, 0), at(4, 0)), "0.0 s", "a clock that was set back");
     }
 
     #[test]

@@ -101,6 +101,16 @@ impl Client {
         checked(action, each(self.router().call(action, send).await?.sites))
     }
 
+    /// Forgets a site; its repository stays where it is.
+    ///
+    /// # Errors
+    /// `Conflict` while a policy uses it.
+    pub async fn remove_site(&self, site: SiteId) -> Result<(), ClientError> {
+        let request = v1::RemoveSiteRequest { site: site.0 };
+        let send = |to: Connection| async move { to.sites().remove(request).await };
+        self.router().call_once("remove the site", send).await.map(drop)
+    }
+
     /// Tries a site from every node.
     ///
     /// # Errors

@@ -27,8 +27,8 @@ pub enum Command {
     },
     /// Show how far a job is
     Status {
-        /// Its number
-        job: u64,
+        /// Its number [default: the newest job]
+        job: Option<u64>,
         /// Follow it to its end
         #[arg(long)]
         wait: bool,
@@ -58,8 +58,8 @@ pub async fn run(command: Command, invocation: &mut Invocation) -> Result<(), Cl
             if no_wait { Ok(()) } else { check_ending(&job) }
         }
         Command::Status { job, wait } => {
-            let id = JobId(job);
-            let job = if wait { follow(&client, id, invocation).await? } else { find(&client, id).await? };
+            let job = find(&client, job.map(JobId)).await?;
+            let job = if wait { follow(&client, job.id, invocation).await? } else { job };
             show_one(&job, &client, invocation).await?;
             if wait { check_ending(&job) } else { Ok(()) }
         }
@@ -71,7 +71,8 @@ pub async fn run(command: Command, invocation: &mut Invocation) -> Result<(), Cl
             };
             let jobs = client.jobs(wanted).await?;
             let rows: Vec<_> = jobs.iter().map(|job| (cells(job, &policies), value(job, &policies))).collect();
-            let heads = ["JOB", "POLICY", "BACKUP", "PHASE", "STARTED", "CHANGED", "READ", "UPLOADED", "OBJECTS"];
+            let heads =
+                ["JOB", "POLICY", "BACKUP", "PHASE", "STARTED", "TOOK", "CHANGED", "READ", "UPLOADED", "OBJECTS"];
             invocation.output.table(&heads, &rows)
         }
         Command::Cancel { job } => {
@@ -81,9 +82,11 @@ pub async fn run(command: Command, invocation: &mut Invocation) -> Result<(), Cl
     }
 }
 
-async fn find(client: &Client, id: JobId) -> Result<Job, CliError> {
-    let found = client.jobs(None).await?.into_iter().find(|job| job.id == id);
-    found.ok_or_else(|| CliError::NoRecord { what: "job", name: id.to_string() })
+/// Finds a job, or the newest one.
+async fn find(client: &Client, id: Option<JobId>) -> Result<Job, CliError> {
+    let found = client.jobs(None).await?.into_iter().find(|job| id.is_none_or(|id| job.id == id));
+    let name = id.map_or_else(|| "newest".to_owned(), |id| id.to_string());
+    found.ok_or(CliError::NoRecord { what: "job", name })
 }
 
 async fn follow(client: &Client, id: JobId, invocation: &Invocation) -> Result<Job, CliError> {
@@ -121,17 +124,19 @@ const fn phase(phase: &JobPhase) -> &'static str {
 
 fn line(job: &Job) -> String {
     let totals = &job.totals;
+    let took = job.finished.map(|finished| format!(" after {}", text::between(job.started, finished)));
     format!(
-        "job {}: backup {} {}; {} of {} units, {} entries, {} read, {} uploaded in {} objects",
+        "job {}: backup {} {}{}; {} of {}, {} changed, {} read, {} uploaded in {}",
         job.id,
         job.epoch,
         phase(&job.phase),
+        took.unwrap_or_default(),
         totals.units_done,
-        totals.units,
-        totals.lins_changed,
+        text::count(totals.units, "unit", "units"),
+        text::count(totals.lins_changed, "inode", "inodes"),
         text::bytes(totals.bytes_plain),
         text::bytes(totals.bytes_uploaded),
-        totals.objects
+        text::count(totals.objects, "object", "objects")
     )
 }
 
@@ -147,6 +152,7 @@ fn cells(job: &Job, policies: &[Policy]) -> Vec<String> {
         job.epoch.to_string(),
         phase(&job.phase).to_owned(),
         text::time(job.started),
+        job.finished.map_or_else(|| "-".to_owned(), |finished| text::between(job.started, finished)),
         job.totals.lins_changed.to_string(),
         text::bytes(job.totals.bytes_plain),
         text::bytes(job.totals.bytes_uploaded),

@@ -105,7 +105,7 @@ async fn status(invocation: &mut Invocation) -> Result<(), CliError> {
     }
     invocation.output.result(summary(&status), &Value::Null)?;
     let rows: Vec<_> = status.nodes.iter().map(|node| (cells(node, &status), Value::Null)).collect();
-    invocation.output.table(&["NODE", "ADDRESS", "ROLE", "STATE", "BLOCKS", "FREE", "OF"], &rows)?;
+    invocation.output.table(&["NODE", "ADDRESS", "ROLE", "STATE", "BLOCKS", "DISK USED", "OF"], &rows)?;
     status.warnings.iter().try_for_each(|warning| invocation.output.result(format!("! {warning}"), &Value::Null))
 }
 
@@ -116,7 +116,8 @@ fn summary(status: &v1::ClusterStatus) -> String {
         false => format!("forming: {members} of {} first nodes have joined", status.first_nodes),
     };
     let leader = status.leader.map_or_else(|| "no leader".to_owned(), |leader| format!("node {leader} leads"));
-    format!("cluster {}: {state}; {leader} in term {}", status.cluster, status.term)
+    let reachable = status.nodes.iter().filter(|node| node.reachable).count();
+    format!("cluster {}: {state}; {reachable} of {members} nodes answer, {leader}", status.cluster)
 }
 
 fn cells(node: &v1::NodeStatus, status: &v1::ClusterStatus) -> Vec<String> {
@@ -130,9 +131,18 @@ fn cells(node: &v1::NodeStatus, status: &v1::ClusterStatus) -> Vec<String> {
         (true, true) => "ok".to_owned(),
         (true, false) => format!("lacks {}", node.missing_secrets.join(", ")),
     };
-    let (blocks, free, capacity) = (node.block_bytes, node.free_bytes, node.capacity_bytes);
-    let sizes = [blocks, free, capacity].map(text::bytes);
+    let used = node.capacity_bytes.saturating_sub(node.free_bytes);
+    let sizes = match node.reachable {
+        true => [text::bytes(node.block_bytes), share(used, node.capacity_bytes), text::bytes(node.capacity_bytes)],
+        false => ["?", "?", "?"].map(str::to_owned),
+    };
     [vec![record.id.to_string(), record.address, role.to_owned(), state], sizes.to_vec()].concat()
+}
+
+/// How much of a whole that is, in percent; what is nearly full is never rounded up to full.
+fn share(part: u64, whole: u64) -> String {
+    let percent = (u128::from(part) * 100).checked_div(u128::from(whole)).unwrap_or(0);
+    format!("{percent} %")
 }
 
 const fn role_name(role: v1::NodeRole) -> &'static str {

@@ -2,8 +2,11 @@
 
 pub mod backup;
 pub mod cluster;
+pub mod completions;
+pub mod context;
 pub mod policy;
 pub mod repo;
+mod repo_ls;
 mod repository;
 pub mod restore;
 pub mod site;

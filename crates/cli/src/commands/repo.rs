@@ -1,24 +1,18 @@
 //! `holdfast repo`: look into a repository and check it. Only `kit SITE` talks to a cluster.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
 use clap::{Args, Subcommand};
-use repo::{
-    Backup, BackupInfo, CheckDepth, CheckReport, InodeRecord, RecoveryKit, Repository, Unlock, check_without_key,
-};
+use repo::{BackupInfo, CheckDepth, CheckReport, RecoveryKit, Repository, Unlock, check_without_key};
 use runtime::Files;
 use serde_json::{Value, json};
 use site::Site;
-use types::{Attributes, Epoch, ErrorKind, FileKind, Lin, Name};
+use types::{Epoch, ErrorKind};
 
-use super::find_site;
-use super::repository::{BackupChoice, RepositoryChoice, read_kit};
+use super::repository::{RepositoryChoice, read_kit};
+use super::{find_site, repo_ls};
 use crate::error::CliError;
 use crate::invocation::Invocation;
-use crate::output::Format;
 use crate::passphrase::{PassphraseSource, Typed};
 use crate::text;
 
@@ -33,8 +27,8 @@ pub enum Command {
         #[command(flatten)]
         repository: RepositoryChoice,
     },
-    /// List a directory of a backup
-    Ls(Ls),
+    /// List files of a backup
+    Ls(repo_ls::Arguments),
     /// Check a repository, and exit with 10 if something is wrong
     Check(Check),
     /// Export the recovery kit of a site, or prove that one works
@@ -53,17 +47,6 @@ pub enum Keys {
         #[command(flatten)]
         repository: RepositoryChoice,
     },
-}
-
-/// List a directory of a backup.
-#[derive(Debug, Args)]
-pub struct Ls {
-    #[command(flatten)]
-    repository: RepositoryChoice,
-    #[command(flatten)]
-    backup: BackupChoice,
-    /// What to list, by its path in the cluster [default: the roots of the backup]
-    path: Option<OsString>,
 }
 
 /// Check a repository, and exit with 10 if something is wrong.
@@ -101,7 +84,7 @@ pub struct Kit {
 pub async fn run(command: Command, invocation: &mut Invocation) -> Result<(), CliError> {
     match command {
         Command::List { repository } => list(&repository, invocation).await,
-        Command::Ls(ls) => ls.run(invocation).await,
+        Command::Ls(arguments) => arguments.run(invocation).await,
         Command::Check(check) => check.run(invocation).await,
         Command::Keys(Keys::Duckdb { repository }) => duckdb(&repository, invocation).await,
         Command::Kit(Kit { verify: Some(file), .. }) => verify(&file, invocation).await,
@@ -151,85 +134,6 @@ fn backup_value(backup: &BackupInfo) -> Value {
         "bytes_plain": backup.totals.bytes_plain,
         "roots": backup.roots.iter().map(|root| text::name(&root.path)).collect::<Vec<_>>(),
     })
-}
-
-impl Ls {
-    async fn run(self, invocation: &mut Invocation) -> Result<(), CliError> {
-        let repository = self.repository.list().await?;
-        let backup = self.backup.find(&repository)?;
-        let Some(path) = self.path else { return roots(&backup, invocation).await };
-        let wanted = Bytes::copy_from_slice(path.as_bytes());
-        let lin = find(&backup, &wanted).await?;
-        let mut entries = backup.directory(lin).await?;
-        while let Some(row) = entries.next().await? {
-            if let Some(entry) = row.entry {
-                show(&backup, row.name.as_bytes(), entry.lin, invocation).await?;
-            }
-        }
-        Ok(())
-    }
-}
-
-async fn roots(backup: &Backup, invocation: &mut Invocation) -> Result<(), CliError> {
-    for root in &backup.info().roots {
-        show(backup, &root.path, root.lin, invocation).await?;
-    }
-    Ok(())
-}
-
-/// Goes down from the root in which the path lies.
-async fn find(backup: &Backup, wanted: &[u8]) -> Result<Lin, CliError> {
-    let names = |path: &[u8]| -> Vec<Vec<u8>> {
-        path.split(|&byte| byte == b'/').filter(|name| !name.is_empty()).map(<[u8]>::to_vec).collect()
-    };
-    let missing = || CliError::NoRecord { what: "path in the backup", name: wanted.escape_ascii().to_string() };
-    let wanted_names = names(wanted);
-    let lies_in = |root: &&repo::RootRecord| wanted_names.starts_with(&names(&root.path));
-    let root = backup.info().roots.iter().filter(lies_in).max_by_key(|root| names(&root.path).len());
-    let root = root.ok_or_else(missing)?;
-    let mut lin = root.lin;
-    for bytes in wanted_names.into_iter().skip(names(&root.path).len()) {
-        let name = Name::new(bytes).map_err(|_| missing())?;
-        let entry = backup.entry(lin, &name).await?.and_then(|row| row.entry);
-        lin = entry.ok_or_else(missing)?.lin;
-    }
-    Ok(lin)
-}
-
-async fn show(backup: &Backup, name: &[u8], lin: Lin, invocation: &mut Invocation) -> Result<(), CliError> {
-    let Some(record) = backup.inode(lin).await?.and_then(|row| row.inode) else { return Ok(()) };
-    let attributes = attributes(lin, &record);
-    if invocation.output.format() == Format::Json {
-        let mut value = text::attributes(&attributes);
-        if let Some(object) = value.as_object_mut() {
-            object.insert("name".to_owned(), text::name(name));
-        }
-        return invocation.output.result("", &value);
-    }
-    let (mode, time) = (text::mode(&attributes), text::time(attributes.mtime));
-    let line = format!("{mode} {:>5} {:>5} {:>12} {time} ", attributes.uid, attributes.gid, attributes.size);
-    invocation.output.bytes(line.as_bytes())?;
-    invocation.output.bytes(name)?;
-    if attributes.kind == FileKind::Symlink {
-        invocation.output.bytes(b" -> ")?;
-        invocation.output.bytes(&record.target)?;
-    }
-    invocation.output.bytes(b"\n")
-}
-
-const fn attributes(lin: Lin, record: &InodeRecord) -> Attributes {
-    Attributes {
-        lin,
-        kind: record.kind,
-        mode: record.mode,
-        uid: record.uid,
-        gid: record.gid,
-        nlink: record.nlink,
-        size: record.size,
-        atime: record.atime,
-        mtime: record.mtime,
-        ctime: record.ctime,
-    }
 }
 
 impl Check {

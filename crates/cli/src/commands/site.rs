@@ -9,7 +9,7 @@ use repo::names::{BOOTSTRAP_NAME, Name};
 use repo::{Bootstrap, KeyObject, NewKeys, OwnerObject, PassphraseCost};
 use runtime::{Seed, blocking};
 use serde_json::{Value, json};
-use types::{ClusterId, Generation, RepositoryId, Site};
+use types::{ClusterId, Generation, Policy, RepositoryId, Site};
 use wire::v1;
 
 use super::find_site;
@@ -29,6 +29,11 @@ pub enum Command {
     List,
     /// Try a site from every node: reach, write, read back, keys
     Test {
+        /// Its name
+        name: String,
+    },
+    /// Forget a site that no policy uses; its repository and the backups in it stay
+    Remove {
         /// Its name
         name: String,
     },
@@ -60,6 +65,7 @@ pub async fn run(command: Command, invocation: &mut Invocation) -> Result<(), Cl
             invocation.output.table(&["NAME", "URL", "REPOSITORY", "BACKUPS", "KIT"], &rows)
         }
         Command::Test { name } => test(&name, invocation).await,
+        Command::Remove { name } => remove(&name, invocation).await,
     }
 }
 
@@ -105,6 +111,19 @@ fn first_objects(repository: RepositoryId, cluster: ClusterId, keys: &KeyObject,
 async fn cluster_id(client: &Client) -> Result<ClusterId, CliError> {
     let text = client.status().await?.cluster;
     text.parse().map_err(|_| CliError::Usage { message: "the node does not belong to a cluster yet".to_owned() })
+}
+
+async fn remove(name: &str, invocation: &mut Invocation) -> Result<(), CliError> {
+    let client = invocation.connect().await?;
+    let site = find_site(&client, name).await?;
+    let uses = |policy: &Policy| (policy.site == site.id).then(|| policy.name.clone());
+    let policies: Vec<_> = client.policies().await?.iter().filter_map(uses).collect();
+    if !policies.is_empty() {
+        return Err(CliError::SiteInUse { site: site.name, policies: policies.join(", ") });
+    }
+    client.remove_site(site.id).await?;
+    let line = format!("site {} is forgotten; its repository stays at {}", site.name, site.url);
+    invocation.output.summary(line, &value(&site))
 }
 
 async fn test(name: &str, invocation: &mut Invocation) -> Result<(), CliError> {

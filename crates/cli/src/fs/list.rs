@@ -1,15 +1,19 @@
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 
+use bytes::Bytes;
 use clap::Args;
-use client::{Client, Entry, FilePath, LastLink};
-use serde_json::{Value, json};
-use types::{Attributes, FileKind, Lin, Name, SnapshotId};
+use client::{Client, Entry, FilePath, LastLink, Parts};
+use types::{FileKind, Lin, Name, SnapshotId};
 
 use super::{At, for_each_path, path};
 use crate::error::CliError;
 use crate::invocation::Invocation;
+use crate::listing::{self, Listed, Style};
 use crate::output::{Format, Output};
-use crate::text;
+
+/// LINs that one call describes.
+const DESCRIBED: usize = 256;
 
 /// List directories.
 #[derive(Debug, Args)]
@@ -34,12 +38,6 @@ struct Lister<'a> {
     style: Style,
 }
 
-#[derive(Clone, Copy)]
-enum Style {
-    Short,
-    Long,
-}
-
 pub async fn run(arguments: Arguments, invocation: &mut Invocation) -> Result<(), CliError> {
     let client = invocation.connect().await?;
     let snapshot = arguments.at.find(&client).await?;
@@ -49,7 +47,8 @@ pub async fn run(arguments: Arguments, invocation: &mut Invocation) -> Result<()
         let path = path(text)?;
         let found = lister.client.resolve(&path, LastLink::Follow, snapshot).await?;
         if found.kind != FileKind::Directory {
-            return lister.show(path.as_bytes(), &path, &found);
+            let (path, attributes) = (path.as_bytes(), &found);
+            return Listed { path, name: path, attributes, target: None }.show(style, lister.output);
         }
         if arguments.recursive {
             lister.tree(path, found.lin).await
@@ -66,10 +65,13 @@ impl Lister<'_> {
         let mut after: Option<Name> = None;
         loop {
             let (entries, more) = self.client.read_directory(lin, after.as_ref(), self.snapshot).await?;
+            let targets = self.targets(&entries).await?;
             for Entry { name, lin, kind, attributes } in &entries {
                 let child = path.join(name);
                 if let Some(attributes) = attributes {
-                    self.show(name.as_bytes(), &child, attributes)?;
+                    let target = targets.get(lin).map(|target| &target[..]);
+                    let (path, name) = (child.as_bytes(), name.as_bytes());
+                    Listed { path, name, attributes, target }.show(self.style, self.output)?;
                 }
                 if *kind == FileKind::Directory {
                     directories.push((child, *lin));
@@ -82,46 +84,32 @@ impl Lister<'_> {
         }
     }
 
+    /// Where the symbolic links among some entries lead to, as far as that is shown.
+    async fn targets(&self, entries: &[Entry]) -> Result<BTreeMap<Lin, Bytes>, CliError> {
+        if self.style == Style::Short && self.output.format() == Format::Text {
+            return Ok(BTreeMap::new());
+        }
+        let links: Vec<_> =
+            entries.iter().filter(|entry| entry.kind == FileKind::Symlink).map(|entry| entry.lin).collect();
+        let mut targets = BTreeMap::new();
+        for lins in links.chunks(DESCRIBED) {
+            let inodes = self.client.describe_all(lins, Parts::default(), self.snapshot).await?;
+            // One that went away meanwhile has no target any more.
+            targets.extend(inodes.into_iter().flatten().map(|inode| (inode.attributes.lin, inode.target)));
+        }
+        Ok(targets)
+    }
+
     /// Depth first, so that what is held are the directories along one path and their neighbours.
     async fn tree(&mut self, path: FilePath, lin: Lin) -> Result<(), CliError> {
         let mut left = vec![(path, lin)];
         while let Some((path, lin)) = left.pop() {
-            if self.output.format() == Format::Text {
-                self.output.name(path.as_bytes())?;
-                self.output.bytes(b":\n")?;
-            }
+            listing::head(path.as_bytes(), self.output)?;
             let mut below = self.directory(&path, lin).await?;
-            if self.output.format() == Format::Text {
-                self.output.bytes(b"\n")?;
-            }
+            listing::foot(self.output)?;
             below.reverse();
             left.append(&mut below);
         }
         Ok(())
     }
-
-    fn show(&mut self, name: &[u8], path: &FilePath, attributes: &Attributes) -> Result<(), CliError> {
-        if self.output.format() == Format::Json {
-            return self.output.result("", &entry(path, attributes));
-        }
-        if let Style::Long = self.style {
-            self.output.bytes(long(attributes).as_bytes())?;
-        }
-        self.output.name(name)?;
-        self.output.bytes(b"\n")
-    }
-}
-
-fn entry(path: &FilePath, attributes: &Attributes) -> Value {
-    let mut value = text::attributes(attributes);
-    if let Some(object) = value.as_object_mut() {
-        object.insert("path".to_owned(), text::name(path.as_bytes()));
-        object.insert("name".to_owned(), path.last().map_or(json!("/"), |name| text::name(name.as_bytes())));
-    }
-    value
-}
-
-fn long(attributes: &Attributes) -> String {
-    let Attributes { nlink, uid, gid, size, mtime, .. } = attributes;
-    format!("{} {nlink:>3} {uid:>5} {gid:>5} {size:>12} {} ", text::mode(attributes), text::time(*mtime))
 }

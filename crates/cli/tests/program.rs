@@ -1,0 +1,113 @@
+//! The program as scripts meet it, where no cluster is needed.
+
+#![allow(clippy::disallowed_methods, reason = "tests look at the real program from outside")]
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+    use std::process::{Command, Output, Stdio};
+
+    fn holdfast(folder: &Path, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
+        command.env_clear().env("HOME", folder).stdin(Stdio::null()).args(arguments).output().unwrap()
+    }
+
+    fn error_of(output: &Output) -> serde_json::Value {
+        let text = String::from_utf8(output.stderr.clone()).unwrap();
+        serde_json::from_str::<serde_json::Value>(&text).unwrap_or_else(|error| panic!("{error}: {text}"))["error"]
+            .take()
+    }
+
+    #[test]
+    fn every_error_is_json_when_json_is_asked_for() {
+        let home = tempfile::tempdir().unwrap();
+        let wrong_usage: [&[&str]; 4] = [
+            &["--json", "nonsense"],
+            &["fs", "mv", "/a", "--json"],
+            &["--json"],
+            &["--json", "fs", "mkdir", "-m9", "/"],
+        ];
+        for line in wrong_usage {
+            let refused = holdfast(home.path(), line);
+            assert_eq!(refused.status.code(), Some(2), "{line:?}");
+            let error = error_of(&refused);
+            assert_eq!((&error["code"], &error["exit"]), (&"usage".into(), &2.into()), "{line:?}");
+            assert_eq!(refused.stdout, b"");
+        }
+        let unreachable = holdfast(home.path(), &["--json", "--socket", "/nowhere", "cluster", "status"]);
+        assert_eq!((unreachable.status.code(), &error_of(&unreachable)["exit"]), (Some(6), &6.into()));
+    }
+
+    #[test]
+    fn what_belongs_to_a_command_that_is_run_is_not_taken_for_a_wish_for_json() {
+        let home = tempfile::tempdir().unwrap();
+        let refused = holdfast(home.path(), &["nonsense", "--", "--json"]);
+        assert_eq!(refused.status.code(), Some(2));
+        assert!(refused.stderr.starts_with(b"error: "));
+    }
+
+    #[test]
+    fn contexts_are_listed_chosen_and_removed() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join(".config/holdfast");
+        fs::create_dir_all(folder.join("home")).unwrap();
+        let text = "current = \"home\"\n[contexts.home]\ncluster = \"c1\"\nendpoints = [\"a:1\", \"b:1\"]\n\
+                    [contexts.away]\ncluster = \"c2\"\nendpoints = [\"c:1\"]\n";
+        fs::write(folder.join("config.toml"), text).unwrap();
+        fs::write(folder.join("home/admin.key"), "key").unwrap();
+        let stdout = |arguments: &[&str]| {
+            let output = holdfast(home.path(), arguments);
+            assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+            String::from_utf8(output.stdout).unwrap()
+        };
+
+        assert_eq!(
+            stdout(&["context", "list"]),
+            "   NAME  CLUSTER  NODES\n   away  c2       c:1\n*  home  c1       a:1 b:1\n"
+        );
+        stdout(&["context", "use", "away"]);
+        assert!(stdout(&["context", "show", "away", "--json"]).contains(r#""current":true"#));
+        stdout(&["context", "remove", "home"]);
+        assert!(!folder.join("home").exists());
+        for command in ["show", "use", "remove"] {
+            assert_eq!(holdfast(home.path(), &["context", command, "home"]).status.code(), Some(3), "{command}");
+        }
+    }
+
+    #[test]
+    fn completions_know_every_family_of_commands() {
+        let home = tempfile::tempdir().unwrap();
+        for shell in ["bash", "zsh", "fish"] {
+            let script = String::from_utf8(holdfast(home.path(), &["completions", shell]).stdout).unwrap();
+            for family in ["cluster", "fs", "snapshot", "site", "policy", "backup", "repo", "restore", "context"] {
+                assert!(script.contains(family), "{shell} lacks {family}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_reader_that_goes_away_is_no_error_and_a_full_disk_is() {
+        let home = tempfile::tempdir().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
+        command.env("HOME", home.path()).args(["completions", "zsh"]);
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(process.stdout.take());
+        let output = process.wait_with_output().unwrap();
+        assert_eq!((output.status.code(), &output.stderr[..]), (Some(0), &b""[..]));
+
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        assert_eq!(command.stdout(full).stderr(Stdio::null()).status().unwrap().code(), Some(8));
+    }
+
+    #[test]
+    fn a_script_without_a_passphrase_is_told_how_to_give_one() {
+        let home = tempfile::tempdir().unwrap();
+        let mut command = Command::new("setsid");
+        command.arg("--wait").arg(env!("CARGO_BIN_EXE_holdfast")).args(["repo", "list", "--url", "file:///tmp"]);
+        let refused = command.env("HOME", home.path()).stdin(Stdio::null()).output().unwrap();
+        assert_eq!(refused.status.code(), Some(2));
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert!(said.contains("--passphrase-file") && said.contains("$HOLDFAST_PASSPHRASE"), "{said}");
+    }
+}
