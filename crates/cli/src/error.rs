@@ -74,6 +74,11 @@ pub enum CliError {
     /// Something was done in part; each failure was printed when it happened.
     #[error("{failed} of {what} failed, see above")]
     Partial { failed: u64, what: &'static str },
+    /// All that could not be restored is damaged in the repository; each failure was printed when it happened.
+    #[error(
+        "{failed} of the paths are damaged in the repository, see above: `holdfast repo check` tells what is wrong"
+    )]
+    Damaged { failed: u64 },
     /// The job ended without a backup.
     #[error("backup job {job} {ending}")]
     Job { job: u64, ending: String },
@@ -124,6 +129,7 @@ impl CliError {
             Self::Restore(error) => error.kind().into(),
             Self::Site(error) => error.kind().into(),
             Self::Kit { source, .. } => source.kind().into(),
+            Self::Damaged { .. } => Exit::Corrupt,
             Self::DamageFound { .. } => Exit::DamageFound,
             Self::Local { source, .. } => exit_of(source.kind()),
             Self::Configuration { .. } | Self::NoCluster { .. } | Self::Usage { .. } | Self::Passphrase { .. } => {
@@ -159,6 +165,7 @@ impl CliError {
             Self::Exists { .. } => "record_exists",
             Self::SiteInUse { .. } => "site_in_use",
             Self::Partial { .. } => "partial",
+            Self::Damaged { .. } => "damaged",
             Self::Job { .. } => "job",
             Self::Passphrase { .. } => "passphrase",
             Self::SiteUnusable { .. } => "site_unusable",

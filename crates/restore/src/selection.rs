@@ -73,6 +73,8 @@ async fn place_roots(
 ) -> Result<Placement, RestoreError> {
     let mut placement = Placement { whole, ..Placement::default() };
     for root in roots {
+        // What has no path cannot be placed; to take it for the target itself would lay it over the rest.
+        parse(&root.path)?;
         let path = below(&root.path, from).unwrap_or_default();
         match backup.inode(root.lin).await?.and_then(|row| row.inode).map(|inode| inode.kind) {
             Some(FileKind::Directory) => placement.directories.insert(root.lin, path),

@@ -71,9 +71,16 @@ async fn restore(arguments: Arguments, spool: PathBuf, invocation: &mut Invocati
     }
     progress.finish();
     show_report(&report, &mut invocation.output)?;
-    match report.failed {
-        0 => Ok(()),
-        failed => Err(CliError::Partial { failed, what: "the paths" }),
+    outcome(&report)
+}
+
+/// Tells a restore that may succeed another time from one that cannot: the repository is damaged, and nothing else is
+/// wrong.
+const fn outcome(report: &Report) -> Result<(), CliError> {
+    match (report.failed, report.damaged) {
+        (0, _) => Ok(()),
+        (failed, damaged) if failed == damaged => Err(CliError::Damaged { failed }),
+        (failed, _) => Err(CliError::Partial { failed, what: "the paths" }),
     }
 }
 
@@ -131,4 +138,18 @@ fn show_report(report: &Report, output: &mut Output) -> Result<(), CliError> {
     ];
     value.extend(counts.map(|(name, count)| (name.to_owned(), count.into())));
     output.summary(line, &value.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::Exit;
+
+    #[test]
+    fn only_damage_is_damage_and_all_else_is_done_in_part() {
+        let outcome = |failed, damaged| outcome(&Report { failed, damaged, ..Report::default() });
+        assert!(outcome(0, 0).is_ok());
+        let exits = [(3, 3), (3, 2), (3, 0)].map(|(failed, damaged)| outcome(failed, damaged).unwrap_err().exit());
+        assert_eq!(exits, [Exit::Corrupt, Exit::Failed, Exit::Failed]);
+    }
 }

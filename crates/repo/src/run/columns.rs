@@ -381,3 +381,30 @@ impl ColumnRow for ObjectRow {
         (0..rows).map(|_| row()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A row of a footer and a run with that name, as whoever has the metadata key may write them.
+    fn read(name: &'static str) -> (Option<Vec<EntryRow>>, Result<EntryRow, postcard::Error>) {
+        let entry = Some(EntryRecord { lin: Lin(2), kind: FileKind::File });
+        let (set, parent, from, seq) = (SetId(1), Lin(1), Epoch(1), ObjectNumber(0));
+        let row = EntryRow { set, parent, name: Name::new("name").unwrap(), from, seq, entry };
+        let mut columns = EntryRow::to_columns(&[row]);
+        columns[2] = Column::bytes(std::iter::once(Bytes::from_static(name.as_bytes())));
+        let footer =
+            postcard::to_stdvec(&(set, parent, Bytes::from_static(name.as_bytes()), from, seq, entry)).unwrap();
+        (EntryRow::from_columns(Columns(columns.into_iter()), 1), postcard::from_bytes(&footer))
+    }
+
+    #[test]
+    fn an_entry_whose_name_leads_elsewhere_is_refused() {
+        let (run, footer) = read("other");
+        assert_eq!(run.unwrap(), [footer.unwrap()]);
+        for name in ["", ".", "..", "/", "../x", "a/b", "/etc", "a\0b"] {
+            let (run, footer) = read(name);
+            assert!(run.is_none() && footer.is_err(), "{name:?}");
+        }
+    }
+}

@@ -9,16 +9,18 @@
 
 mod hardship;
 mod over;
+mod sparse;
 mod world;
 
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use restore::Existing;
+use bytes::Bytes;
+use restore::{Existing, RestoreError};
 use runtime::Files;
-use types::ErrorKind;
-use world::{AFTER_HOLE, BLOCK, Options, World, block_bytes, mode_of, mtime_of, read};
+use types::{ErrorKind, FileKind, XATTR_NAME_LENGTH_MAX, XATTR_VALUE_LENGTH_MAX, XATTRS_MAX};
+use world::{AFTER_HOLE, BLOCK, Options, Tree, World, block_bytes, mode_of, mtime_of, read};
 
 /// Compares what lies at a path with what the tree of the backup has there.
 fn check(data: &Path) {
@@ -161,4 +163,42 @@ async fn a_missing_object_fails_every_file_by_name() {
     let report = restore::run(&plan, target, std::sync::Arc::default()).await.unwrap();
     assert_eq!((report.files, report.symlinks), (1, 1), "only what has no content");
     assert!(report.failures.iter().all(|failure| failure.reason.contains(&world.object)), "{:?}", report.failures);
+    assert_eq!(report.damaged, report.failed);
+    assert!(report.failures.iter().all(|failure| failure.kind == ErrorKind::Corrupt));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_root_that_leads_out_of_the_target_is_refused() {
+    for root in [&b"/srv/../../etc"[..], b"/..", b"/a\0b"] {
+        let world = World::of(root, Tree::add).await;
+        for path in [None, Some("/srv")] {
+            let refused = world.plan(path, Options::Usual).await.unwrap_err();
+            assert!(matches!(&refused, RestoreError::NotAPath { .. }), "{refused:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_with_all_the_attributes_that_they_may_have_come_back_a_few_at_a_time() {
+    let name = |number| Bytes::from(format!("user.{number:0width$}", width = XATTR_NAME_LENGTH_MAX - 5));
+    let xattrs: Vec<_> =
+        (0..XATTRS_MAX).map(|number| (name(number), Bytes::from(vec![7; XATTR_VALUE_LENGTH_MAX]))).collect();
+    let fill = |tree: &mut Tree| {
+        tree.directory(1);
+        for lin in 10..13 {
+            let content = [u8::try_from(lin).unwrap(); 5000];
+            tree.inode_with(lin, FileKind::File, 5000, b"", xattrs.clone());
+            tree.entry(1, &lin.to_string(), lin, FileKind::File);
+            let location = tree.small(&content);
+            tree.extent(lin, 0, 5000, &content, 0, location);
+        }
+    };
+    let world = World::of(b"/srv/data", fill).await;
+    let (_, report) = world.restore(None, Existing::Refuse, Options::Usual).await;
+    assert_eq!((report.failed, report.files), (0, 3), "{:?}", report.failures);
+    for lin in 10..13_u8 {
+        assert_eq!(read(&world.out().join(format!("srv/data/{lin}"))), [lin; 5000]);
+    }
+    // Their bundle would be read once for all that are held together.
+    assert_eq!(report.requests, 3, "each of them fills a window");
 }

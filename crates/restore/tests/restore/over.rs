@@ -94,6 +94,7 @@ async fn what_is_of_another_kind_gives_way_unless_it_is_a_directory() {
     let failed: Vec<_> = report.failures.iter().map(|failed| failed.path.to_string()).collect();
     assert_eq!(failed, ["/srv/data/d/deep/small-20"], "{:?}", report.failures);
     assert_eq!(report.failures[0].reason, "a directory is in the way");
+    assert_eq!((report.damaged, report.failures[0].kind), (0, types::ErrorKind::AlreadyExists));
     assert_eq!(read(&data.join("d/deep/small-20/mine")), b"mine");
     assert_eq!(read(&outside), b"outside");
 

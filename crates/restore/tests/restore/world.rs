@@ -35,12 +35,18 @@ pub struct World {
 }
 
 /// Adds rows to an object.
-struct Tree {
+pub struct Tree {
     object: ObjectWriter,
 }
 
 impl World {
+    /// One that has the usual tree.
     pub async fn new() -> Self {
+        Self::of(b"/srv/data", Tree::add).await
+    }
+
+    /// One that has such a tree, whose root the set has by that path.
+    pub async fn of(root: &'static [u8], fill: impl FnOnce(&mut Tree)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let site = Site::create(&format!("file://{}", folder.path().join("site").display())).unwrap();
         let seed = Seed::fixed(5);
@@ -54,11 +60,11 @@ impl World {
         };
         Repository::create(&site, &new).await.unwrap();
         let mut world = Self { folder, site, object: String::new(), keys, seed };
-        world.back_up().await;
+        world.back_up(root, fill).await;
         world
     }
 
-    async fn back_up(&mut self) {
+    async fn back_up(&mut self, root: &'static [u8], fill: impl FnOnce(&mut Tree)) {
         let writer = Writer {
             generation: Generation(1),
             epoch: EPOCH,
@@ -70,7 +76,7 @@ impl World {
         let keys = &self.keys.keys.writer;
         let object = ObjectWriter::new(writer, REPOSITORY, keys, &self.seed, ObjectOptions::default()).unwrap();
         let mut tree = Tree { object };
-        tree.add();
+        fill(&mut tree);
         let sealed = tree.object.finish().unwrap();
         self.site.put_same(&sealed.name, sealed.bytes.clone()).await.unwrap();
         self.object = sealed.name.clone();
@@ -100,7 +106,7 @@ impl World {
             set: SET,
             policy: "data".into(),
             definition_hash: [0; 32],
-            roots: vec![RootRecord { lin: Lin(1), path: Bytes::from_static(b"/srv/data") }],
+            roots: vec![RootRecord { lin: Lin(1), path: Bytes::from_static(root) }],
             snapshot_time: Timestamp::default(),
             base: None,
             runs: merged.runs,
@@ -172,7 +178,7 @@ pub fn mtime_of(lin: u64) -> (i64, u32) {
 }
 
 impl Tree {
-    fn add(&mut self) {
+    pub fn add(&mut self) {
         self.directory(1);
         self.entry(1, "d", 2, FileKind::Directory);
         self.directory(2);
@@ -202,50 +208,69 @@ impl Tree {
         self.entry(2, "link", 70, FileKind::Symlink);
     }
 
-    fn directory(&mut self, lin: u64) {
+    pub fn directory(&mut self, lin: u64) {
         self.inode(lin, FileKind::Directory, 0, b"");
     }
 
-    fn file(&mut self, lin: u64, parent: u64, name: &str, size: u64) {
+    pub fn file(&mut self, lin: u64, parent: u64, name: &str, size: u64) {
         self.inode(lin, FileKind::File, size, b"");
         self.entry(parent, name, lin, FileKind::File);
     }
 
-    fn inode(&mut self, lin: u64, kind: FileKind, size: u64, target: &'static [u8]) {
+    pub fn inode(&mut self, lin: u64, kind: FileKind, size: u64, target: &'static [u8]) {
+        self.inode_with(lin, kind, size, target, Vec::new());
+    }
+
+    pub fn inode_with(
+        &mut self,
+        lin: u64,
+        kind: FileKind,
+        size: u64,
+        target: &'static [u8],
+        xattrs: Vec<(Bytes, Bytes)>,
+    ) {
         let (seconds, nanoseconds) = mtime_of(lin);
         let mtime = Timestamp { seconds, nanoseconds };
         let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
-        let (mode, target, xattrs) = (mode_of(lin), Bytes::from_static(target), Vec::new());
+        let (mode, target) = (mode_of(lin), Bytes::from_static(target));
         let (atime, ctime) = (mtime, mtime);
         let inode = InodeRecord { kind, mode, uid, gid, nlink: 1, size, atime, mtime, ctime, target, xattrs };
         let seq = ObjectNumber::OWN;
         self.object.add_inode(InodeRow { set: SET, lin: Lin(lin), from: EPOCH, seq, inode: Some(inode) });
     }
 
-    fn entry(&mut self, parent: u64, name: &str, lin: u64, kind: FileKind) {
+    pub fn entry(&mut self, parent: u64, name: &str, lin: u64, kind: FileKind) {
         let (name, entry) = (Name::new(name.to_owned()).unwrap(), Some(EntryRecord { lin: Lin(lin), kind }));
         let row = EntryRow { set: SET, parent: Lin(parent), name, from: EPOCH, seq: ObjectNumber::OWN, entry };
         self.object.add_entry(row);
     }
 
-    fn inline(&mut self, lin: u64, plain: &[u8]) {
+    pub fn inline(&mut self, lin: u64, plain: &[u8]) {
         let (_, location) = self.object.add_inline(plain).unwrap();
         self.extent(lin, 0, plain.len(), plain, 0, location);
     }
 
-    fn small(&mut self, plain: &[u8]) -> Location {
+    pub fn small(&mut self, plain: &[u8]) -> Location {
         let stored = block::encode(plain).unwrap().stored;
         self.object.add_small_block(&block::digest(plain), u32::try_from(plain.len()).unwrap(), &stored).unwrap()
     }
 
-    fn block(&mut self, lin: u64, offset: u64, plain: &[u8], length: usize) {
+    pub fn block(&mut self, lin: u64, offset: u64, plain: &[u8], length: usize) {
         let stored = block::encode(plain).unwrap().stored;
         let plain_length = u32::try_from(plain.len()).unwrap();
         let location = self.object.add_block(&block::digest(plain), plain_length, &stored).unwrap();
         self.extent(lin, offset, length, plain, 0, location);
     }
 
-    fn extent(&mut self, lin: u64, offset: u64, length: usize, plain: &[u8], block_offset: u32, location: Location) {
+    pub fn extent(
+        &mut self,
+        lin: u64,
+        offset: u64,
+        length: usize,
+        plain: &[u8],
+        block_offset: u32,
+        location: Location,
+    ) {
         let (length, digest) = (u32::try_from(length).unwrap(), self.object.keyed(&block::digest(plain)));
         let extent = Some(ExtentRecord { length, digest, block_offset, location });
         let seq = ObjectNumber::OWN;
