@@ -36,12 +36,7 @@ impl Row for BlockRow {
         [0; 3]
     }
 
-    fn number(
-        &mut self,
-        _: ObjectNumber,
-        numbers: &dyn Fn(ObjectNumber) -> Option<ObjectNumber>,
-    ) -> Result<(), ObjectNumber> {
-        self.location.object = numbers(self.location.object).ok_or(self.location.object)?;
-        Ok(())
+    fn location_mut(&mut self) -> Option<&mut Location> {
+        Some(&mut self.location)
     }
 }

@@ -56,13 +56,8 @@ impl Row for EntryRow {
         size_of::<Self>() + self.name.as_bytes().len()
     }
 
-    fn number(
-        &mut self,
-        seq: ObjectNumber,
-        _: &dyn Fn(ObjectNumber) -> Option<ObjectNumber>,
-    ) -> Result<(), ObjectNumber> {
+    fn set_seq(&mut self, seq: ObjectNumber) {
         self.seq = seq;
-        Ok(())
     }
 }
 

@@ -56,16 +56,12 @@ impl Row for ExtentRow {
         [self.set.0, self.lin.0, self.offset]
     }
 
-    fn number(
-        &mut self,
-        seq: ObjectNumber,
-        numbers: &dyn Fn(ObjectNumber) -> Option<ObjectNumber>,
-    ) -> Result<(), ObjectNumber> {
+    fn set_seq(&mut self, seq: ObjectNumber) {
         self.seq = seq;
-        if let Some(extent) = &mut self.extent {
-            extent.location.object = numbers(extent.location.object).ok_or(extent.location.object)?;
-        }
-        Ok(())
+    }
+
+    fn location_mut(&mut self) -> Option<&mut Location> {
+        self.extent.as_mut().map(|extent| &mut extent.location)
     }
 }
 

@@ -82,13 +82,8 @@ impl Row for InodeRow {
         size_of::<Self>() + self.inode.as_ref().map_or(0, InodeRecord::variable_length)
     }
 
-    fn number(
-        &mut self,
-        seq: ObjectNumber,
-        _: &dyn Fn(ObjectNumber) -> Option<ObjectNumber>,
-    ) -> Result<(), ObjectNumber> {
+    fn set_seq(&mut self, seq: ObjectNumber) {
         self.seq = seq;
-        Ok(())
     }
 }
 

@@ -102,13 +102,30 @@ pub trait Row:
         size_of::<Self>()
     }
 
-    /// Sets what only coalescing knows: the number of the object that brought the row, and of those that it points to.
+    /// Notes the object that brought the row, where it does not follow from the key.
+    #[doc(hidden)]
+    fn set_seq(&mut self, _: ObjectNumber) {}
+
+    /// Where the bytes are to which the row points, if it does.
+    #[doc(hidden)]
+    fn location_mut(&mut self) -> Option<&mut Location> {
+        None
+    }
+
+    /// Sets what only coalescing knows: the number of the object that brought the row, and of the one that it points
+    /// to; the error is a number that nobody knows.
     #[doc(hidden)]
     fn number(
         &mut self,
         seq: ObjectNumber,
         numbers: &dyn Fn(ObjectNumber) -> Option<ObjectNumber>,
-    ) -> Result<(), ObjectNumber>;
+    ) -> Result<(), ObjectNumber> {
+        self.set_seq(seq);
+        if let Some(location) = self.location_mut() {
+            location.object = numbers(location.object).ok_or(location.object)?;
+        }
+        Ok(())
+    }
 }
 
 /// A row that is a version of a key within a backup set.

@@ -44,12 +44,4 @@ impl Row for ObjectRow {
     fn key_numbers(&self) -> [u64; 3] {
         [self.number.0, 0, 0]
     }
-
-    fn number(
-        &mut self,
-        _: ObjectNumber,
-        _: &dyn Fn(ObjectNumber) -> Option<ObjectNumber>,
-    ) -> Result<(), ObjectNumber> {
-        Ok(())
-    }
 }

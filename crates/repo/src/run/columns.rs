@@ -8,7 +8,7 @@ use crate::keys::WrappedKey;
 use crate::names;
 use crate::rows::{
     BlockRow, EntryRecord, EntryRow, ExtentRecord, ExtentRow, InodeRecord, InodeRow, KeyedDigest, Location,
-    MemberCodec, ObjectNumber, ObjectRow,
+    MemberCodec, ObjectNumber, ObjectRow, Row, Version,
 };
 
 /// The kinds of files as tables have them: the type bits of `st_mode`, shifted down by twelve.
@@ -27,6 +27,26 @@ const fn kind_of(code: u32) -> Option<FileKind> {
         10 => Some(FileKind::Symlink),
         _ => None,
     }
+}
+
+/// What every version of a key carries besides key and value.
+struct Stamp {
+    from: Epoch,
+    seq: ObjectNumber,
+    is_removed: bool,
+}
+
+fn stamp_columns<R: Version>(rows: &[R]) -> (Column, Column, Column) {
+    (
+        Column::u64s(rows.iter().map(|row| Row::from(row).0)),
+        Column::bools(rows.iter().map(Version::is_removal)),
+        Column::u64s(rows.iter().map(|row| row.seq().0)),
+    )
+}
+
+fn stamps(columns: &mut Columns) -> Option<impl FnMut() -> Option<Stamp> + use<>> {
+    let (mut from, mut removed, mut seq) = (columns.u64s()?, columns.bools()?, columns.u64s()?);
+    Some(move || Some(Stamp { from: Epoch(from.next()?), is_removed: removed.next()?, seq: ObjectNumber(seq.next()?) }))
 }
 
 impl ColumnRow for InodeRow {
@@ -56,12 +76,13 @@ impl ColumnRow for InodeRow {
         let inode = |row: &Self| row.inode.clone().unwrap_or_else(absent_inode);
         let inodes: Vec<InodeRecord> = rows.iter().map(inode).collect();
         let inodes = || inodes.iter();
+        let stamps = stamp_columns(rows);
         vec![
             Column::u64s(rows.iter().map(|row| row.set.0)),
             Column::u64s(rows.iter().map(|row| row.lin.0)),
-            Column::u64s(rows.iter().map(|row| row.from.0)),
-            Column::bools(rows.iter().map(|row| row.inode.is_none())),
-            Column::u64s(rows.iter().map(|row| row.seq.0)),
+            stamps.0,
+            stamps.1,
+            stamps.2,
             Column::u32s(inodes().map(|inode| kind_code(inode.kind))),
             Column::u32s(inodes().map(|inode| inode.mode)),
             Column::u32s(inodes().map(|inode| inode.uid)),
@@ -80,8 +101,8 @@ impl ColumnRow for InodeRow {
     }
 
     fn from_columns(mut columns: Columns, rows: usize) -> Option<Vec<Self>> {
-        let (mut set, mut lin, mut from) = (columns.u64s()?, columns.u64s()?, columns.u64s()?);
-        let (mut removed, mut seq) = (columns.bools()?, columns.u64s()?);
+        let (mut set, mut lin) = (columns.u64s()?, columns.u64s()?);
+        let mut stamp = stamps(&mut columns)?;
         let (mut kind, mut mode, mut uid) = (columns.u32s()?, columns.u32s()?, columns.u32s()?);
         let (mut gid, mut nlink, mut size) = (columns.u32s()?, columns.u32s()?, columns.u64s()?);
         let mut atime = (columns.i64s()?, columns.u32s()?);
@@ -102,13 +123,9 @@ impl ColumnRow for InodeRow {
                 target: target.next()?,
                 xattrs: decode_xattrs(&xattrs.next()?)?,
             };
-            Some(Self {
-                set: SetId(set.next()?),
-                lin: Lin(lin.next()?),
-                from: Epoch(from.next()?),
-                seq: ObjectNumber(seq.next()?),
-                inode: (!removed.next()?).then_some(inode),
-            })
+            let Stamp { from, seq, is_removed } = stamp()?;
+            let inode = (!is_removed).then_some(inode);
+            Some(Self { set: SetId(set.next()?), lin: Lin(lin.next()?), from, seq, inode })
         };
         (0..rows).map(|_| row()).collect()
     }
@@ -175,13 +192,14 @@ impl ColumnRow for EntryRow {
     fn to_columns(rows: &[Self]) -> Vec<Column> {
         let absent = EntryRecord { lin: Lin(0), kind: FileKind::File };
         let entries = || rows.iter().map(|row| row.entry.unwrap_or(absent));
+        let stamps = stamp_columns(rows);
         vec![
             Column::u64s(rows.iter().map(|row| row.set.0)),
             Column::u64s(rows.iter().map(|row| row.parent.0)),
             Column::bytes(rows.iter().map(|row| row.name.to_bytes())),
-            Column::u64s(rows.iter().map(|row| row.from.0)),
-            Column::bools(rows.iter().map(|row| row.entry.is_none())),
-            Column::u64s(rows.iter().map(|row| row.seq.0)),
+            stamps.0,
+            stamps.1,
+            stamps.2,
             Column::u64s(entries().map(|entry| entry.lin.0)),
             Column::u32s(entries().map(|entry| kind_code(entry.kind))),
         ]
@@ -189,18 +207,13 @@ impl ColumnRow for EntryRow {
 
     fn from_columns(mut columns: Columns, rows: usize) -> Option<Vec<Self>> {
         let (mut set, mut parent, mut name) = (columns.u64s()?, columns.u64s()?, columns.bytes()?);
-        let (mut from, mut removed, mut seq) = (columns.u64s()?, columns.bools()?, columns.u64s()?);
+        let mut stamp = stamps(&mut columns)?;
         let (mut lin, mut kind) = (columns.u64s()?, columns.u32s()?);
         let mut row = || {
             let entry = EntryRecord { lin: Lin(lin.next()?), kind: kind_of(kind.next()?)? };
-            Some(Self {
-                set: SetId(set.next()?),
-                parent: Lin(parent.next()?),
-                name: Name::new(name.next()?).ok()?,
-                from: Epoch(from.next()?),
-                seq: ObjectNumber(seq.next()?),
-                entry: (!removed.next()?).then_some(entry),
-            })
+            let Stamp { from, seq, is_removed } = stamp()?;
+            let (parent, name) = (Lin(parent.next()?), Name::new(name.next()?).ok()?);
+            Some(Self { set: SetId(set.next()?), parent, name, from, seq, entry: (!is_removed).then_some(entry) })
         };
         (0..rows).map(|_| row()).collect()
     }
@@ -230,13 +243,14 @@ impl ColumnRow for ExtentRow {
     fn to_columns(rows: &[Self]) -> Vec<Column> {
         let absent = ExtentRecord { length: 0, digest: KeyedDigest::default(), block_offset: 0, location: NOWHERE };
         let extents = || rows.iter().map(|row| row.extent.unwrap_or(absent));
+        let stamps = stamp_columns(rows);
         let mut columns = vec![
             Column::u64s(rows.iter().map(|row| row.set.0)),
             Column::u64s(rows.iter().map(|row| row.lin.0)),
             Column::u64s(rows.iter().map(|row| row.offset)),
-            Column::u64s(rows.iter().map(|row| row.from.0)),
-            Column::bools(rows.iter().map(|row| row.extent.is_none())),
-            Column::u64s(rows.iter().map(|row| row.seq.0)),
+            stamps.0,
+            stamps.1,
+            stamps.2,
             Column::u32s(extents().map(|extent| extent.length)),
             Column::fixed(extents().map(|extent| extent.digest.0)),
             Column::u32s(extents().map(|extent| extent.block_offset)),
@@ -247,7 +261,7 @@ impl ColumnRow for ExtentRow {
 
     fn from_columns(mut columns: Columns, rows: usize) -> Option<Vec<Self>> {
         let (mut set, mut lin, mut offset) = (columns.u64s()?, columns.u64s()?, columns.u64s()?);
-        let (mut from, mut removed, mut seq) = (columns.u64s()?, columns.bools()?, columns.u64s()?);
+        let mut stamp = stamps(&mut columns)?;
         let (mut length, mut digest, mut block_offset) = (columns.u32s()?, columns.fixed()?, columns.u32s()?);
         let mut location = locations(&mut columns)?;
         let mut row = || {
@@ -257,14 +271,9 @@ impl ColumnRow for ExtentRow {
                 block_offset: block_offset.next()?,
                 location: location()?,
             };
-            Some(Self {
-                set: SetId(set.next()?),
-                lin: Lin(lin.next()?),
-                offset: offset.next()?,
-                from: Epoch(from.next()?),
-                seq: ObjectNumber(seq.next()?),
-                extent: (!removed.next()?).then_some(extent),
-            })
+            let Stamp { from, seq, is_removed } = stamp()?;
+            let (set, lin, offset) = (SetId(set.next()?), Lin(lin.next()?), offset.next()?);
+            Some(Self { set, lin, offset, from, seq, extent: (!is_removed).then_some(extent) })
         };
         (0..rows).map(|_| row()).collect()
     }
