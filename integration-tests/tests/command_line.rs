@@ -329,3 +329,12 @@ fn a_backup_is_listed_as_the_cluster_is_and_a_site_in_use_stays() {
     assert_eq!(cli.run(&["site", "test", "cloud"]).unwrap().code, Some(3));
     cli.ok(&["repo", "kit", "--verify", &path("kit")]).unwrap();
 }
+
+#[test]
+fn an_error_that_nobody_reads_still_ends_with_its_exit_code() {
+    let cluster = Cluster::formed(1).unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = cluster.cli(1).command(&["fs", "ls", "/nowhere"]).stderr(writer).status().unwrap();
+    assert_eq!(status.code(), Some(3), "{status:?}");
+}

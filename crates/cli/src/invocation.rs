@@ -15,7 +15,7 @@ use crate::context::ClusterChoice;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::fs;
-use crate::output::{Format, Output, Verbosity};
+use crate::output::{Format, Output, Verbosity, complain_line};
 use crate::stop::Signals;
 
 /// How long the end of a session may take that is closed because a command failed or was stopped.
@@ -109,7 +109,6 @@ async fn dispatch(command: Command, invocation: &mut Invocation) -> Result<(), C
 }
 
 /// Tells of a command line that is none. Who asks for help or the version gets it, as they would without us.
-#[expect(clippy::print_stderr, reason = "this is where errors are printed")]
 pub fn refuse(error: &clap::Error) -> ExitCode {
     let wants_json = std::env::args_os().take_while(|argument| argument != "--").any(|argument| argument == "--json");
     if !wants_json || !error.use_stderr() {
@@ -117,15 +116,14 @@ pub fn refuse(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
     }
-    eprintln!("{}", error_value("usage", error.to_string().trim_end(), Exit::Usage));
+    complain_line(format_args!("{}", error_value("usage", error.to_string().trim_end(), Exit::Usage)));
     Exit::Usage.into()
 }
 
-#[expect(clippy::print_stderr, reason = "this is where errors are printed")]
 fn print_error(error: &CliError, exit: Exit, format: Format) {
     match format {
-        Format::Text => eprintln!("holdfast: {error}"),
-        Format::Json => eprintln!("{}", error_value(error.code(), &error.to_string(), exit)),
+        Format::Text => complain_line(format_args!("holdfast: {error}")),
+        Format::Json => complain_line(format_args!("{}", error_value(error.code(), &error.to_string(), exit))),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The one way to standard output. A reader that goes away ends the program quietly.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 
 use serde_json::{Value, json};
@@ -99,12 +99,16 @@ impl Output {
 }
 
 /// Says on standard error what went wrong: a line for people, or an object with a message for programs.
-#[expect(clippy::print_stderr, reason = "what goes wrong is told to people, not to the log")]
 pub fn complain(format: Format, kind: &str, text: &impl Display) {
     match format {
-        Format::Text => eprintln!("holdfast: {text}"),
-        Format::Json => eprintln!("{}", json!({ kind: { "message": text.to_string() } })),
+        Format::Text => complain_line(format_args!("holdfast: {text}")),
+        Format::Json => complain_line(format_args!("{}", json!({ kind: { "message": text.to_string() } }))),
     }
+}
+
+/// Writes a line to standard error. Nobody may be there to read it: that is no reason to fail, and none to stop.
+pub fn complain_line(line: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// Pads all columns but the last to their longest cell.
