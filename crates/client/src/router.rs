@@ -24,25 +24,32 @@ pub struct Router {
     current: Mutex<Current>,
 }
 
+/// How often the endpoint was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Turn(u64);
+
 struct Current {
+    turn: Turn,
     endpoint: usize,
     connection: Option<Connection>,
 }
 
 impl Router {
     pub fn new(endpoints: Vec<Endpoint>, patience: Duration, clock: Clock, seed: Seed) -> Self {
-        Self { endpoints, patience, clock, seed, current: Mutex::new(Current { endpoint: 0, connection: None }) }
+        let current = Mutex::new(Current { turn: Turn(0), endpoint: 0, connection: None });
+        Self { endpoints, patience, clock, seed, current }
     }
 
     /// Connects to the first endpoint that answers, asking each once.
     pub async fn connect_any(&self) -> Result<(), ClientError> {
         let mut last = None;
         for _ in &self.endpoints {
+            let turn = self.turn();
             match self.connection().await {
                 Ok(_) => return Ok(()),
                 Err(error) => last = Some(error),
             }
-            self.move_on();
+            self.move_on(turn);
         }
         Err(last.unwrap_or_else(no_endpoint))
     }
@@ -67,6 +74,7 @@ impl Router {
         let mut pause = PAUSE_MIN;
         let mut number = 0;
         loop {
+            let turn = self.turn();
             let error = match attempt(number).await {
                 Err(error) if error.is_transient() => error,
                 answer => return answer,
@@ -75,7 +83,7 @@ impl Router {
                 return Err(error);
             }
             debug!(action, %error, "trying again");
-            self.move_on();
+            self.move_on(turn);
             self.clock.sleep(self.jittered(pause)).await;
             pause = (pause * 2).min(PAUSE_MAX);
             number += 1;
@@ -110,17 +118,23 @@ impl Router {
         Ok(connection)
     }
 
-    /// Takes the next endpoint. A lone one keeps its channel, which connects again by itself.
-    fn move_on(&self) {
-        if self.endpoints.len() > 1 {
-            let mut current = self.current();
+    /// Takes the next endpoint, unless another call that failed on the same one did so already. A lone one keeps its
+    /// channel, which connects again by itself.
+    fn move_on(&self, failed: Turn) {
+        let mut current = self.current();
+        if self.endpoints.len() > 1 && current.turn == failed {
+            current.turn = Turn(failed.0 + 1);
             current.endpoint = (current.endpoint + 1) % self.endpoints.len();
             current.connection = None;
         }
     }
 
+    fn turn(&self) -> Turn {
+        self.current().turn
+    }
+
     fn current(&self) -> std::sync::MutexGuard<'_, Current> {
-        // Nothing panics while the lock is held, and its two fields are whole at every moment.
+        // Nothing panics while the lock is held.
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -134,4 +148,24 @@ impl Router {
 
 fn no_endpoint() -> ClientError {
     ConnectError::Address { address: String::new() }.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_that_fail_together_take_the_next_endpoint_together() {
+        let endpoints = ["a", "b", "c"].map(|path| Endpoint::Unix(path.into())).to_vec();
+        let router = Router::new(endpoints, PAUSE_MAX, Clock::real(), Seed::from_os());
+        let endpoint = || router.current().endpoint;
+        let failed = [router.turn(), router.turn(), router.turn()];
+        for turn in failed {
+            router.move_on(turn);
+        }
+        assert_eq!(endpoint(), 1, "three calls through one dead node must not come back to it");
+        router.move_on(router.turn());
+        router.move_on(router.turn());
+        assert_eq!(endpoint(), 0);
+    }
 }
