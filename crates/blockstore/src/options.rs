@@ -18,6 +18,8 @@ pub struct Options {
     pub segment_bytes: u64,
     /// Free space that puts leave alone, so that removals and the Raft log go on when the disk is full, in bytes.
     pub reserve_bytes: u64,
+    /// How much the records of held blocks may take, in bytes, for a disk that is not the volume's alone.
+    pub capacity_bytes: Option<u64>,
     /// How much is written under one sync, in bytes: more makes puts wait longer for each other.
     pub batch_bytes: u64,
     /// How much may wait to be written, in bytes.
@@ -36,6 +38,7 @@ impl Options {
             expected: None,
             segment_bytes: 256 << 20,
             reserve_bytes: 1 << 30,
+            capacity_bytes: None,
             batch_bytes: 16 << 20,
             queue_bytes: 64 << 20,
             reads_max: 32,

@@ -226,6 +226,7 @@ impl Inner {
             free_bytes: space.free,
             total_bytes: space.total,
             reserve_bytes: self.options.reserve_bytes,
+            capacity_bytes: self.options.capacity_bytes.map_or(space.total, |limit| limit.min(space.total)),
         })
     }
 }
@@ -259,6 +260,7 @@ fn open(options: Options, outside: Outside) -> Result<BlockStore, BlockStoreErro
         metrics: metrics.of(volume),
         queue,
         next: None,
+        uncounted: 0,
         _lock: lock,
     };
     start(&tasks, thread, writer.downgrade()).map_err(|source| BlockStoreError::Thread { volume, source })?;

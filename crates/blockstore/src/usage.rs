@@ -19,12 +19,15 @@ pub struct Usage {
     pub total_bytes: u64,
     /// What puts leave alone, in bytes.
     pub reserve_bytes: u64,
+    /// What the records of blocks may take, in bytes; the disk if there is no limit.
+    pub capacity_bytes: u64,
 }
 
 impl Usage {
     /// What puts can still use, in bytes.
     #[must_use]
-    pub const fn available_bytes(&self) -> u64 {
-        self.free_bytes.saturating_sub(self.reserve_bytes)
+    pub fn available_bytes(&self) -> u64 {
+        let on_disk = self.free_bytes.saturating_sub(self.reserve_bytes);
+        on_disk.min(self.capacity_bytes.saturating_sub(self.live_bytes))
     }
 }

@@ -35,6 +35,8 @@ pub(crate) struct Writer {
     pub(crate) queue: mpsc::Receiver<Command>,
     /// A command that was taken from the queue and did not fit the batch.
     pub(crate) next: Option<Command>,
+    /// Bytes of the batch that the index does not count yet.
+    pub(crate) uncounted: u64,
     pub(crate) _lock: Arc<LockGuard>,
 }
 
@@ -56,6 +58,7 @@ impl Writer {
         let index = Arc::clone(&self.index);
         let mut changes = index.changes();
         let (mut waiting, mut dead) = (Vec::new(), Vec::new());
+        self.uncounted = 0;
         for put in self.gather(first) {
             match self.append_put(put.records, &mut changes, &mut dead) {
                 Ok(()) => waiting.push((put.reply, put.permit)),
@@ -107,6 +110,7 @@ impl Writer {
         self.check_room(fresh.iter().map(|record| record.header.record_length()).sum())?;
         for NewRecord { header, payload } in fresh {
             let row = self.append(header, &payload, changes)?;
+            self.uncounted += header.record_length();
             dead.extend(changes.row(header.id)?);
             changes.set(header.id, Some(row))?;
             self.metrics.puts.inc();
@@ -183,10 +187,21 @@ impl Writer {
         if needed == 0 {
             return Ok(());
         }
+        self.check_capacity(needed)?;
         let free = self.files.free_space(&self.options.folder)?.free;
         let (volume, reserve) = (self.volume, self.options.reserve_bytes);
         let wanted = needed.saturating_add(reserve).saturating_add(self.log.unwritten());
         if free >= wanted { Ok(()) } else { Err(BlockStoreError::NoSpace { volume, free, needed, reserve }) }
+    }
+
+    fn check_capacity(&self, needed: u64) -> Result<(), BlockStoreError> {
+        let Some(capacity) = self.options.capacity_bytes else { return Ok(()) };
+        let (_, used) = self.index.total_use()?;
+        let free = capacity.saturating_sub(used.live_bytes).saturating_sub(self.uncounted);
+        if free >= needed {
+            return Ok(());
+        }
+        Err(BlockStoreError::NoSpace { volume: self.volume, free, needed, reserve: 0 })
     }
 
     fn error(&self, failure: &Failure) -> BlockStoreError {

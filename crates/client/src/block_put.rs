@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use futures::future::try_join_all;
 use runtime::blocking;
-use types::{BlockId, Digest, Extent, NewExtent, PgId, PgVersion, SeatSet};
+use types::{BlockId, Digest, ErrorKind, Extent, NewExtent, PgId, PgVersion, SeatSet};
 use wire::{InvalidMessage, v1};
 
 use crate::{ClientError, PlacementKey, Session};
+
+/// Groups that are tried before a put is told that there is no room.
+const GROUPS_TRIED: u32 = 4;
 
 /// Plain bytes of a file that become one block.
 #[derive(Clone, Debug)]
@@ -59,9 +62,28 @@ impl Session {
     async fn put_group(&self, blocks: Vec<EncodedBlock>) -> Result<Vec<NewExtent>, ClientError> {
         let Some(key) = blocks.first().map(|block| block.key) else { return Ok(Vec::new()) };
         let messages: Vec<_> = blocks.iter().map(EncodedBlock::message).collect();
-        let attempt = |number| self.replicate(key, number, messages.clone());
+        let attempt = |number| self.replicate_where_there_is_room(key, number, &messages);
         let placed = self.client().router().retry("put blocks", attempt).await?;
         Ok(blocks.into_iter().map(|block| block.publishable(&placed)).collect())
+    }
+
+    /// Turns to other groups when one is full: they lie on other disks, where there are more than it has.
+    async fn replicate_where_there_is_room(
+        &self,
+        key: PlacementKey,
+        attempt: u32,
+        blocks: &[v1::StoredBlock],
+    ) -> Result<Placed, ClientError> {
+        let mut answer = self.replicate(key, attempt, blocks.to_vec()).await;
+        for another in 1..GROUPS_TRIED {
+            match answer {
+                Err(error) if error.kind() == ErrorKind::NoSpace => {
+                    answer = self.replicate(key, attempt.saturating_add(another), blocks.to_vec()).await;
+                }
+                answer => return answer,
+            }
+        }
+        answer
     }
 
     async fn replicate(

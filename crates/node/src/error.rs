@@ -125,6 +125,17 @@ pub enum NodeError {
         /// The volume.
         volume: types::VolumeId,
     },
+    /// The reserve for metadata is touched.
+    #[error(
+        "the disk of {} has less than {reserve} bytes free, which are kept for removals: remove files, or give it room",
+        path.display()
+    )]
+    DataFolderFull {
+        /// The data folder.
+        path: PathBuf,
+        /// The reserve, in bytes.
+        reserve: u64,
+    },
     /// A disk hangs, or has far too much to do.
     #[error("the volume at {} did not answer within {limit:?}", path.display())]
     SlowVolume {
@@ -183,6 +194,7 @@ impl NodeError {
             | Self::NotAuthority { .. }
             | Self::VolumeCount { .. } => ErrorKind::Conflict,
             Self::NoVolume { .. } => ErrorKind::NotFound,
+            Self::DataFolderFull { .. } => ErrorKind::NoSpace,
             Self::Identity(error) => error.kind(),
             Self::Keystore(error) => error.kind(),
             Self::Pki(error) => error.kind(),
@@ -214,6 +226,7 @@ impl NodeError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::AlreadyMember { .. } => "already_member",
+            Self::DataFolderFull { .. } => "data_folder_full",
             Self::FirstNodes { .. } => "first_nodes",
             Self::Unexplained { .. } => "unexplained_data",
             Self::Token(_) => "bad_token",

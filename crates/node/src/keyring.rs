@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cluster::{Authority, RepositoryKeys, SecretText};
-use consensus::Vote;
+use consensus::{Status, Vote};
 use namespace::View;
 use repo::WriterKeys;
 use runtime::blocking;
@@ -23,6 +23,8 @@ use crate::peers::Traffic;
 
 /// Between two looks at what is missing.
 const PERIOD: Duration = Duration::from_secs(2);
+/// The first pause while something is missing: a peer that has not heard of this node's vote yet soon will.
+const PAUSE_MIN: Duration = Duration::from_millis(50);
 /// A peer answers from memory and a small file.
 const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -60,26 +62,58 @@ impl FromStr for SharedSecret {
 /// Runs until the member stops.
 pub async fn run(member: Arc<Member>) {
     let shutdown = member.front.shutdown();
+    let mut pause = PAUSE_MIN;
     while !shutdown.is_cancelled() {
-        if let Some(Err(error)) = shutdown.unless_cancelled(Box::pin(look(&member))).await {
-            tracing::info!(%error, "cannot complete the keystore now");
+        pause = match shutdown.unless_cancelled(Box::pin(look(&member))).await {
+            Some(Ok(Keystore::Complete)) => PERIOD,
+            Some(Ok(Keystore::Lacking)) => (pause * 2).min(PERIOD),
+            Some(Err(error)) => {
+                tracing::info!(%error, "cannot complete the keystore now");
+                PERIOD
+            }
+            None => return,
+        };
+        if let Some(Vote::Voter) = shutdown.unless_cancelled(rest(&member, pause)).await {
+            pause = PAUSE_MIN;
         }
-        shutdown.unless_cancelled(member.platform.clock.sleep(PERIOD)).await;
     }
 }
 
-async fn look(member: &Arc<Member>) -> Result<(), NodeError> {
+/// Whether the keystore holds all that it should.
+enum Keystore {
+    Complete,
+    Lacking,
+}
+
+/// Rests that long, or until this node gets a vote, because a voter needs the authority's key. Gives the vote if it is
+/// a new one.
+async fn rest(member: &Member, pause: Duration) -> Vote {
+    let (clock, me) = (&member.platform.clock, member.node());
+    if !votes(member, me) {
+        let has_vote = move |status: &Status| is_voter(status, me);
+        match clock.timeout(pause, member.consensus.wait_status(has_vote)).await {
+            Ok(Ok(_)) => return Vote::Voter,
+            Err(_) => return Vote::Learner,
+            // Raft has ended, and the process ends with it.
+            Ok(Err(_)) => {}
+        }
+    }
+    clock.sleep(pause).await;
+    Vote::Learner
+}
+
+async fn look(member: &Arc<Member>) -> Result<Keystore, NodeError> {
     let mut lacking = missing(member).await?;
     for peer in member.registry.nodes().into_iter().filter(|peer| peer.id != member.node()) {
         if lacking.is_empty() {
-            return Ok(());
+            return Ok(Keystore::Complete);
         }
         match fetch(member, &peer, &lacking).await {
             Ok(()) => lacking = missing(member).await?,
             Err(error) => tracing::debug!(peer = %peer.id, %error, "a peer gave no secrets"),
         }
     }
-    Ok(())
+    Ok(if lacking.is_empty() { Keystore::Complete } else { Keystore::Lacking })
 }
 
 /// The shared secrets that this node should have and has not.
@@ -108,7 +142,11 @@ pub async fn missing(member: &Arc<Member>) -> Result<Vec<SharedSecret>, NodeErro
 /// Whether a node has a vote, as far as this node knows.
 #[must_use]
 pub fn votes(member: &Member, node: NodeId) -> bool {
-    member.consensus.status().members.iter().any(|member| member.node == node && member.vote == Vote::Voter)
+    is_voter(&member.consensus.status(), node)
+}
+
+fn is_voter(status: &Status, node: NodeId) -> bool {
+    status.members.iter().any(|member| member.node == node && member.vote == Vote::Voter)
 }
 
 async fn fetch(member: &Arc<Member>, peer: &Node, lacking: &[SharedSecret]) -> Result<(), NodeError> {

@@ -25,6 +25,7 @@ mod keyring;
 mod liveness;
 mod member;
 mod membership;
+mod metadata_room;
 mod metrics_endpoint;
 mod observe;
 mod peers;
@@ -46,7 +47,10 @@ use clap::Parser as _;
 use clap::error::ErrorKind as ClapErrorKind;
 
 use arguments::{Arguments, Command};
-pub use config::{AdminConfig, BackupConfig, Config, ConfigError, LogConfig, MetricsConfig, NetworkConfig};
+pub use config::{
+    AdminConfig, BackupConfig, BlocksConfig, Config, ConfigError, LogConfig, MetadataConfig, MetricsConfig,
+    NetworkConfig,
+};
 pub use daemon::Daemon;
 pub use error::NodeError;
 pub use platform::Platform;

@@ -21,6 +21,7 @@ use zeroize::Zeroizing;
 
 use crate::folder::DataFolder;
 use crate::liveness::{self, Liveness};
+use crate::metadata_room::{self, MetadataRoom};
 use crate::peers::Peers;
 use crate::registry::Registry;
 use crate::transport::PeerTransport;
@@ -53,6 +54,8 @@ pub struct Member {
     pub gear_seed: u64,
     /// The authority's certificate, in PEM.
     pub authority_pem: String,
+    /// Whether there is room for metadata.
+    pub metadata_room: MetadataRoom,
     /// The tasks that end first: servers and background work.
     pub front: Tasks,
     credentials: Credentials,
@@ -96,6 +99,7 @@ impl Member {
             tokens: Mutex::new(keys.tokens),
             gear_seed: keys.gear_seed,
             authority_pem: keys.authority.pem().to_owned(),
+            metadata_room: MetadataRoom::default(),
             front: tasks.child("front"),
             credentials: keys.credentials,
             backups: OnceLock::new(),
@@ -116,6 +120,7 @@ impl Member {
         self.front.spawn("steward", OnError::EndProcess, steward::run(Arc::clone(self)));
         self.front.spawn("keyring", OnError::EndProcess, keyring::run(Arc::clone(self)));
         self.front.spawn("reclaim", OnError::EndProcess, reclaim::run(Arc::clone(self)));
+        self.front.spawn("metadata room", OnError::EndProcess, metadata_room::run(Arc::clone(self)));
         self.front.spawn("observe", OnError::EndProcess, observe::run(Arc::clone(self)));
         tracing::info!(node = %self.identity.node, cluster = %self.identity.cluster, address = %self.config.network.advertise, "the node is a member");
     }

@@ -92,6 +92,8 @@ struct Tally {
     needed: u16,
     full: u16,
     acknowledged: SeatSet,
+    /// Seats that failed for another reason than that they are full.
+    failed: u16,
     last_error: Option<NodeError>,
 }
 
@@ -104,6 +106,7 @@ impl Tally {
             }
             Err(error) => {
                 tracing::info!(node = %seat.node, %error, "a seat did not take blocks");
+                self.failed += u16::from(error.kind() != ErrorKind::NoSpace);
                 self.last_error = Some(error);
             }
         }
@@ -119,18 +122,26 @@ impl Tally {
         }
         // What every seat says, such as that a block is malformed, will not get better elsewhere.
         let last = self.last_error.map(Failure::from);
-        match last.filter(|failure| matches!(failure.kind, ErrorKind::InvalidRequest | ErrorKind::Conflict)) {
+        match last.clone().filter(|failure| matches!(failure.kind, ErrorKind::InvalidRequest | ErrorKind::Conflict)) {
             Some(failure) if self.full == 0 => Err(failure.into()),
-            other => {
+            // Waiting does not make room.
+            None if self.failed == 0 => Err(Failure::new(ErrorKind::NoSpace, "no_space", full(&last)).into()),
+            _ => {
                 let refused = OperationError::TooFewCopies { block, acknowledged: self.full, needed: self.needed };
                 let mut message = refused.to_string();
-                if let Some(failure) = other {
+                if let Some(failure) = last {
                     message = format!("{message}; last: {failure}");
                 }
                 Err(Failure::new(ErrorKind::Unavailable, wire::code::TOO_FEW_COPIES, message).into())
             }
         }
     }
+}
+
+/// What a writer is told when the holders of its blocks are full.
+fn full(last: &Option<Failure>) -> String {
+    let last = last.as_ref().map(|failure| format!(" ({failure})")).unwrap_or_default();
+    format!("the volumes are full: remove files or snapshots, or give the nodes more room{last}")
 }
 
 async fn quorum(member: &Member, group: &PlacementGroup) -> Result<u16, NodeError> {
@@ -250,6 +261,16 @@ mod tests {
         tally.count(2, &seat(SeatState::Full), refused(ErrorKind::Unavailable));
         let failure = Failure::from(tally.result(BlockId::default()).unwrap_err());
         assert_eq!((failure.kind, failure.code.as_str()), (ErrorKind::Unavailable, wire::code::TOO_FEW_COPIES));
+    }
+
+    #[test]
+    fn seats_that_are_all_full_are_no_space() {
+        let mut tally = Tally { needed: 2, ..Tally::default() };
+        tally.count(0, &seat(SeatState::Full), Ok(()));
+        tally.count(1, &seat(SeatState::Full), refused(ErrorKind::NoSpace));
+        tally.count(2, &seat(SeatState::Full), refused(ErrorKind::NoSpace));
+        let failure = Failure::from(tally.result(BlockId::default()).unwrap_err());
+        assert_eq!((failure.kind, failure.code.as_str()), (ErrorKind::NoSpace, "no_space"));
     }
 
     #[test]

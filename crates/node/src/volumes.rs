@@ -93,7 +93,13 @@ impl Volumes {
         let platform = &daemon.platform;
         let mut volumes = Self { clock: platform.clock.clone(), stores: BTreeMap::new(), ids: Vec::new() };
         for (index, folder) in daemon.config.volumes.iter().enumerate() {
-            let options = Options { expected: expected(index), ..Options::new(folder.clone()) };
+            let blocks = &daemon.config.blocks;
+            let options = Options {
+                expected: expected(index),
+                reserve_bytes: mebibytes(blocks.reserve_mib),
+                capacity_bytes: blocks.capacity_mib.map(mebibytes),
+                ..Options::new(folder.clone())
+            };
             let outside = Outside {
                 files: platform.files.clone(),
                 tasks: platform.tasks.clone(),
@@ -170,7 +176,7 @@ impl Volumes {
         let mut room = Room::default();
         for volume in self.stores.values() {
             let usage = self.usage_of(volume).await?;
-            room.capacity_bytes = room.capacity_bytes.saturating_add(usage.total_bytes);
+            room.capacity_bytes = room.capacity_bytes.saturating_add(usage.capacity_bytes);
             room.free_bytes = room.free_bytes.saturating_add(usage.available_bytes());
             room.block_bytes = room.block_bytes.saturating_add(usage.live_bytes);
         }
@@ -196,6 +202,12 @@ impl Volumes {
             volume.store.close().await;
         }
     }
+}
+
+/// MiB as bytes.
+#[must_use]
+pub const fn mebibytes(count: u32) -> u64 {
+    (count as u64) << 20
 }
 
 #[cfg(test)]

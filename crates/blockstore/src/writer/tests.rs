@@ -40,6 +40,7 @@ fn writer(folder: &Path, files: &Files, queue: mpsc::Receiver<Command>) -> Write
         metrics: BlockStoreMetrics::new(&Metrics::new()).of(volume),
         queue,
         next: None,
+        uncounted: 0,
         _lock: lock,
     }
 }

@@ -47,6 +47,29 @@ async fn the_reserve_is_not_used_up_by_puts() {
 }
 
 #[tokio::test]
+async fn blocks_take_no_more_than_the_capacity_and_removal_gives_it_back() {
+    let folder = Folder::new();
+    let limited = Options { capacity_bytes: Some(100_000), ..folder.options() };
+    let store = folder.open_with(limited, Files::real()).await.unwrap();
+    let blocks: Vec<_> = (0..9).map(|sequence| noisy_block(sequence, 10_000)).collect();
+    store.put(blocks.clone()).await.unwrap();
+    let usage = store.usage().await.unwrap();
+    assert_eq!((usage.capacity_bytes, usage.available_bytes()), (100_000, 100_000 - usage.live_bytes));
+
+    let refused = store.put(vec![noisy_block(9, 10_000)]).await.unwrap_err();
+    assert!(matches!(refused, BlockStoreError::NoSpace { .. }), "{refused}");
+    // Many at once: those that wait for the same sync are counted as well.
+    let small = (10..30).map(|sequence| store.put(vec![noisy_block(sequence, 2_000)]));
+    let answers = futures::future::join_all(small).await;
+    assert!(answers.iter().any(Result::is_ok) && answers.iter().any(Result::is_err));
+    assert!(store.usage().await.unwrap().live_bytes <= 100_000);
+    assert_holds(&store, &blocks).await;
+
+    store.remove(vec![id(0), id(1)]).await.unwrap();
+    store.put(vec![noisy_block(9, 10_000)]).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_full_disk_refuses_the_put_and_nothing_else() {
     for failing in [FileOperation::Write, FileOperation::Open] {
         let folder = Folder::new();

@@ -39,6 +39,7 @@ fn check_volumes(config: &Config) -> Result<(), Wrong> {
     require((1..=VOLUMES_MAX).contains(&count), "volumes", || {
         format!("{count} folders are named; a node has 1 to {VOLUMES_MAX}")
     })?;
+    require(config.blocks.capacity_mib != Some(0), "blocks.capacity_mib", || "a volume needs room".to_owned())?;
     for (index, volume) in config.volumes.iter().enumerate() {
         let twice = config.volumes.iter().skip(index + 1).any(|other| other == volume);
         require(!twice, "volumes", || format!("{} is named twice", volume.display()))?;

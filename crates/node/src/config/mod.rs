@@ -30,6 +30,12 @@ pub struct Config {
     /// The endpoint for Prometheus.
     #[serde(default)]
     pub metrics: MetricsConfig,
+    /// How much of the disks blocks take.
+    #[serde(default)]
+    pub blocks: BlocksConfig,
+    /// How much of the data folder's disk is kept for metadata.
+    #[serde(default)]
+    pub metadata: MetadataConfig,
     /// What is logged.
     #[serde(default)]
     pub log: LogConfig,
@@ -74,6 +80,24 @@ pub struct LogConfig {
     pub filter: String,
 }
 
+/// How much of the disks blocks take.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BlocksConfig {
+    /// Free space of each volume's disk that blocks leave alone, in MiB.
+    pub reserve_mib: u32,
+    /// What the blocks of one volume may take, in MiB; without it, all of the disk but the reserve.
+    pub capacity_mib: Option<u32>,
+}
+
+/// How much of the data folder's disk is kept for metadata.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MetadataConfig {
+    /// Free space below which nothing new is taken in through this node, in MiB: it is for removals and for Raft.
+    pub reserve_mib: u32,
+}
+
 /// How backups are packed.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -92,6 +116,20 @@ impl Default for LogConfig {
     /// openraft reports each lost connection several times over; what matters of it the crate `consensus` says itself.
     fn default() -> Self {
         Self { format: "text".to_owned(), filter: "info,openraft=error".to_owned() }
+    }
+}
+
+impl Default for BlocksConfig {
+    /// 1 GiB: Raft's log and the state store often lie on the same disk.
+    fn default() -> Self {
+        Self { reserve_mib: 1024, capacity_mib: None }
+    }
+}
+
+impl Default for MetadataConfig {
+    /// 256 MiB: four segments of Raft's log and as much for the state store's compactions.
+    fn default() -> Self {
+        Self { reserve_mib: 256 }
     }
 }
 

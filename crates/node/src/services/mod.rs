@@ -11,7 +11,7 @@ mod policies;
 mod raft;
 mod sites;
 mod snapshots;
-mod survey;
+pub mod survey;
 mod work;
 
 pub use backups::BackupsService;

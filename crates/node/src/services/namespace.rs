@@ -101,6 +101,7 @@ impl Namespace for NamespaceService {
             return Err(too_many("changes", request.changes.len()).into());
         }
         let requests = keyed_requests(request)?;
+        member.metadata_room.check(member, &requests)?;
         let results = member.consensus.propose(requests).await.map_err(NodeError::from)?;
         Ok(Response::new(v1::ExecuteResponse { results: results.into_iter().map(Into::into).collect() }))
     }

@@ -12,6 +12,7 @@ use types::{Node, Operation, Registration};
 
 use crate::NodeError;
 use crate::member::Member;
+use crate::services::survey;
 use plan::{GROUPS, Pool, Situation, Standing, Step, next_step};
 
 /// Between two looks; an admin who adds a node waits for it.
@@ -48,9 +49,17 @@ async fn look(member: &Arc<Member>) -> Result<Acted, NodeError> {
         return Ok(Acted::No);
     }
     match next_step(&situation(member).await?) {
+        // Whoever is told that the cluster is ready may turn to any voter.
+        Some(Step::FormPool { .. }) if lacks_secrets(member).await? => Ok(Acted::No),
         Some(step) => act(member, step).await.map(|()| Acted::Yes),
         None => Ok(Acted::No),
     }
+}
+
+/// Whether a node that answers says that it lacks a secret, as a new voter does until a peer has given it the
+/// authority's key. One that does not answer holds nothing up.
+async fn lacks_secrets(member: &Arc<Member>) -> Result<bool, NodeError> {
+    Ok(survey::nodes(member).await?.iter().any(|node| !node.missing_secrets.is_empty()))
 }
 
 async fn situation(member: &Member) -> Result<Situation, NodeError> {

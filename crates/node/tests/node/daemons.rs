@@ -29,19 +29,33 @@ pub struct Daemons {
     processes: Vec<Option<Child>>,
     ports: Vec<Ports>,
     tasks: Tasks,
+    /// The process in whose mount namespace the daemons run.
+    namespace: Option<u32>,
 }
 
 impl Daemons {
     /// Starts so many processes that belong to no cluster.
     pub fn start(nodes: usize) -> Self {
+        Self::start_with(nodes, "")
+    }
+
+    /// Starts so many processes that belong to no cluster, with more in their configuration.
+    pub fn start_with(nodes: usize, more: &str) -> Self {
+        let mut daemons = Self::prepare(nodes, more);
+        (0..nodes).for_each(|number| daemons.spawn(number));
+        daemons
+    }
+
+    /// Makes folders and configurations for so many processes.
+    pub fn prepare(nodes: usize, more: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("holdfast-node-").tempdir().expect("a temporary folder");
-        let mut daemons = Self { folder, processes: Vec::new(), ports: Vec::new(), tasks: Tasks::new("test") };
+        let mut daemons =
+            Self { folder, processes: Vec::new(), ports: Vec::new(), tasks: Tasks::new("test"), namespace: None };
         for number in 0..nodes {
             let ports = Ports { network: free_port(), metrics: free_port() };
             daemons.ports.push(ports);
-            daemons.configure(number, ports);
+            daemons.configure(number, ports, more);
             daemons.processes.push(None);
-            daemons.spawn(number);
         }
         daemons
     }
@@ -56,10 +70,10 @@ impl Daemons {
         self.ports[number]
     }
 
-    fn configure(&self, number: usize, Ports { network: port, metrics }: Ports) {
+    fn configure(&self, number: usize, Ports { network: port, metrics }: Ports, more: &str) {
         let text = format!(
-            "data = \"data\"\nvolumes = [\"volume\"]\n[network]\nlisten = \"127.0.0.1:{port}\"\n\
-             advertise = \"127.0.0.1:{port}\"\n[admin]\nsocket = \"admin.sock\"\n[metrics]\nlisten = \"127.0.0.1:{metrics}\"\n"
+            "data = \"disk/data\"\nvolumes = [\"disk/volume\"]\n[network]\nlisten = \"127.0.0.1:{port}\"\n\
+             advertise = \"127.0.0.1:{port}\"\n[admin]\nsocket = \"admin.sock\"\n[metrics]\nlisten = \"127.0.0.1:{metrics}\"\n{more}"
         );
         Files::real().create_dirs(&self.home(number)).expect("the node's folder");
         Files::real().write_atomic(&self.configuration(number), text.as_bytes(), 0o600).expect("the configuration");
@@ -69,10 +83,30 @@ impl Daemons {
         self.home(number).join("holdfastd.toml")
     }
 
+    /// Makes the daemons run in the mount namespace of a process.
+    pub fn run_in_namespace_of(&mut self, process: u32) {
+        self.namespace = Some(process);
+    }
+
+    fn program(&self) -> Command {
+        let daemon = env!("CARGO_BIN_EXE_holdfastd");
+        let Some(process) = self.namespace else { return Command::new(daemon) };
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--mount=/proc/{process}/ns/mnt")).arg(daemon);
+        command
+    }
+
+    /// Waits until the process of a node ends by itself, and gives how.
+    pub async fn ended(&mut self, number: usize) -> ExitStatus {
+        let mut child = self.processes[number].take().expect("the node runs");
+        tokio::task::spawn_blocking(move || child.wait()).await.expect("it is waited for").expect("it ends")
+    }
+
     /// Starts the process of a node.
     pub fn spawn(&mut self, number: usize) {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.home(number).join("log"));
-        let child = Command::new(env!("CARGO_BIN_EXE_holdfastd"))
+        let child = self
+            .program()
             .arg("--config")
             .arg(self.configuration(number))
             .stdin(Stdio::null())

@@ -9,6 +9,7 @@ async fn three_nodes_form_a_cluster_and_keep_files_through_restarts_and_the_loss
     let status = daemons.ready(0).await;
     assert_eq!((status.nodes.len(), status.pools[0].replicas), (3, 3), "{status:?}");
     assert!(status.nodes.iter().all(|node| node.reachable), "{status:?}");
+    assert!(status.warnings.is_empty(), "a cluster that is ready lacks nothing: {:?}", status.warnings);
 
     let large = content(1, 20 << 20);
     let session = daemons.client(1).await.open_session("test").await.unwrap();
@@ -64,4 +65,38 @@ async fn a_single_node_is_a_cluster_that_survives_a_kill() {
     daemons.spawn(0);
     daemons.ready(0).await;
     assert!(get(&daemons.client(0).await, "file").await.unwrap() == bytes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn five_nodes_lose_two_of_them_and_no_file_and_go_on() {
+    let mut daemons = Daemons::start(5);
+    daemons.form().await;
+    let bytes = content(3, 10 << 20);
+    let session = daemons.client(0).await.open_session("test").await.unwrap();
+    put(&session, "before", &bytes).await;
+    drop(session);
+    // From then on any two of three holders may go (rule P15).
+    let client = daemons.client(0).await;
+    let is_whole = || async {
+        let status = client.status().await.map_err(|error| error.to_string())?;
+        let stored: u64 = status.nodes.iter().map(|node| node.block_bytes).sum();
+        if stored >= 3 * bytes.len() as u64 { Ok(status) } else { Err(format!("{stored} bytes are stored")) }
+    };
+    let status = daemons.until("all three copies are there", is_whole).await;
+    assert_eq!((status.nodes.len(), status.pools[0].replicas), (5, 3), "{status:?}");
+
+    let leader = leader(&daemons).await;
+    let another = (leader + 1) % 5;
+    daemons.kill(leader);
+    daemons.kill(another);
+
+    for survivor in (0..5).filter(|number| *number != leader && *number != another) {
+        let client = daemons.client(survivor).await;
+        let read = daemons.until("the file is read", || get(&client, "before")).await;
+        assert!(read == bytes, "through node {survivor}");
+        let session = client.open_session("test").await.unwrap();
+        let name = format!("after-{survivor}");
+        put(&session, &name, &bytes).await;
+        assert!(get(&client, &name).await.unwrap() == bytes, "{name}");
+    }
 }

@@ -1,9 +1,17 @@
 //! Real daemons on loopback, asked through the protocol by the crate `client`.
 
-#![expect(clippy::indexing_slicing, clippy::panic, reason = "the harness of tests fails by panics as the tests do")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "the harness of tests fails by panics as the tests do"
+)]
+#![expect(clippy::disallowed_methods, reason = "tests look at real files and processes from outside")]
 
 mod daemons;
 mod doors;
 mod forming;
+mod full_disk;
+mod joining;
 mod refusals;
 mod secrets;

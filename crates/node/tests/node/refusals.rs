@@ -54,10 +54,10 @@ async fn the_admins_key_is_kept_nowhere_and_secrets_are_not_in_raft_or_the_logs(
     daemons.ready(0).await;
     let key: Vec<&str> = made.admin_key_pem.lines().collect();
     assert!(!holds(&daemons.home(0), key[1]), "a line of the admin's key is on disk");
-    let node_key = std::fs::read_to_string(daemons.home(0).join("data/keystore/node.key")).unwrap();
+    let node_key = std::fs::read_to_string(daemons.home(0).join("disk/data/keystore/node.key")).unwrap();
     let line = node_key.lines().nth(1).unwrap();
-    assert!(holds(&daemons.home(0).join("data/keystore"), line));
-    for folder in ["data/raft", "volume"] {
+    assert!(holds(&daemons.home(0).join("disk/data/keystore"), line));
+    for folder in ["disk/data/raft", "disk/volume"] {
         assert!(!holds(&daemons.home(0).join(folder), line), "{folder}");
     }
     assert!(!daemons.logs().contains(line));
@@ -69,7 +69,7 @@ async fn a_second_process_on_the_same_data_folder_is_refused_with_the_folders_na
     daemons.client(0).await;
     let (status, said) = daemons.run_another(0);
     assert_eq!(status.code(), Some(75), "{said}");
-    assert!(said.contains(daemons.home(0).join("data").to_str().unwrap()), "{said}");
+    assert!(said.contains(daemons.home(0).join("disk/data").to_str().unwrap()), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -22,7 +22,9 @@ fn request(daemons: &Daemons, name: &str, number: u128) -> v1::AddSiteRequest {
 }
 
 fn has(daemons: &Daemons, number: usize, file: &str) -> bool {
-    runtime::Files::real().exists(&daemons.home(number).join("data/keystore").join(file)).expect("it can be looked at")
+    runtime::Files::real()
+        .exists(&daemons.home(number).join("disk/data/keystore").join(file))
+        .expect("it can be looked at")
 }
 
 async fn nothing_is_missing(daemons: &Daemons) {

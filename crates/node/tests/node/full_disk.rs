@@ -1,0 +1,186 @@
+//! A node whose disk is full: it says so, keeps what it acknowledged, lets files be removed, and goes on.
+
+use std::convert::Infallible;
+use std::fs::OpenOptions;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use client::{Client, ClientError, Session, Target};
+use types::{Change, ErrorKind, Lin, Name, Removal};
+
+use crate::daemons::{Daemons, content, get, new_file, small};
+
+const FILE_LENGTH: usize = 4 << 20;
+
+async fn try_put(session: &Session, number: u64) -> Result<(), ClientError> {
+    let name = Name::new(number.to_string()).expect("a name");
+    let mut writer = session.write_file(Target { parent: Lin::ROOT, name, inode: new_file(), replace: false });
+    writer.write(0, &content(number, FILE_LENGTH)).await?;
+    writer.finish().await.map(drop)
+}
+
+/// Puts files until there is no room, and gives how many there are, and why there are no more.
+async fn fill(session: &Session, most: u64) -> (u64, ClientError) {
+    for number in 0..most {
+        if let Err(error) = try_put(session, number).await {
+            return (number, error);
+        }
+    }
+    panic!("{most} files found room");
+}
+
+async fn remove(session: &Session, number: u64) -> Result<(), ClientError> {
+    let name = Name::new(number.to_string()).expect("a name");
+    let change = Change::Remove { parent: Lin::ROOT, name, expect: Removal::NotDirectory };
+    session.execute_one("remove a file", change).await.map(drop)
+}
+
+async fn assert_readable(client: &Client, numbers: std::ops::Range<u64>) {
+    for number in numbers {
+        assert!(get(client, &number.to_string()).await.unwrap() == content(number, FILE_LENGTH), "file {number}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn full_volumes_refuse_blocks_and_nothing_else_until_files_are_removed() {
+    let daemons = Daemons::start_with(3, "[blocks]\nreserve_mib = 1\ncapacity_mib = 32\n");
+    daemons.form().await;
+    let client = daemons.client(1).await;
+    let session = client.open_session("test").await.unwrap();
+
+    let (files, error) = fill(&session, 9).await;
+    assert_eq!(error.kind(), ErrorKind::NoSpace, "{error}");
+    assert_readable(&client, 0..files).await;
+    session.make_small_files(vec![small("small", b"in the inode")]).await.unwrap();
+    let status = client.status().await.unwrap();
+    for node in &status.nodes {
+        assert_eq!(node.capacity_bytes, 32 << 20);
+        assert!(node.free_bytes < FILE_LENGTH as u64, "{node:?}");
+        assert!(node.free_bytes + node.block_bytes <= node.capacity_bytes, "{node:?}");
+    }
+
+    remove(&session, 0).await.unwrap();
+    let has_room = || async {
+        let status = client.status().await.map_err(|error| error.to_string())?;
+        let enough = status.nodes.iter().all(|node| node.free_bytes > FILE_LENGTH as u64 + (64 << 10));
+        if enough { Ok(()) } else { Err(format!("{status:?}")) }
+    };
+    daemons.until("the space of the removed file is there", has_room).await;
+    try_put(&session, 0).await.unwrap();
+    assert_readable(&client, 0..files).await;
+}
+
+/// A file system of its own in memory, which lives as long as this does. It takes root; without, there is none.
+struct SmallDisk {
+    holder: Child,
+    folder: PathBuf,
+}
+
+impl SmallDisk {
+    fn mount(folder: &Path, mebibytes: u32) -> Option<Self> {
+        runtime::Files::real().create_dirs(folder).unwrap();
+        // It ends when its input does, which is when the test ends, whichever way.
+        let script = format!("mount -t tmpfs -o size={mebibytes}m tmpfs \"$0\" && echo mounted && cat");
+        let holder = Command::new("unshare")
+            .args(["--mount", "sh", "-c", &script])
+            .arg(folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn();
+        let mut holder = holder.ok()?;
+        let mut said = String::new();
+        BufReader::new(holder.stdout.take()?).read_line(&mut said).ok()?;
+        let disk = Self { holder, folder: folder.to_owned() };
+        (said == "mounted\n").then_some(disk)
+    }
+
+    /// A path of the file system as it is seen from outside.
+    fn path(&self, name: &str) -> PathBuf {
+        let root = PathBuf::from(format!("/proc/{}/root", self.holder.id()));
+        root.join(self.folder.strip_prefix("/").unwrap()).join(name)
+    }
+
+    fn free(&self) -> u64 {
+        runtime::Files::real().free_space(&self.path("")).unwrap().free
+    }
+
+    /// Lets somebody else take all but so many bytes.
+    fn leave(&self, free: u64) {
+        let mut filler = OpenOptions::new().create(true).append(true).open(self.path("filler")).unwrap();
+        let zeros = vec![0; 64 << 10];
+        while self.free() > free && filler.write_all(&zeros).is_ok() {}
+    }
+
+    fn remove_filler(&self) {
+        std::fs::remove_file(self.path("filler")).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _already_gone = self.holder.kill();
+        let _reaped = self.holder.wait();
+    }
+}
+
+async fn never_ending(work: impl Future<Output = Infallible>) -> Infallible {
+    work.await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_on_a_full_disk_loses_nothing_and_comes_back() {
+    let limits = "[blocks]\nreserve_mib = 96\n[metadata]\nreserve_mib = 48\n";
+    let mut daemons = Daemons::prepare(1, limits);
+    let Some(disk) = SmallDisk::mount(&daemons.home(0).join("disk"), 192) else {
+        assert!(!rustix::process::geteuid().is_root(), "root can mount a file system");
+        return;
+    };
+    daemons.run_in_namespace_of(disk.holder.id());
+    daemons.spawn(0);
+    daemons.form().await;
+    let client = daemons.client(0).await;
+    let session = client.open_session("test").await.unwrap();
+
+    let (files, error) = fill(&session, 48).await;
+    assert_eq!(error.kind(), ErrorKind::NoSpace, "{error}");
+    assert!(disk.free() >= 90 << 20, "blocks leave the reserve alone: {} bytes are free", disk.free());
+    session.make_small_files(vec![small("metadata", b"still fits")]).await.unwrap();
+
+    // Somebody else writes to the same disk.
+    disk.leave(24 << 20);
+    let refused = || async {
+        match session.make_small_files(vec![small("too much", b"")]).await {
+            Err(error) if error.kind() == ErrorKind::NoSpace => Ok(error.to_string()),
+            other => Err(format!("{other:?}")),
+        }
+    };
+    let said = daemons.until("metadata is refused", refused).await;
+    assert!(said.contains("remove files"), "{said}");
+    remove(&session, 0).await.expect("removals go on");
+    assert_readable(&client, 1..files).await;
+
+    // Not even Raft can write: the process ends, and nothing that it acknowledged is lost.
+    let removing = async {
+        loop {
+            // Removed blocks give their space back, and somebody else takes it again.
+            disk.leave(0);
+            let _there_is_no_such_file = remove(&session, files).await;
+        }
+    };
+    let ended = tokio::select! {
+        ended = daemons.ended(0) => ended,
+        never = never_ending(removing) => match never {},
+    };
+    assert!(!ended.success(), "{ended:?}");
+    disk.remove_filler();
+    daemons.spawn(0);
+    daemons.ready(0).await;
+    let client = daemons.client(0).await;
+    assert_readable(&client, 1..files).await;
+    assert_eq!(get(&client, "metadata").await.unwrap(), b"still fits");
+    assert!(get(&client, "0").await.is_err(), "a removed file stays removed");
+    let session = client.open_session("test").await.unwrap();
+    let again = || async { try_put(&session, 0).await.map_err(|error| error.to_string()) };
+    daemons.until("there is room again", again).await;
+}
