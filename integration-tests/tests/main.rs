@@ -12,3 +12,5 @@ mod failover;
 mod failures;
 #[cfg(test)]
 mod files;
+#[cfg(test)]
+mod readme;

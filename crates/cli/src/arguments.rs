@@ -85,6 +85,7 @@ mod tests {
             "--socket n1.sock cluster init --first-nodes 3",
             "--socket n2.sock cluster join TOKEN",
             "cluster status --json",
+            "cluster status --wait",
             "cluster token --count 2",
             "fs put -r photos /photos",
             "fs put - /from-a-pipe",

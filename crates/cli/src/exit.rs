@@ -129,6 +129,16 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_has_the_same_table() {
+        let readme = include_str!("../../../README.md");
+        let rows: Vec<_> = TABLE.lines().skip(1).filter_map(|line| line.trim().split_once("  ")).collect();
+        assert_eq!(rows.len(), ALL.len());
+        for (code, meaning) in rows {
+            assert!(readme.contains(&format!("| {code} | {} |\n", meaning.trim())), "{code}");
+        }
+    }
+
+    #[test]
     fn kinds_that_a_script_treats_differently_have_different_codes() {
         let kinds = [
             ErrorKind::Internal,

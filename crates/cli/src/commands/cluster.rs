@@ -1,6 +1,10 @@
 //! `holdfast cluster`: form a cluster and see how it is.
 
+use std::time::Duration;
+
 use clap::Subcommand;
+use client::Client;
+use runtime::Clock;
 use serde_json::{Value, json};
 use wire::v1;
 use zeroize::Zeroizing;
@@ -10,6 +14,9 @@ use crate::error::CliError;
 use crate::invocation::Invocation;
 use crate::output::Format;
 use crate::text;
+
+/// How often a cluster that forms is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// What to do with the cluster.
 #[derive(Debug, Subcommand)]
@@ -29,7 +36,11 @@ pub enum Command {
         token: String,
     },
     /// Show who is there, who leads and what is wrong; a context notes the nodes' addresses
-    Status,
+    Status {
+        /// Wait until the cluster takes files
+        #[arg(long)]
+        wait: bool,
+    },
     /// Make one-time tokens for nodes that are to join
     Token {
         /// How many
@@ -42,7 +53,11 @@ pub async fn run(command: Command, invocation: &mut Invocation) -> Result<(), Cl
     match command {
         Command::Init { first_nodes, name } => init(first_nodes, &name, invocation).await,
         Command::Join { token } => join(token, invocation).await,
-        Command::Status => status(invocation).await,
+        Command::Status { wait } => {
+            let client = invocation.connect().await?;
+            let status = if wait { ready(&client).await? } else { client.status().await? };
+            show_status(&status, invocation)
+        }
         Command::Token { count } => {
             let tokens = invocation.connect().await?.create_tokens(count).await?;
             invocation.output.result(tokens.join("\n"), &json!({ "tokens": tokens }))
@@ -96,15 +111,26 @@ fn need_socket(invocation: &Invocation) -> Result<(), CliError> {
     }
 }
 
-async fn status(invocation: &mut Invocation) -> Result<(), CliError> {
-    let status = invocation.connect().await?.status().await?;
+/// Looks again and again until the cluster is ready; Ctrl-C gives up.
+async fn ready(client: &Client) -> Result<v1::ClusterStatus, CliError> {
+    let clock = Clock::real();
+    loop {
+        let status = client.status().await?;
+        if status.ready {
+            return Ok(status);
+        }
+        clock.sleep(LOOK_AGAIN).await;
+    }
+}
+
+fn show_status(status: &v1::ClusterStatus, invocation: &mut Invocation) -> Result<(), CliError> {
     let addresses: Vec<_> = status.nodes.iter().filter_map(|node| Some(node.node.as_ref()?.address.clone())).collect();
     invocation.choice.learn(&status.cluster, &addresses)?;
     if invocation.output.format() == Format::Json {
-        return invocation.output.result("", &value(&status));
+        return invocation.output.result("", &value(status));
     }
-    invocation.output.result(summary(&status), &Value::Null)?;
-    let rows: Vec<_> = status.nodes.iter().map(|node| (cells(node, &status), Value::Null)).collect();
+    invocation.output.result(summary(status), &Value::Null)?;
+    let rows: Vec<_> = status.nodes.iter().map(|node| (cells(node, status), Value::Null)).collect();
     invocation.output.table(&["NODE", "ADDRESS", "ROLE", "STATE", "BLOCKS", "DISK USED", "OF"], &rows)?;
     status.warnings.iter().try_for_each(|warning| invocation.output.result(format!("! {warning}"), &Value::Null))
 }
