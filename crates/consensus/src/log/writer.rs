@@ -51,9 +51,7 @@ impl Writer {
     /// Writes until all senders are gone.
     pub fn run(mut self, mut queue: mpsc::Receiver<Command>) {
         while let Some(command) = queue.blocking_recv() {
-            self.progress.begin(self.clock.now());
             self.run_group(command, &mut queue);
-            self.progress.end();
         }
     }
 
@@ -105,7 +103,7 @@ impl Writer {
             Command::Truncate { after, done } => {
                 answer(done, self.attempt(|writer| writer.journal.truncate_after(after)));
             }
-            Command::Purge { upto, done } => answer(done, self.attempt(|writer| writer.journal.purge(upto))),
+            Command::Purge { upto, done } => answer(done, self.purge(upto)),
             Command::Vote { vote, done } => answer(done, self.attempt(|writer| writer.vote.write(Some(vote)))),
             Command::Committed { position } => {
                 if let Err(error) = self.attempt(|writer| writer.committed.write(position)) {
@@ -115,12 +113,21 @@ impl Writer {
         }
     }
 
+    /// Drops segments one by one: each is a write of its own, however many there are.
+    fn purge(&mut self, upto: Position) -> Result<(), LogError> {
+        let purged = self.attempt(|writer| writer.journal.detach(upto))?;
+        purged.iter().try_for_each(|segment| self.attempt(|writer| writer.journal.remove(segment)))
+    }
+
     /// Does one write, unless an earlier one has failed.
-    fn attempt(&mut self, write: impl FnOnce(&mut Self) -> Result<(), LogError>) -> Result<(), LogError> {
+    fn attempt<T>(&mut self, write: impl FnOnce(&mut Self) -> Result<T, LogError>) -> Result<T, LogError> {
         if let Some(reason) = &self.failed {
             return Err(LogError::Failed { reason: reason.clone() });
         }
+        // Under load the queue is never empty: that the disk gets on shows in each write, not in the writer's idleness.
+        self.progress.begin(self.clock.now());
         let written = write(self);
+        self.progress.end();
         if let Err(error) = &written {
             self.failed = Some(error.to_string());
         }

@@ -424,6 +424,59 @@ async fn a_proposal_that_is_too_large_is_not_to_be_tried_again() {
     make(&nodes[1], "a").await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_does_not_catch_up_does_not_say_that_there_is_no_leader() {
+    let (net, setup) = (Net::default(), Setup { request_deadline: Duration::from_secs(3), ..Setup::default() });
+    let nodes = three(&net, &setup).await;
+    net.starve(NodeId(3));
+    make(&nodes[0], "after").await;
+    let error = nodes[2].handle.read().await.err().expect("it lacks what was acknowledged");
+    assert!(matches!(error, ConsensusError::Stalled { .. }), "{error}");
+    net.heal();
+    nodes[2].wait_for_file("after").await;
+}
+
+/// A disk whose syncs take long, each on its own.
+struct Slow(Duration);
+
+impl Watch for Slow {
+    fn before(&self, operation: FileOperation, _path: &Path) -> io::Result<()> {
+        if operation == FileOperation::Sync {
+            // Nobody wakes it: this is a wait for the time alone.
+            let never = Mutex::new(());
+            if !self.0.is_zero() {
+                drop(Condvar::new().wait_timeout(never.lock().expect("no panic"), self.0).expect("no panic"));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_disk_that_gets_on_costs_no_leader_its_place() {
+    let (net, files) = (Net::default(), Files::watched(Arc::new(Slow(Duration::from_millis(200)))));
+    let nodes = three(&net, &Setup { files, ..Setup::default() }).await;
+    let (leading, term) = (nodes[0].handle.status().leader, nodes[0].handle.status().term);
+    let clock = Clock::real();
+    let end = clock.now() + Duration::from_secs(8);
+    // Enough that something always waits for the log: its writer is never idle.
+    let writers = (0..64_u64).map(|writer| {
+        let (node, clock) = (&nodes[writer as usize % 3], clock.clone());
+        async move {
+            for number in 0.. {
+                if clock.now() >= end {
+                    return;
+                }
+                clock.sleep(Duration::from_millis(writer)).await;
+                make(node, &format!("{writer} {number}")).await;
+            }
+        }
+    });
+    join_all(writers).await;
+    let status = nodes[0].handle.status();
+    assert_eq!((status.leader, status.term), (leading, term), "no election");
+}
+
 /// A folder with the same files.
 fn clone_of(folder: &tempfile::TempDir) -> tempfile::TempDir {
     let clone = tempfile::tempdir().expect("a folder");

@@ -1,15 +1,17 @@
 //! Purges close behind what is applied, under load, while members fall behind and come back.
 //!
 //! The Raft core of the pinned version once panicked when a queued application met entries that a purge had dropped in
-//! the meantime. `HOLDFAST_SOAK_SECONDS` and `HOLDFAST_SOAK_KEEP` make this longer and sharper; `HOLDFAST_SEED` repeats
-//! a run's choices.
+//! the meantime. `HOLDFAST_SOAK_SECONDS` and `HOLDFAST_SOAK_KEEP` make this longer and sharper, `HOLDFAST_SOAK_SYNC_MS`
+//! makes the disks slower; `HOLDFAST_SEED` repeats a run's choices.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use consensus::{Batching, Retention};
 use futures::future::join_all;
-use runtime::{Clock, Seed};
+use runtime::{Clock, Files, Seed};
 
+use crate::Slow;
 use crate::world::{Net, Node, Setup, agree, create, three};
 
 fn number(name: &str, default: u64) -> u64 {
@@ -19,6 +21,7 @@ fn number(name: &str, default: u64) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_core_survives_purges_close_behind_what_is_applied() {
     let (seconds, keep) = (number("HOLDFAST_SOAK_SECONDS", 6), number("HOLDFAST_SOAK_KEEP", 200));
+    let sync = Duration::from_millis(number("HOLDFAST_SOAK_SYNC_MS", 0));
     let seed = number("HOLDFAST_SEED", Seed::from_os().u64());
     println!("replay the choices with HOLDFAST_SEED={seed}");
     let setup = Setup {
@@ -33,7 +36,7 @@ async fn the_core_survives_purges_close_behind_what_is_applied() {
         batching: Batching { entry_requests: 1, entries_in_flight: 256, ..Batching::default() },
         segment_bytes: 16 << 10,
         request_deadline: Duration::from_secs(10),
-        ..Setup::default()
+        files: Files::watched(Arc::new(Slow(sync))),
     };
     let net = Net::default();
     let nodes = three(&net, &setup).await;
@@ -44,7 +47,10 @@ async fn the_core_survives_purges_close_behind_what_is_applied() {
     let (written, ()) = futures::join!(writers, disturb(&net, &nodes, Seed::fixed(seed), end));
     net.heal();
 
+    let healed = clock.now();
     agree(&nodes.iter().collect::<Vec<_>>()).await;
+    let term = nodes[0].handle.status().term;
+    println!("all agree {:?} after the last cut was healed, in term {term}", clock.now() - healed);
     for node in &nodes {
         assert!(node.handle.status().running, "the core of node {} died", node.id);
         assert_eq!(node.tasks.failure(), None, "node {}", node.id);

@@ -30,6 +30,8 @@ pub struct Net {
 struct NetState {
     members: BTreeMap<NodeId, Handle>,
     isolated: BTreeSet<NodeId>,
+    /// Reached by everything but log entries.
+    starved: BTreeSet<NodeId>,
     /// Forwarded requests are carried out, and their answers lost.
     deaf: bool,
 }
@@ -76,9 +78,16 @@ impl Net {
         self.state().isolated.insert(node);
     }
 
+    /// Keeps log entries from a member; everything else reaches it.
+    pub fn starve(&self, node: NodeId) {
+        self.state().starved.insert(node);
+    }
+
     /// Joins all members again.
     pub fn heal(&self) {
-        self.state().isolated.clear();
+        let mut state = self.state();
+        state.isolated.clear();
+        state.starved.clear();
     }
 
     /// Loses the answers of forwarded requests, or no longer.
@@ -91,9 +100,10 @@ impl Net {
         self.state().deaf = false;
     }
 
-    fn route(&self, from: NodeId, to: NodeId) -> Option<Handle> {
+    fn route(&self, from: NodeId, to: NodeId, kind: MessageKind) -> Option<Handle> {
         let state = self.state();
-        let cut = state.isolated.contains(&from) || state.isolated.contains(&to);
+        let starved = kind == MessageKind::Replication && state.starved.contains(&to);
+        let cut = starved || state.isolated.contains(&from) || state.isolated.contains(&to);
         state.members.get(&to).filter(|_| !cut).cloned()
     }
 }
@@ -116,7 +126,7 @@ impl Transport for Wire {
     ) -> BoxFuture<'a, Result<Bytes, TransportError>> {
         Box::pin(async move {
             let address = address.to_owned();
-            let Some(member) = self.net.route(self.from, to) else {
+            let Some(member) = self.net.route(self.from, to, kind) else {
                 return Err(TransportError::Unreachable { node: to, address, reason: "cut".into() });
             };
             let served = self.clock.timeout(deadline, member.serve(message)).await;
@@ -124,7 +134,7 @@ impl Transport for Wire {
             let deaf = kind == MessageKind::Forward && self.net.state().deaf;
             match served {
                 Err(_) => Err(lost("too late")),
-                Ok(_) if deaf || self.net.route(self.from, to).is_none() => Err(lost("lost")),
+                Ok(_) if deaf || self.net.route(self.from, to, kind).is_none() => Err(lost("lost")),
                 Ok(Err(error)) => Err(TransportError::Refused { node: to, reason: error.to_string() }),
                 Ok(Ok(answer)) => Ok(answer),
             }
