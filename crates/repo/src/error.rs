@@ -145,6 +145,7 @@ impl RepoError {
         match error {
             SiteError::NotFound { name, .. } => Self::Missing { name, needed_by: needed_by.to_string() },
             SiteError::OutOfRange { name, .. } => Self::Damaged { name, what: "it is shorter than it was" },
+            SiteError::TooLong { name, .. } => Self::Damaged { name, what: "it is longer than the format allows" },
             error => Self::Site(error),
         }
     }

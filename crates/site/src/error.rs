@@ -99,6 +99,18 @@ pub enum SiteError {
         /// The range in bytes.
         range: Range<u64>,
     },
+    /// More is to be read at once than any object of ours has.
+    #[error(
+        "object {name} at site {site} is too long to be one of a repository: {length} bytes were to be read at once"
+    )]
+    TooLong {
+        /// The site.
+        site: String,
+        /// The object.
+        name: String,
+        /// How many bytes were to be read.
+        length: u64,
+    },
     /// The store failed.
     #[error("cannot {operation} {name} at site {site}")]
     Store {
@@ -131,7 +143,7 @@ impl SiteError {
             Self::Unsupported { .. } | Self::Probe { .. } => ErrorKind::Unsupported,
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::Different { .. } => ErrorKind::Conflict,
-            Self::OutOfRange { .. } => ErrorKind::Corrupt,
+            Self::OutOfRange { .. } | Self::TooLong { .. } => ErrorKind::Corrupt,
             Self::Folder { source, .. } | Self::Store { source, .. } => kind_of_cause(source.as_ref()),
         }
     }

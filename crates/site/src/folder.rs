@@ -19,7 +19,7 @@ use object_store::path::Path as ObjectPath;
 use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, PutPayload};
 use runtime::{Files, blocking};
 
-use crate::{Listed, Medium, Operation, Put, Reply, SiteError};
+use crate::{Listed, Medium, Operation, Put, READ_LENGTH_MAX, Reply, SiteError};
 
 /// Keeps objects as files in a folder, `/` in names as subfolders.
 #[derive(Debug)]
@@ -145,7 +145,12 @@ impl Medium for Folder {
         async move {
             let path = self.object_path(name)?;
             let failed = |source| self.failed(Operation::Get, name, source);
-            self.store.get(&path).await.map_err(failed)?.bytes().await.map_err(failed)
+            let found = self.store.get(&path).await.map_err(failed)?;
+            if found.meta.size > READ_LENGTH_MAX {
+                let (site, length) = (self.site.clone(), found.meta.size);
+                return Err(SiteError::TooLong { site, name: name.to_owned(), length });
+            }
+            found.bytes().await.map_err(failed)
         }
         .boxed()
     }

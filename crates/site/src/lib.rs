@@ -31,4 +31,4 @@ pub use medium::{Medium, Reply};
 pub use memory::Memory;
 pub use probe::ProbeReport;
 pub use recording::{Recording, Requests};
-pub use site::{LIST_LIMIT_MAX, Listed, Put, Site};
+pub use site::{LIST_LIMIT_MAX, Listed, Put, READ_LENGTH_MAX, Site};

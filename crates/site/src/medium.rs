@@ -21,7 +21,7 @@ pub trait Medium: fmt::Debug + Send + Sync {
     /// Puts an object, unless there is one of that name.
     fn put_new<'a>(&'a self, name: &'a str, bytes: Bytes) -> Reply<'a, Put>;
 
-    /// Reads a whole object.
+    /// Reads a whole object; fails for one that is longer than [`crate::READ_LENGTH_MAX`] without reading it.
     fn get<'a>(&'a self, name: &'a str) -> Reply<'a, Bytes>;
 
     /// Reads exactly that range of an object.

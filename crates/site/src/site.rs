@@ -12,6 +12,10 @@ use crate::{Folder, Location, Medium, ProbeReport, SiteError, probe};
 /// The most objects that one listing gives; what the large object stores give per request.
 pub const LIST_LIMIT_MAX: usize = 1000;
 
+/// The most bytes that are read at once: objects that are read whole, and the parts of longer ones, are far shorter. What
+/// claims to be longer is not ours, and is not read into memory to find that out.
+pub const READ_LENGTH_MAX: u64 = 1 << 30;
+
 /// What became of a put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Put {
@@ -106,7 +110,7 @@ impl Site {
     /// Reads a whole object.
     ///
     /// # Errors
-    /// [`SiteError::NotFound`], or the store failed.
+    /// [`SiteError::NotFound`], [`SiteError::TooLong`], or the store failed.
     pub async fn get(&self, name: &str) -> Result<Bytes, SiteError> {
         self.medium.get(name).await
     }
@@ -114,8 +118,13 @@ impl Site {
     /// Reads exactly that range of an object.
     ///
     /// # Errors
-    /// [`SiteError::NotFound`], [`SiteError::OutOfRange`] if the object is shorter, or the store failed.
+    /// [`SiteError::NotFound`], [`SiteError::OutOfRange`] if the object is shorter, [`SiteError::TooLong`] if more is
+    /// wanted than is ever read at once, or the store failed.
     pub async fn get_range(&self, name: &str, range: Range<u64>) -> Result<Bytes, SiteError> {
+        let length = range.end.saturating_sub(range.start);
+        if length > READ_LENGTH_MAX {
+            return Err(SiteError::TooLong { site: self.url.to_string(), name: name.to_owned(), length });
+        }
         self.medium.get_range(name, range).await
     }
 

@@ -125,3 +125,18 @@ async fn a_put_whose_answer_was_lost_is_found_to_be_the_same() {
     }
     assert!(refused > 20 && repeated > 5, "the plan was carried out: {refused} {repeated}");
 }
+
+#[tokio::test]
+async fn what_is_longer_than_any_object_of_ours_is_not_read_into_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = Site::open(&format!("file://{}", folder.path().display())).unwrap();
+    site.put_new("commits/a", Bytes::from_static(b"a")).await.unwrap();
+    let file = Files::real().open_write(&folder.path().join("commits/a")).unwrap();
+    file.set_len(site::READ_LENGTH_MAX + 1).unwrap();
+    for read in [site.get("commits/a").await, site.get_range("commits/a", 0..site::READ_LENGTH_MAX + 1).await] {
+        let error = read.unwrap_err();
+        assert!(matches!(&error, SiteError::TooLong { name, .. } if name == "commits/a"), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+    }
+    assert_eq!(site.get_range("commits/a", 0..1).await.unwrap(), "a");
+}

@@ -22,6 +22,7 @@ pub use writer::{ObjectOptions, ObjectWriter, SealedObject};
 
 pub(crate) use directory::Directory;
 pub(crate) use footer::FooterCursor;
+pub(crate) use slot::SEALED_LENGTH_MAX;
 
 /// The version of the format of upload objects.
 pub const OBJECT_VERSION: u8 = 1;

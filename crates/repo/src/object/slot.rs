@@ -14,6 +14,9 @@ use crate::rows::{KeyedDigest, Location, MemberCodec};
 /// The most bytes of an opened slot: a block that does not compress, with its frame table, or a bundle.
 pub(super) const SLOT_LENGTH_MAX: usize = 8 << 20;
 
+/// The most bytes of a sealed slot: zstd adds less than a 128th to what it cannot compress; head and tag are 33 bytes.
+pub(crate) const SEALED_LENGTH_MAX: usize = SLOT_LENGTH_MAX + SLOT_LENGTH_MAX / 128 + 64;
+
 /// How the text of a slot is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SlotCodec {

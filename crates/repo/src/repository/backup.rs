@@ -250,6 +250,9 @@ impl Backup {
     /// # Errors
     /// As [`Backup::fetch`], [`Backup::open_slot`] and [`Backup::member`].
     pub async fn block(&self, location: &Location, digest: &KeyedDigest) -> Result<Bytes, RepoError> {
+        if !location.is_within_limits() {
+            return Err(RepoError::damaged(&self.info.commit, "a row points to a block longer than the format allows"));
+        }
         let end = location.slot_offset.saturating_add(u64::from(location.slot_length));
         let sealed = self.fetch(location.object, location.slot_offset..end).await?;
         let slot = self.open_slot(location, &sealed).await?;

@@ -3,7 +3,9 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use types::Epoch;
+use types::{BLOCK_LENGTH_MAX, Epoch};
+
+use crate::object::SEALED_LENGTH_MAX;
 
 /// A block's digest under the repository's digest key: equal blocks have equal ones, and without the key it tells
 /// nothing about the bytes (rule P29).
@@ -108,4 +110,13 @@ pub struct Location {
     pub plain_length: u32,
     /// How the member is stored.
     pub codec: MemberCodec,
+}
+
+impl Location {
+    /// Whether slot and block are no longer than any may be. A reader makes room for both before it can open and check
+    /// them, and the tables are only as honest as whoever held the metadata key.
+    #[must_use]
+    pub const fn is_within_limits(&self) -> bool {
+        self.plain_length <= BLOCK_LENGTH_MAX && self.slot_length as usize <= SEALED_LENGTH_MAX
+    }
 }

@@ -13,6 +13,10 @@ const TAG_LENGTH: usize = 16;
 pub(super) const END_LENGTH: usize = 8;
 const MAGIC: &[u8; 4] = b"PARE";
 
+/// The most bytes of a column chunk, decompressed: some times what a row group of the longest rows has. A key is no
+/// promise: whoever holds the metadata key may write a run whose pages say that they become any length.
+const CHUNK_LENGTH_MAX: u64 = 1 << 30;
+
 const FOOTER: u8 = 0;
 const DATA_PAGE: u8 = 2;
 const DICTIONARY_PAGE: u8 = 3;
@@ -23,6 +27,13 @@ const DICTIONARY_PAGE_HEADER: u8 = 5;
 pub(super) fn footer_length(tail: &[u8]) -> Option<usize> {
     let (length, magic) = tail.last_chunk::<END_LENGTH>()?.split_first_chunk::<4>()?;
     (magic == MAGIC).then(|| u32::from_le_bytes(*length)).and_then(|length| usize::try_from(length).ok())
+}
+
+/// The pages of a chunk, decrypted.
+struct Plain {
+    bytes: Vec<u8>,
+    /// What they say that they are together when they are decompressed.
+    length: u64,
 }
 
 /// Opens modules of one file.
@@ -52,7 +63,7 @@ impl Modules {
     ) -> Result<Vec<u8>, &'static str> {
         let [group, column] = [group, column].map(ordinal);
         let place = [group?, column?].concat();
-        let mut plain = Vec::with_capacity(chunk.len());
+        let mut plain = Plain { bytes: Vec::with_capacity(chunk.len()), length: 0 };
         if has_dictionary {
             chunk = self.append_page(&mut plain, chunk, [DICTIONARY_PAGE_HEADER, DICTIONARY_PAGE], &place)?;
         }
@@ -62,22 +73,26 @@ impl Modules {
             chunk = self.append_page(&mut plain, chunk, [DATA_PAGE_HEADER, DATA_PAGE], &place)?;
             page += 1;
         }
-        Ok(plain)
+        Ok(plain.bytes)
     }
 
     /// Opens header and data of a page, and gives what comes after them.
     fn append_page<'a>(
         &self,
-        plain: &mut Vec<u8>,
+        plain: &mut Plain,
         chunk: &'a [u8],
         [header_kind, data_kind]: [u8; 2],
         place: &[u8],
     ) -> Result<&'a [u8], &'static str> {
         let (header, rest) = self.open(chunk, &[&[header_kind], place].concat())?;
         let (data, rest) = self.open(rest, &[&[data_kind], place].concat())?;
-        let header = with_data_length(&header, data.len()).ok_or("a page header is malformed")?;
-        plain.extend_from_slice(&header);
-        plain.extend_from_slice(&data);
+        let (header, length) = with_data_length(&header, data.len()).ok_or("a page header is malformed")?;
+        plain.length = plain.length.saturating_add(length);
+        if plain.length > CHUNK_LENGTH_MAX {
+            return Err("a column of a row group is longer than the format allows");
+        }
+        plain.bytes.extend_from_slice(&header);
+        plain.bytes.extend_from_slice(&data);
         Ok(rest)
     }
 
@@ -126,16 +141,15 @@ fn binary(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// Changes the `compressed_page_size` of a `PageHeader` (Thrift compact): in an encrypted file it is the length of the
-/// sealed module. It is the third field, after type and `uncompressed_page_size`, all of them required numbers.
-fn with_data_length(header: &[u8], length: usize) -> Option<Vec<u8>> {
+/// sealed module. It is the third field, after type and `uncompressed_page_size`, all of them required numbers. Gives
+/// the second one, too.
+fn with_data_length(header: &[u8], length: usize) -> Option<(Vec<u8>, u64)> {
     const NUMBER_NEXT: u8 = 0x15;
-    let mut rest = header;
-    for _ in 0..2 {
-        rest = skip_varint(rest.strip_prefix(&[NUMBER_NEXT])?)?;
-    }
-    rest = rest.strip_prefix(&[NUMBER_NEXT])?;
+    let (_, rest) = take_varint(header.strip_prefix(&[NUMBER_NEXT])?)?;
+    let (uncompressed, rest) = take_varint(rest.strip_prefix(&[NUMBER_NEXT])?)?;
+    let rest = rest.strip_prefix(&[NUMBER_NEXT])?;
     let before = header.get(..header.len() - rest.len())?;
-    let after = skip_varint(rest)?;
+    let (_, after) = take_varint(rest)?;
     // Zigzag of a number that is not negative.
     let mut number = u32::try_from(length).ok()?.checked_mul(2)?;
     let mut varint = Vec::new();
@@ -144,12 +158,16 @@ fn with_data_length(header: &[u8], length: usize) -> Option<Vec<u8>> {
         number >>= 7;
     }
     varint.push(number.to_le_bytes()[0]);
-    Some([before, &varint, after].concat())
+    // Zigzag: a negative number, which is none of ours, becomes a large one, and is refused for that.
+    Some(([before, &varint, after].concat(), uncompressed.div_ceil(2)))
 }
 
-fn skip_varint(bytes: &[u8]) -> Option<&[u8]> {
-    let length = bytes.iter().position(|byte| *byte < 0x80)?;
-    bytes.get(length + 1..)
+/// Takes a varint from the front; one that is longer than any of a page header is `None`.
+fn take_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let length = bytes.iter().position(|byte| *byte < 0x80).filter(|length| *length < 5)?;
+    let (digits, rest) = bytes.split_at_checked(length + 1)?;
+    let number = digits.iter().rev().fold(0, |number, digit| number << 7 | u64::from(digit & 0x7f));
+    Some((number, rest))
 }
 
 #[cfg(test)]
@@ -160,7 +178,8 @@ mod tests {
     fn a_page_header_gets_another_length_and_keeps_the_rest() {
         let header = [0x15, 0x00, 0x15, 0x80, 0x01, 0x15, 0x90, 0x03, 0x2c, 0x15, 0x08, 0x00, 0x00];
         let changed = with_data_length(&header, 300).unwrap();
-        assert_eq!(changed, [0x15, 0x00, 0x15, 0x80, 0x01, 0x15, 0xd8, 0x04, 0x2c, 0x15, 0x08, 0x00, 0x00]);
+        assert_eq!(changed.0, [0x15, 0x00, 0x15, 0x80, 0x01, 0x15, 0xd8, 0x04, 0x2c, 0x15, 0x08, 0x00, 0x00]);
+        assert_eq!(changed.1, 64, "0x80 0x01 is the zigzag of 64");
         assert_eq!(with_data_length(&header[..6], 1), None);
     }
 
@@ -169,5 +188,29 @@ mod tests {
         let header = [&[0x1c, 0x1c, 0x28, 3][..], b"abc", &[0, 0, 0x18, 2], b"kk", &[0], b"rest"].concat();
         assert_eq!(crypto_metadata(&header), Some((&b"abc"[..], &b"rest"[..])));
         assert!((0..header.len() - 4).all(|length| crypto_metadata(&header[..length]).is_none()));
+    }
+
+    /// A module as it lies in a file.
+    fn module(modules: &Modules, name: &[u8], plain: &[u8]) -> Vec<u8> {
+        let (nonce, mut text) = ([7; NONCE_LENGTH], plain.to_vec());
+        modules.sealer.seal(nonce, &[&modules.file, name].concat(), &mut text);
+        let length = u32::try_from(NONCE_LENGTH + text.len()).unwrap().to_le_bytes();
+        [&length[..], &nonce, &text].concat()
+    }
+
+    #[test]
+    fn pages_that_would_become_longer_than_any_chunk_are_refused_before_they_are_decompressed() {
+        let modules = Modules { sealer: Sealer::new(&Secret::new([1; 32])), file: b"file".to_vec() };
+        // Data page, 1 GiB / 4 when it is decompressed, 4 bytes of data.
+        let header = [0x15, 0x00, 0x15, 0x80, 0x80, 0x80, 0x80, 0x02, 0x15, 0x08, 0x00];
+        let page = |number: u8| {
+            let place = [0, 0, 0, 0, number, 0];
+            let [header_kind, data_kind] = [DATA_PAGE_HEADER, DATA_PAGE].map(|kind| [&[kind][..], &place].concat());
+            [module(&modules, &header_kind, &header), module(&modules, &data_kind, b"data")].concat()
+        };
+        let pages: Vec<_> = (0..5).map(page).collect();
+        assert!(modules.open_chunk(0, 0, false, &pages[..4].concat()).is_ok());
+        let refused = modules.open_chunk(0, 0, false, &pages.concat());
+        assert_eq!(refused, Err("a column of a row group is longer than the format allows"));
     }
 }

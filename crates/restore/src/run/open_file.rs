@@ -144,6 +144,10 @@ impl Restore {
             file.fail(Failure::tables("one of its extents lies beyond its end"));
             return Ok(());
         }
+        if !part.extents.iter().all(|(_, extent)| extent.location.is_within_limits()) {
+            file.fail(Failure::tables("one of its blocks is longer than the format allows"));
+            return Ok(());
+        }
         let Some(old) = file.old.take() else { return Ok(()) };
         let wanted = self.compare(file, part, &old)?;
         part.extents = wanted;

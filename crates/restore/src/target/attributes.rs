@@ -24,7 +24,7 @@ pub(super) fn set_metadata(
     let fail = |action| move |source| TargetError::Entry { path: path.clone(), action, source };
     let mut warnings = Warnings::default();
     let mut mode = metadata.mode;
-    if !permitted(fs::fchown(handle, uid(metadata), gid(metadata))).map_err(fail("set owner of"))? {
+    if !set_owner(metadata, |uid, gid| fs::fchown(handle, uid, gid)).map_err(fail("set owner of"))? {
         warnings.owners += 1;
         if metadata.kind == FileKind::File && mode & SET_ID_BITS != 0 {
             mode &= !SET_ID_BITS;
@@ -60,7 +60,7 @@ fn remove_other_xattrs(handle: BorrowedFd<'_>, wanted: &[(Bytes, Bytes)]) {
 }
 
 /// Whether the user was allowed to; any other failure is an error.
-pub(super) fn permitted(result: io::Result<()>) -> io::Result<bool> {
+fn permitted(result: io::Result<()>) -> io::Result<bool> {
     match result {
         Ok(()) => Ok(true),
         Err(Errno::PERM | Errno::INVAL) => Ok(false),
@@ -80,12 +80,16 @@ pub(super) fn supported(result: io::Result<()>) -> io::Result<bool> {
     }
 }
 
-pub(super) fn uid(metadata: &Metadata) -> Option<Uid> {
-    Some(Uid::from_raw(metadata.uid))
-}
-
-pub(super) fn gid(metadata: &Metadata) -> Option<Gid> {
-    Some(Gid::from_raw(metadata.gid))
+/// Sets owner and group. The largest number is nobody's: the system takes it for one that is to stay as it is, and a file
+/// with set-id bits would stay with whoever restores.
+pub(super) fn set_owner(
+    metadata: &Metadata,
+    set: impl Fn(Option<Uid>, Option<Gid>) -> io::Result<()>,
+) -> io::Result<bool> {
+    if metadata.uid == u32::MAX || metadata.gid == u32::MAX {
+        return Ok(false);
+    }
+    permitted(set(Some(Uid::from_raw(metadata.uid)), Some(Gid::from_raw(metadata.gid))))
 }
 
 pub(super) fn times(metadata: &Metadata) -> Timestamps {

@@ -27,7 +27,7 @@ use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags, Stat, XattrFlags};
 use rustix::io::{self, Errno};
 
 use super::TargetError;
-use super::attributes::{gid, permitted, set_metadata, supported, times, uid};
+use super::attributes::{set_metadata, set_owner, supported, times};
 use super::file::{LocalFile, NewFile, Temporary};
 use crate::{Metadata, RelativePath, Warnings};
 
@@ -362,8 +362,8 @@ fn finish_symlink(
 ) -> Result<Warnings, TargetError> {
     let fail = |action| move |source| TargetError::Entry { path: path.clone(), action, source };
     let mut warnings = Warnings::default();
-    let owner = fs::chownat(parent, name, uid(metadata), gid(metadata), AtFlags::SYMLINK_NOFOLLOW);
-    if !permitted(owner).map_err(fail("set owner of"))? {
+    let set = |uid, gid| fs::chownat(parent, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW);
+    if !set_owner(metadata, set).map_err(fail("set owner of"))? {
         warnings.owners += 1;
     }
     // `lsetxattr` has no form for a handle: the handle's own name leads to the directory, and the last name is not

@@ -202,3 +202,42 @@ async fn files_with_all_the_attributes_that_they_may_have_come_back_a_few_at_a_t
     // Their bundle would be read once for all that are held together.
     assert_eq!(report.requests, 3, "each of them fills a window");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_extent_in_a_block_longer_than_any_costs_its_file_and_no_memory() {
+    let length = u32::MAX;
+    let fill = |tree: &mut Tree| {
+        tree.directory(1);
+        tree.file(10, 1, "bomb", u64::from(length));
+        let location = repo::Location { plain_length: length, ..tree.small(b"bomb") };
+        tree.extent(10, 0, usize::try_from(length).unwrap(), b"bomb", 0, location);
+        tree.file(11, 1, "sound", 5);
+        let location = tree.small(b"sound");
+        tree.extent(11, 0, 5, b"sound", 0, location);
+    };
+    let world = World::of(b"/srv/data", fill).await;
+    let files = Files::real();
+    files.create_dirs(&world.out().join("srv/data")).unwrap();
+    files.create(&world.out().join("srv/data/bomb")).unwrap().set_len(u64::from(length)).unwrap();
+    let (_, report) = world.restore(None, Existing::Overwrite, Options::Usual).await;
+    assert_eq!(read(&world.out().join("srv/data/sound")), b"sound");
+    assert_eq!((report.failed, report.damaged), (1, 1));
+    assert_eq!(report.failures[0].reason, "one of its blocks is longer than the format allows: the tables are damaged");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_that_is_none_is_not_set_and_lends_no_rights() {
+    let fill = |tree: &mut Tree| {
+        tree.directory(1);
+        tree.owned(10, u32::MAX, 0, 0o6755);
+        tree.entry(1, "user", 10, FileKind::File);
+        tree.owned(11, 0, u32::MAX, 0o6755);
+        tree.entry(1, "group", 11, FileKind::File);
+    };
+    let world = World::of(b"/srv/data", fill).await;
+    let (_, report) = world.restore(None, Existing::Refuse, Options::Usual).await;
+    assert_eq!((report.failed, report.warnings.owners, report.warnings.set_id_bits), (0, 2, 2));
+    for name in ["user", "group"] {
+        assert_eq!(world.out().join("srv/data").join(name).metadata().unwrap().mode() & 0o7777, 0o755);
+    }
+}

@@ -221,6 +221,16 @@ impl Tree {
         self.inode_with(lin, kind, size, target, Vec::new());
     }
 
+    /// An empty file of that owner, group and mode.
+    pub fn owned(&mut self, lin: u64, uid: u32, gid: u32, mode: u32) {
+        let time = Timestamp::default();
+        let (atime, mtime, ctime) = (time, time, time);
+        let (kind, target, xattrs) = (FileKind::File, Bytes::new(), Vec::new());
+        let inode = InodeRecord { kind, mode, uid, gid, nlink: 1, size: 0, atime, mtime, ctime, target, xattrs };
+        let seq = ObjectNumber::OWN;
+        self.object.add_inode(InodeRow { set: SET, lin: Lin(lin), from: EPOCH, seq, inode: Some(inode) });
+    }
+
     pub fn inode_with(
         &mut self,
         lin: u64,
