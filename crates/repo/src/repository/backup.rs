@@ -1,6 +1,6 @@
 //! One backup: its rows and its blocks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,9 +11,10 @@ use types::{Epoch, Lin, Name, SetId};
 use super::stream::{RowStream, Sight};
 use super::{BackupInfo, Listed, LostBackup, Repository, Shared};
 use crate::RepoError;
+use crate::commit::Commit;
 use crate::merge::{Merge, Source};
 use crate::object::{ObjectKey, OpenedSlot};
-use crate::rows::{EntryRow, ExtentRow, InodeRow, KeyedDigest, Location, ObjectNumber, ObjectRow, Row, Version};
+use crate::rows::{EntryRow, ExtentRow, InodeRow, KeyedDigest, Location, ObjectNumber, ObjectRow, Row, Table, Version};
 use crate::run::{GroupCache, RunReader, RunReference, RunRows};
 
 /// Objects whose rows and keys are kept; a restore reads them one after the other.
@@ -74,9 +75,25 @@ impl RunSet {
 
     /// Merges the rows of a table whose keys begin with these numbers.
     pub(super) async fn merge<R: Row>(&self, shared: &Shared, key: &[u64], use_: Use) -> Result<Merge<R>, RepoError> {
+        self.merge_some(shared, key, use_, |_| true).await
+    }
+
+    /// The row of an upload object, which is in a run of its own epoch until runs are merged.
+    async fn object(&self, shared: &Shared, number: ObjectNumber) -> Result<Option<ObjectRow>, RepoError> {
+        let may_hold = |run: &RunReference| run.level > 0 || run.writer.epoch == number.epoch();
+        self.merge_some(shared, &[number.0], Use::Lookup, may_hold).await?.next().await
+    }
+
+    async fn merge_some<R: Row>(
+        &self,
+        shared: &Shared,
+        key: &[u64],
+        use_: Use,
+        may_hold: impl Fn(&RunReference) -> bool,
+    ) -> Result<Merge<R>, RepoError> {
         let cache = matches!(use_, Use::Lookup).then(|| Arc::clone(&self.groups));
         let mut sources = Vec::new();
-        for reference in self.runs.iter().filter(|run| run.table == R::TABLE) {
+        for reference in self.runs.iter().filter(|run| run.table == R::TABLE && may_hold(run)) {
             let reader = self.reader(shared, reference).await?;
             sources.push(Source::Run(RunRows::new(reader, key, cache.clone())));
         }
@@ -107,10 +124,23 @@ impl Repository<Listed> {
         let voids = head.commit.voids.as_slice().into();
         Ok(Backup {
             shared: Arc::clone(&self.shared),
-            runs: Arc::new(RunSet::new(head.commit.runs.clone())),
+            runs: Arc::new(RunSet::new(self.runs_of(&head.commit, set, epoch))),
             info: Arc::new(info.clone()),
             sight: Sight { set, epoch, voids },
         })
+    }
+
+    /// The runs that may hold rows of a backup. Those of later epochs, and of other sets, are not even opened: what is
+    /// wrong with them harms the backups that need them and no others.
+    fn runs_of(&self, head: &Commit, set: SetId, epoch: Epoch) -> Vec<RunReference> {
+        let foreign: BTreeSet<Epoch> =
+            self.backups().iter().filter(|other| other.set != set).map(|other| other.epoch).collect();
+        let is_by_set = |table| matches!(table, Table::Inodes | Table::Entries | Table::Extents);
+        let may_hold = |run: &&RunReference| {
+            let written = run.writer.epoch;
+            run.level > 0 || (written <= epoch && !(is_by_set(run.table) && foreign.contains(&written)))
+        };
+        head.runs.iter().filter(may_hold).copied().collect()
     }
 }
 
@@ -200,9 +230,8 @@ impl Backup {
         if let Some(known) = locked(&self.runs.objects).get(&number) {
             return Ok(known.clone());
         }
-        let mut rows = self.runs.merge::<ObjectRow>(&self.shared, &[number.0], Use::Lookup).await?;
         let unknown = || RepoError::UnknownObject { name: self.info.commit.clone(), number };
-        let row = rows.next().await?.ok_or_else(unknown)?;
+        let row = self.runs.object(&self.shared, number).await?.ok_or_else(unknown)?;
         let private = self.shared.private.as_ref();
         let key = private.map(|private| ObjectKey::unwrap(&row, self.shared.id, private)).transpose()?;
         let known = KnownObject { row: Arc::new(row), key: key.map(Arc::new) };

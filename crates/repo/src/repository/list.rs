@@ -24,6 +24,7 @@ pub struct Listed {
     pub(super) head: Option<Arc<Head>>,
     backups: Arc<Vec<BackupInfo>>,
     lost: Arc<Vec<LostBackup>>,
+    strays: Arc<Vec<String>>,
 }
 
 /// The newest commit that can be read.
@@ -85,6 +86,15 @@ impl From<&ParentReference> for CommitName {
     }
 }
 
+/// What lies among the commits.
+#[derive(Default)]
+struct CommitNames {
+    /// Names of commits, newest first.
+    commits: Vec<CommitName>,
+    /// Names of no commit: somebody else put them there.
+    strays: Vec<String>,
+}
+
 /// What is kept of a commit. Each names all runs of its time, so that those of all commits together are many times more
 /// than the repository has: of none but the newest they are wanted.
 struct Link {
@@ -113,6 +123,29 @@ impl Wanted {
         }
         Ok(link)
     }
+}
+
+/// Of several commits of one generation and number, leaves those that open: whoever can write to the site, but has no key,
+/// can put a name there, and no more. Two that open are a fork (rule P22).
+fn settle_twins(names: &mut CommitNames, links: &Links) -> Result<(), RepoError> {
+    let place = |name: &CommitName| (name.writer.generation, name.number);
+    let opens = |name: &&CommitName| links.get(&name.name).is_some_and(Result::is_ok);
+    let mut settled: Vec<CommitName> = Vec::new();
+    for twins in names.commits.chunk_by(|one, other| place(one) == place(other)) {
+        let mut sound = twins.iter().filter(opens);
+        match (sound.next(), sound.next()) {
+            (Some(first), Some(second)) => {
+                return Err(RepoError::Fork { first: first.name.clone(), second: second.name.clone() });
+            }
+            (Some(only), None) => {
+                settled.push(only.clone());
+                names.strays.extend(twins.iter().filter(|twin| *twin != only).map(|twin| twin.name.clone()));
+            }
+            (None, _) => settled.extend(twins.iter().cloned()),
+        }
+    }
+    names.commits = settled;
+    Ok(())
 }
 
 /// The chain of commits, from the newest on.
@@ -171,9 +204,10 @@ impl Repository<Opened> {
     /// # Errors
     /// [`RepoError::Fork`] names two commits of one number; a commit is of a later version; or the site failed.
     pub async fn list(self) -> Result<Repository<Listed>, RepoError> {
-        let names = self.commit_names().await?;
-        let links = self.open_commits(&names).await?;
-        let mut chain = Chain::walk(&names, links)?;
+        let mut names = self.commit_names().await?;
+        let links = self.open_commits(&names.commits).await?;
+        settle_twins(&mut names, &links)?;
+        let mut chain = Chain::walk(&names.commits, links)?;
         let head = match chain.head {
             Some(reference) => Some(Arc::new(self.head(reference).await?)),
             None => None,
@@ -181,28 +215,25 @@ impl Repository<Opened> {
         let voids = head.as_ref().map_or(&[][..], |head| &head.commit.voids);
         chain.backups.retain(|backup| !voids.contains(&backup.epoch));
         chain.lost.retain(|backup| !voids.contains(&backup.epoch));
-        let state = Listed { head, backups: Arc::new(chain.backups), lost: Arc::new(chain.lost) };
+        let (backups, lost, strays) = (Arc::new(chain.backups), Arc::new(chain.lost), Arc::new(names.strays));
+        let state = Listed { head, backups, lost, strays };
         Ok(Repository { shared: self.shared, state })
     }
 
-    /// The names of all commits, newest first.
-    async fn commit_names(&self) -> Result<Vec<CommitName>, RepoError> {
-        let mut names: Vec<CommitName> = Vec::new();
+    async fn commit_names(&self) -> Result<CommitNames, RepoError> {
+        let mut names = CommitNames::default();
         let mut after: Option<String> = None;
         loop {
             let listed = self.shared.site.list(COMMITS_PREFIX, after.as_deref(), LIST_LIMIT_MAX).await?;
             let is_last = listed.len() < LIST_LIMIT_MAX;
             after = listed.last().map(|listed| listed.name.clone());
             for listed in listed {
-                let Ok(Name::Commit { number, writer }) = listed.name.parse() else {
-                    return Err(RepoError::damaged(listed.name, "it lies among the commits and has another name"));
-                };
-                let is_twin =
-                    |other: &&CommitName| other.number == number && other.writer.generation == writer.generation;
-                if let Some(twin) = names.last().filter(is_twin) {
-                    return Err(RepoError::Fork { first: twin.name.clone(), second: listed.name });
+                match listed.name.parse() {
+                    Ok(Name::Commit { number, writer }) => {
+                        names.commits.push(CommitName { name: listed.name, number, writer });
+                    }
+                    _ => names.strays.push(listed.name),
                 }
-                names.push(CommitName { name: listed.name, number, writer });
             }
             if is_last {
                 return Ok(names);
@@ -298,6 +329,12 @@ impl Repository<Listed> {
     #[must_use]
     pub fn lost(&self) -> &[LostBackup] {
         &self.state.lost
+    }
+
+    /// Objects among the commits that are none of this repository's. A reader passes them by.
+    #[must_use]
+    pub fn strays(&self) -> &[String] {
+        &self.state.strays
     }
 }
 

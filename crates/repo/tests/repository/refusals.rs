@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use repo::{Commit, ExtentRecord, ExtentRow, ObjectNumber, RepoError, Repository, Unlock};
-use types::{Epoch, ErrorKind, Lin, NodeId};
+use types::{Epoch, ErrorKind, Lin, NodeId, SetId};
 
 use crate::world::{REPOSITORY, SET, World, read};
 
@@ -83,6 +83,62 @@ async fn a_lost_commit_takes_no_other_backup_with_it() {
             assert!(report.findings.iter().any(|finding| finding.name == name), "{:?}", report.findings);
         }
     }
+}
+
+#[tokio::test]
+async fn what_somebody_without_a_key_puts_among_the_commits_stops_no_reader() {
+    let (world, [_, second]) = World::with_two_backups(58).await;
+    let mut rival = world.open().await.list().await.unwrap().head().unwrap().clone();
+    rival.writer.node = NodeId(99);
+    let strays = [rival.name().to_string(), "commits/.DS_Store".to_owned()];
+    for stray in &strays {
+        world.site.put_new(stray, Bytes::from_static(b"junk")).await.unwrap();
+    }
+    let listed = world.open().await.list().await.unwrap();
+    assert_eq!(listed.backups().len(), 2);
+    assert_eq!(read(&listed, 2).await.unwrap(), second);
+    let report = listed.check(repo::CheckDepth::Structure).await.unwrap();
+    for stray in strays {
+        assert!(report.findings.iter().any(|finding| finding.name == stray), "{stray}: {:?}", report.findings);
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_run_harms_only_the_backups_that_need_it() {
+    for table in ["inodes", "entries", "extents", "blocks", "objects"] {
+        let (world, backups) = World::with_three_backups(59).await;
+        let prefix = format!("tables/{table}/");
+        let of_third = |name: &&String| name.starts_with(&prefix) && name.contains("-0000000000000003-");
+        let contents = world.memory.contents();
+        for name in contents.keys().filter(of_third) {
+            world.memory.replace(name, Some(Bytes::from_static(b"junk")));
+        }
+        let listed = world.open().await.list().await.unwrap();
+        for epoch in [1, 2] {
+            assert_eq!(read(&listed, epoch).await.unwrap(), backups[usize::try_from(epoch).unwrap() - 1], "{table}");
+        }
+        // Blocks are found by the hints of their extents.
+        assert_eq!(read(&listed, 3).await.is_ok(), table == "blocks", "{table}");
+    }
+}
+
+#[tokio::test]
+async fn a_lost_run_of_one_set_harms_no_other_set() {
+    let (world, [first, second]) = World::with_two_backups(60).await;
+    let mut other = world.open().await.list().await.unwrap();
+    let mut commit = other.head().unwrap().clone();
+    (commit.set, commit.number, commit.writer.epoch) = (SetId(9), 3, Epoch(3));
+    commit.parent = other.head_reference().cloned();
+    let mut run = commit.runs[0];
+    run.writer.epoch = Epoch(3);
+    commit.runs.push(run);
+    put(&world, &commit).await;
+
+    world.back_up(4, Some(2), &second, &first).await;
+    other = world.open().await.list().await.unwrap();
+    assert_eq!(read(&other, 4).await.unwrap(), first);
+    let backup = other.at(SetId(9), Epoch(3)).unwrap();
+    assert!(matches!(backup.inodes().await.map(drop).unwrap_err(), RepoError::Missing { .. }));
 }
 
 #[tokio::test]

@@ -36,6 +36,9 @@ impl Repository<Listed> {
         for lost in self.lost() {
             check.report.finding(&lost.commit, &lost.what);
         }
+        for stray in self.strays() {
+            check.report.finding(stray, "it lies among the commits and is none of this repository");
+        }
         let Some(head) = self.head() else { return Ok(check.report) };
         if depth == CheckDepth::Blocks && self.private_key().is_none() {
             return Err(RepoError::NeedsPrivateKey { name: head.name().to_string() });
