@@ -1,7 +1,7 @@
 //! The way to the leader, wherever it is.
 //!
-//! **Limits.** Every errand ends by its deadline, whatever hangs here or there. What may be done twice is tried again
-//! after [`crate::Timing::message_deadline`]: a leader whose disk hangs is replaced by another meanwhile.
+//! **Limits.** Every errand ends by its deadline, whatever hangs here or there. A read is tried again after
+//! [`crate::Timing::message_deadline`]: a leader whose disk hangs is replaced by another meanwhile.
 
 use std::time::Duration;
 

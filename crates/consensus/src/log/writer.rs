@@ -55,9 +55,11 @@ impl Writer {
         }
     }
 
-    /// Writes one command and those that wait behind it, up to the first that is no append.
+    /// Writes one command and those that wait behind it. Entries share a sync until a write of another kind comes
+    /// between them; the hint how far they are committed does not.
     fn run_group(&mut self, first: Command, queue: &mut mpsc::Receiver<Command>) {
         let mut appended = Vec::new();
+        let mut committed = None;
         let mut bytes = 0;
         let mut next = Some(first);
         while let Some(command) = next.take() {
@@ -70,6 +72,7 @@ impl Writer {
                         Err(error) => done(Err(error)),
                     }
                 }
+                Command::Committed { position } => committed = Some(position),
                 other => {
                     self.finish(&mut appended);
                     self.run_alone(other);
@@ -81,6 +84,16 @@ impl Writer {
         }
         self.metrics.bytes.inc_by(bytes as u64);
         self.finish(&mut appended);
+        if let Some(position) = committed {
+            self.note_committed(position);
+        }
+    }
+
+    /// Writes the hint how far the log is committed; it is worth no sync, and only the newest of a group is written.
+    fn note_committed(&mut self, position: Position) {
+        if let Err(error) = self.attempt(|writer| writer.committed.write(position)) {
+            error!(%error, "cannot note the committed entry");
+        }
     }
 
     /// Syncs what was appended and tells those who wait for it.
@@ -105,11 +118,7 @@ impl Writer {
             }
             Command::Purge { upto, done } => answer(done, self.purge(upto)),
             Command::Vote { vote, done } => answer(done, self.attempt(|writer| writer.vote.write(Some(vote)))),
-            Command::Committed { position } => {
-                if let Err(error) = self.attempt(|writer| writer.committed.write(position)) {
-                    error!(%error, "cannot note the committed entry");
-                }
-            }
+            Command::Committed { position } => self.note_committed(position),
         }
     }
 
