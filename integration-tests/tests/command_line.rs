@@ -73,6 +73,16 @@ fn progress_is_one_line_with_rate_and_rest_and_only_on_a_terminal() {
     assert_eq!(cluster.cli(1).on_terminal(70, &quiet).output().unwrap().stdout, b"");
 }
 
+/// Waits until a process has written some of a big file. The file may have no name yet, so the process is looked at.
+fn wait_until_it_writes(process: &Child) {
+    let written = || {
+        let counters = fs::read_to_string(format!("/proc/{}/io", process.id())).unwrap_or_default();
+        let line = counters.lines().find_map(|line| line.strip_prefix("wchar: ")).map(str::parse);
+        line.and_then(Result::ok).unwrap_or(0_u64)
+    };
+    wait_for("bytes that are written", DEADLINE, || if written() > 1 << 20 { Ok(()) } else { Err(written()) }).unwrap();
+}
+
 fn interrupt(process: &Child) {
     let sent = Command::new("kill").args(["-INT", &process.id().to_string()]).status().unwrap();
     assert!(sent.success());
@@ -86,12 +96,7 @@ fn an_interrupted_get_leaves_what_was_there_and_nothing_else() {
     fs::write(folder.join("big"), b"old").unwrap();
     let mut get = cluster.cli(1).command(&["fs", "get", "/big", &shown(&folder)]);
     let mut get = get.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    wait_for("bytes of the new file", DEADLINE, || {
-        let sizes = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().metadata().map_or(0, |m| m.len()));
-        let largest = sizes.max().unwrap_or(0);
-        if largest > 1 << 20 { Ok(()) } else { Err(largest) }
-    })
-    .unwrap();
+    wait_until_it_writes(&get);
 
     interrupt(&get);
 
@@ -337,4 +342,30 @@ fn an_error_that_nobody_reads_still_ends_with_its_exit_code() {
     drop(reader);
     let status = cluster.cli(1).command(&["fs", "ls", "/nowhere"]).stderr(writer).status().unwrap();
     assert_eq!(status.code(), Some(3), "{status:?}");
+}
+
+#[test]
+fn an_interrupted_restore_leaves_no_half_file_and_nothing_temporary() {
+    let (cluster, _) = cluster_with_big_file();
+    let (cli, path) = (cluster.cli(1), |name: &str| shown(&cluster.path(name)));
+    for folder in ["repository", "temporary"] {
+        fs::create_dir(cluster.path(folder)).unwrap();
+    }
+    fs::write(cluster.path("passphrase"), b"correct horse battery staple").unwrap();
+    let url = format!("file://{}", path("repository"));
+    cli.ok(&["site", "add", "cloud", &url, "--passphrase-file", &path("passphrase")]).unwrap();
+    cli.ok(&["repo", "kit", "cloud", "--passphrase-file", &path("passphrase"), "--output", &path("kit")]).unwrap();
+    cli.ok(&["policy", "create", "daily", "--site", "cloud", "/big"]).unwrap();
+    cli.ok(&["backup", "run", "daily"]).unwrap();
+    let mut restore = cli.command(&["restore", "--kit", &path("kit"), &path("restored")]);
+    let restore = restore.env("TMPDIR", cluster.path("temporary")).stdout(Stdio::null()).stderr(Stdio::piped());
+    let restore = restore.spawn().unwrap();
+    let entries = |folder: &str| fs::read_dir(cluster.path(folder)).map_or(0, Iterator::count);
+    wait_until_it_writes(&restore);
+
+    interrupt(&restore);
+
+    let output = restore.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!((entries("restored"), entries("temporary")), (0, 0));
 }

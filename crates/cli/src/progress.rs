@@ -36,9 +36,16 @@ impl Progress {
         Self { what, format: output.format(), files: AtomicU64::new(0), bytes: AtomicU64::new(0), bar }
     }
 
-    /// Says how many bytes it will be in all.
-    pub fn expect(&self, bytes: u64) {
-        self.bar.set_length(bytes);
+    /// Whether anybody sees it.
+    pub fn is_shown(&self) -> bool {
+        !self.bar.is_hidden()
+    }
+
+    /// Says how many bytes it will be in all, if that is known.
+    pub fn expect(&self, bytes: Option<u64>) {
+        if let Some(bytes) = bytes {
+            self.bar.set_length(bytes);
+        }
     }
 
     /// Counts a file, directory or link.
@@ -62,7 +69,7 @@ impl Progress {
 
     /// Shows a text of the caller's with the rate of these bytes.
     pub fn tell(&self, text: impl Display, bytes: u64) {
-        if !self.bar.is_hidden() {
+        if self.is_shown() {
             self.bar.set_position(bytes);
             self.bar.set_message(format!("{text}{}", rate(self.bar.per_sec())));
         }
@@ -79,7 +86,7 @@ impl Progress {
     }
 
     fn show(&self) {
-        if self.bar.is_hidden() {
+        if !self.is_shown() {
             return;
         }
         let (files, bytes) = (self.files.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed));

@@ -43,11 +43,19 @@ pub struct Arguments {
 }
 
 pub async fn run(arguments: Arguments, invocation: &mut Invocation) -> Result<(), CliError> {
-    // The spool holds what of the list of names does not fit in memory; it goes whether the restore succeeds or not.
-    let spool = std::env::temp_dir().join(format!("holdfast-restore-{}", std::process::id()));
-    let restored = restore(arguments, spool.clone(), invocation).await;
-    Files::real().remove_dir_all(&spool)?;
-    restored
+    let spool = Spool(std::env::temp_dir().join(format!("holdfast-restore-{}", std::process::id())));
+    restore(arguments, spool.0.clone(), invocation).await
+}
+
+/// What of the list of names does not fit in memory. It goes with the restore, however that ends: done, failed, or
+/// interrupted.
+struct Spool(PathBuf);
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        // It lies among temporary files, and is cleared away with those if it cannot be removed now.
+        let _ = Files::real().remove_dir_all(&self.0);
+    }
 }
 
 async fn restore(arguments: Arguments, spool: PathBuf, invocation: &mut Invocation) -> Result<(), CliError> {
@@ -87,9 +95,15 @@ const fn outcome(report: &Report) -> Result<(), CliError> {
 async fn watched(plan: &Plan, target: LocalTarget, progress: &Progress) -> Result<Report, RestoreError> {
     let (clock, state) = (Clock::real(), Arc::new(restore::Progress::default()));
     let mut running = Box::pin(restore::run(plan, target, Arc::clone(&state)));
+    // How much it is in all is counted beside the work, and only for somebody who sees it: it reads the tables again.
+    let mut counting = progress.is_shown().then(|| Box::pin(plan.summary()));
     loop {
         tokio::select! {
             done = &mut running => return done,
+            summary = async { counting.as_mut()?.await.ok() }, if counting.is_some() => {
+                counting = None;
+                progress.expect(summary.map(|summary| summary.bytes));
+            }
             () = clock.sleep(TICK) => progress.reach(state.files(), state.bytes()),
         }
     }

@@ -4,10 +4,10 @@ use std::os::unix::ffi::OsStrExt;
 use bytes::Bytes;
 use clap::Args;
 use client::{LastLink, Session};
-use types::{Change, Content, Create, FileKind, NewInode};
+use types::{Change, Create, FileKind, NewInode};
 
-use super::path;
 use super::place::{Destination, Place};
+use super::{own_inode, path};
 use crate::error::CliError;
 use crate::invocation::Invocation;
 
@@ -38,18 +38,8 @@ pub async fn run(arguments: Arguments, invocation: &mut Invocation) -> Result<()
 }
 
 fn symbolic(target: &OsString, place: Place) -> Change {
-    let inode = NewInode {
-        kind: FileKind::Symlink,
-        mode: 0o777,
-        uid: rustix::process::geteuid().as_raw(),
-        gid: rustix::process::getegid().as_raw(),
-        atime: None,
-        mtime: None,
-        target: Bytes::copy_from_slice(target.as_bytes()),
-        xattrs: Vec::new(),
-        content: Content::Empty,
-        size: 0,
-    };
+    let target = Bytes::copy_from_slice(target.as_bytes());
+    let inode = NewInode { target, ..own_inode(FileKind::Symlink, 0o777) };
     Change::Create(Create { parent: place.parent, name: place.name, inode, replace: false })
 }
 

@@ -1,12 +1,11 @@
 use std::ffi::OsString;
 
-use bytes::Bytes;
 use clap::Args;
 use client::{ClientError, FilePath, LastLink, Session};
-use types::{Change, Content, Create, ErrorKind, FileKind, NewInode};
+use types::{Change, Create, ErrorKind, FileKind};
 
 use super::place::Place;
-use super::{for_each_path, path};
+use super::{for_each_path, own_inode, path};
 use crate::error::CliError;
 use crate::invocation::Invocation;
 
@@ -40,7 +39,7 @@ pub async fn run(arguments: Arguments, invocation: &mut Invocation) -> Result<()
 
 async fn make(session: &Session, path: &FilePath, mode: u32) -> Result<(), ClientError> {
     let Place { parent, name } = Place::find(session.client(), path).await?;
-    let create = Create { parent, name, inode: directory(mode), replace: false };
+    let create = Create { parent, name, inode: own_inode(FileKind::Directory, mode), replace: false };
     session.execute_one("make the directory", Change::Create(create)).await.map(drop)
 }
 
@@ -59,21 +58,6 @@ async fn make_with_parents(session: &Session, path: &FilePath, mode: u32) -> Res
         }
     }
     Ok(())
-}
-
-fn directory(mode: u32) -> NewInode {
-    NewInode {
-        kind: FileKind::Directory,
-        mode,
-        uid: rustix::process::geteuid().as_raw(),
-        gid: rustix::process::getegid().as_raw(),
-        atime: None,
-        mtime: None,
-        target: Bytes::new(),
-        xattrs: Vec::new(),
-        content: Content::Empty,
-        size: 0,
-    }
 }
 
 fn parse_mode(text: &str) -> Result<u32, String> {

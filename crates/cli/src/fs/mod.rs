@@ -18,7 +18,7 @@ use std::os::unix::ffi::OsStrExt;
 use bytes::Bytes;
 use clap::{Args, Subcommand};
 use client::{Client, FilePath};
-use types::{SnapshotId, SnapshotState};
+use types::{Content, FileKind, NewInode, SnapshotId, SnapshotState};
 
 use crate::error::CliError;
 use crate::invocation::Invocation;
@@ -84,6 +84,22 @@ impl At {
 /// A path in the cluster as it was typed.
 fn path(text: &OsString) -> Result<FilePath, CliError> {
     Ok(FilePath::new(Bytes::copy_from_slice(text.as_bytes()))?)
+}
+
+/// Something new and empty that belongs to whoever runs the program.
+fn own_inode(kind: FileKind, mode: u32) -> NewInode {
+    NewInode {
+        kind,
+        mode,
+        uid: rustix::process::geteuid().as_raw(),
+        gid: rustix::process::getegid().as_raw(),
+        atime: None,
+        mtime: None,
+        target: Bytes::new(),
+        xattrs: Vec::new(),
+        content: Content::Empty,
+        size: 0,
+    }
 }
 
 /// Does something for each path. What fails for one of several is told, and the others go on; the error of a lone one is

@@ -3,14 +3,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use clap::Args;
 use client::{Session, Target};
 use runtime::Tasks;
-use types::{Content, FileKind, NewInode};
+use types::FileKind;
 
-use super::path;
 use super::place::{Destination, Place};
+use super::{own_inode, path};
 use crate::error::CliError;
 use crate::invocation::Invocation;
 use crate::output::Output;
@@ -35,9 +34,7 @@ pub async fn run(arguments: Arguments, invocation: &mut Invocation) -> Result<()
     let destination = Destination::find(session.client(), &path(to)?).await?;
     destination.check_count(from.len())?;
     let progress = Arc::new(Progress::new("put", &invocation.output));
-    if let Some(bytes) = bytes_of_files(from) {
-        progress.expect(bytes);
-    }
+    progress.expect(bytes_of_files(from));
     let upload = Upload::new(session.clone(), invocation.tasks.clone(), Arc::clone(&progress));
     let tasks = invocation.tasks.clone();
     let mut put = Put { session, tasks, upload, destination, recursive: arguments.recursive, progress };
@@ -105,18 +102,7 @@ impl Put {
 
     async fn standard_input(&self) -> Result<u64, CliError> {
         let Place { parent, name } = self.destination.place(None)?;
-        let inode = NewInode {
-            kind: FileKind::File,
-            mode: 0o644,
-            uid: rustix::process::geteuid().as_raw(),
-            gid: rustix::process::getegid().as_raw(),
-            atime: None,
-            mtime: None,
-            target: Bytes::new(),
-            xattrs: Vec::new(),
-            content: Content::Empty,
-            size: 0,
-        };
+        let inode = own_inode(FileKind::File, 0o644);
         let mut writer = self.session.write_file(Target { parent, name, inode, replace: true });
         let tasks = &self.tasks;
         let mut pieces = read_stream(tasks, PathBuf::from("standard input"));
@@ -156,9 +142,13 @@ fn is_directory(path: &Path) -> Result<bool, CliError> {
 fn show(report: &Report, output: &mut Output) -> Result<(), CliError> {
     let (mut line, mut value) = (report.copied.line(), report.copied.value());
     value.insert("special_files_skipped".to_owned(), report.special.into());
+    value.insert("changed_while_read".to_owned(), report.changed.into());
     value.insert("failed".to_owned(), report.failed.into());
     if report.special > 0 {
         line.push_str(&format!("; {} skipped", text::count(report.special, "special file", "special files")));
+    }
+    if report.changed > 0 {
+        line.push_str(&format!("; {} changed while being read", text::count(report.changed, "file", "files")));
     }
     output.summary(line, &value.into())
 }

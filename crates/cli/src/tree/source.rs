@@ -35,6 +35,8 @@ pub struct LocalInode {
     /// Which file it is, if it has several names.
     pub shared: Option<FileId>,
     pub body: Body,
+    /// Whether it is known to have changed since it was inspected, so that the content may be of several moments.
+    pub has_changed: bool,
 }
 
 /// The content of a local file.
@@ -59,7 +61,7 @@ pub fn inspect(path: &Path) -> Result<Option<LocalInode>, CliError> {
     };
     let shared = (kind != FileKind::Directory && metadata.nlink() > 1).then(|| (metadata.dev(), metadata.ino()));
     let inode = new_inode(path, kind, &metadata)?;
-    Ok(Some(LocalInode { inode, shared, body: Body::None }))
+    Ok(Some(LocalInode { inode, shared, body: Body::None, has_changed: false }))
 }
 
 /// Reads the content of a file, or says that it is too much to hold.
@@ -77,7 +79,15 @@ pub fn read(path: &Path, inode: &mut LocalInode) -> Result<(), CliError> {
         Ok(())
     })?;
     inode.body = Body::Here(pieces);
+    inode.has_changed = has_changed(path, inode.inode.size, inode.inode.mtime);
     Ok(())
+}
+
+/// Whether a file has another length or time than it had when its content began to be read. One that went away
+/// meanwhile was read whole.
+pub fn has_changed(path: &Path, size: u64, mtime: Option<Timestamp>) -> bool {
+    let changed = |now: Metadata| now.len() != size || Some(time(now.mtime(), now.mtime_nsec())) != mtime;
+    path.symlink_metadata().is_ok_and(changed)
 }
 
 /// Streams a large file piece by piece, in a thread of its own.
@@ -284,6 +294,22 @@ mod tests {
         std::fs::hard_link(&first, &second).unwrap();
         let ids = [&first, &second].map(|path| inspect(path).unwrap().unwrap().shared);
         assert!(ids[0].is_some() && ids[0] == ids[1]);
+    }
+
+    #[test]
+    fn a_file_that_is_written_while_it_is_read_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut file = tempfile::NamedTempFile::new_in(folder.path()).unwrap();
+        file.write_all(b"as it was").unwrap();
+        let mut inode = inspect(file.path()).unwrap().unwrap();
+        read(file.path(), &mut inode).unwrap();
+        assert!(!inode.has_changed);
+        file.as_file().set_len(3).unwrap();
+        read(file.path(), &mut inode).unwrap();
+        assert!(inode.has_changed);
+        let path = file.path().to_owned();
+        file.close().unwrap();
+        assert!(!has_changed(&path, inode.inode.size, inode.inode.mtime), "what is gone was read whole");
     }
 
     #[test]

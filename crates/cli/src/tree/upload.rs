@@ -13,7 +13,9 @@ use std::sync::Arc;
 
 use client::{CHANGES_MAX, ChangeResult, ClientError, FileWriter, Pending, Session, SmallFile, Target};
 use runtime::{Shutdown, Tasks};
-use types::{AttributeChanges, Attributes, Change, Create, ErrorKind, FileKind, Lin, Name, NewInode, Outcome, Removal};
+use types::{
+    AttributeChanges, Attributes, Change, Create, ErrorKind, FileKind, Lin, Name, NewInode, Outcome, Removal, Timestamp,
+};
 
 use super::links::{FurtherName, Links};
 use super::scan::{Found, Met, NotTaken, scan};
@@ -35,6 +37,8 @@ pub struct Report {
     pub copied: Copied,
     /// Devices, sockets and FIFOs, which are skipped.
     pub special: u64,
+    /// Files that somebody wrote to while they were read.
+    pub changed: u64,
     pub failed: u64,
 }
 
@@ -57,6 +61,7 @@ struct Origin {
     path: PathBuf,
     kind: FileKind,
     bytes: u64,
+    mtime: Option<Timestamp>,
     shared: Option<FileId>,
 }
 
@@ -172,14 +177,17 @@ impl Upload {
         found: LocalInode,
         directory: Option<AttributeChanges>,
     ) -> Result<(), CliError> {
-        let LocalInode { inode, shared, body } = found;
+        let LocalInode { inode, shared, body, has_changed } = found;
+        if has_changed {
+            self.changed(&path);
+        }
         if let Some(id) = shared
             && !self.links.begin(id)
         {
             self.links.add(FurtherName { id, parent, name }, directory);
             return Ok(());
         }
-        let origin = Origin { path, kind: inode.kind, bytes: inode.size, shared };
+        let origin = Origin { path, kind: inode.kind, bytes: inode.size, mtime: inode.mtime, shared };
         let pieces = match body {
             Body::Large => return self.add_large(origin, Target { parent, name, inode, replace: true }).await,
             Body::Here(pieces) => pieces,
@@ -235,7 +243,12 @@ impl Upload {
                 }
             }
             Some(InFlight::Large(origin, pending)) => match pending.finish().await? {
-                Ok(attributes) => self.count(&origin, &attributes),
+                Ok(attributes) => {
+                    if source::has_changed(&origin.path, origin.bytes, origin.mtime) {
+                        self.changed(&origin.path);
+                    }
+                    self.count(&origin, &attributes);
+                }
                 Err(error) if error.is_about_one_file() => self.failed(&named(&origin.path, error)),
                 Err(error) => return Err(error),
             },
@@ -272,6 +285,11 @@ impl Upload {
     pub fn failed(&mut self, error: &impl std::fmt::Display) {
         self.progress.warn(error);
         self.report.failed += 1;
+    }
+
+    fn changed(&mut self, path: &Path) {
+        self.progress.warn(format!("{}: it changed while it was read", path.display()));
+        self.report.changed += 1;
     }
 
     fn special(&mut self, path: &Path) -> Result<(), CliError> {
