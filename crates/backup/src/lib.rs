@@ -3,6 +3,7 @@
 //! The job itself is a state machine in the replicated state (`namespace`); this crate does the I/O that it commands.
 
 mod coordinate;
+mod metrics;
 mod options;
 mod pack;
 mod plan;
@@ -17,6 +18,7 @@ mod worker;
 mod world;
 
 pub use coordinate::{Desk, Desks, Next, OwnError, Owner, Queues, Ticket};
+pub use metrics::BackupMetrics;
 pub use options::Options;
 pub use pack::{Differ, Difference, PackError, Piece, Pieces};
 pub use plan::{

@@ -112,6 +112,7 @@ impl Runner {
 
     /// Starts and stops what the open jobs need.
     async fn follow(&mut self, jobs: &[Job], tasks: &Tasks) {
+        self.count_ended(jobs).await;
         let of = |id: &JobId| jobs.iter().find(|job| job.id == *id);
         let node = self.around.node;
         let began_before = self.around.clock.now().checked_sub(self.options.restart_pause);
@@ -131,6 +132,19 @@ impl Runner {
             self.replace_silent_owners(jobs).await;
         } else {
             self.silent.clear();
+        }
+    }
+
+    /// Counts the jobs of this node that have ended.
+    async fn count_ended(&self, open: &[Job]) {
+        let is_over = |id: &&JobId| !open.iter().any(|job| job.id == **id);
+        for id in self.owners.keys().filter(is_over).copied() {
+            let state = Arc::clone(&self.around.state);
+            match runtime::blocking(move || Ok::<_, OwnError>(state.view()?.job(id)?)).await {
+                Ok(job) if job.coordinator == self.around.node => self.around.metrics.count_job(&job.phase),
+                Ok(_) => {}
+                Err(error) => debug!(job = %id, error = %error, "a job that has ended is not counted"),
+            }
         }
     }
 

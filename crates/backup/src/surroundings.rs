@@ -12,10 +12,10 @@ use site::{Site, SiteError};
 use thiserror::Error;
 use types::{ErrorKind, Extent, Incarnation, JobOperation, NodeId, OperationError, Outcome, RepositoryId};
 
-use crate::Options;
 use crate::retry::Retry;
 use crate::steady_site::steady;
 use crate::work::{Pull, Pulled, Report};
+use crate::{BackupMetrics, Options};
 
 /// The replicated state, as jobs see it.
 pub trait State: Send + Sync + 'static {
@@ -159,6 +159,8 @@ pub struct Surroundings {
     pub seed: Seed,
     /// The disk.
     pub files: Files,
+    /// What is counted.
+    pub metrics: BackupMetrics,
     /// The folder for lists of units; what is in it can be lost.
     pub folder: PathBuf,
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backup::{
-    BlockReadError, BlockSource, Handle, Keys, Options, PeerError, Peers, Pull, Pulled, Report, Runner, Sites, State,
-    StateError, Surroundings,
+    BackupMetrics, BlockReadError, BlockSource, Handle, Keys, Options, PeerError, Peers, Pull, Pulled, Report, Runner,
+    Sites, State, StateError, Surroundings,
 };
 use bytes::Bytes;
 use futures::FutureExt as _;
@@ -50,6 +50,7 @@ pub fn start(member: &Arc<Member>, incarnation: Incarnation, scratch: std::path:
         clock: platform.clock,
         seed: platform.seed,
         files: platform.files,
+        metrics: BackupMetrics::new(&platform.metrics),
         folder: scratch,
     };
     let capacity = (member.config.backup.object_mib as usize) << 20;

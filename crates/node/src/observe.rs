@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runtime::metrics::{Family, Gauge, Labels};
-use types::JobPhase;
+use types::{Job, JobPhase};
 
 use crate::NodeError;
 use crate::member::Member;
@@ -26,6 +26,8 @@ struct Gauges {
     bytes: Gauge,
     jobs: Family<Labels, Gauge>,
     last_success: Family<Labels, Gauge>,
+    newest: Family<Labels, Gauge>,
+    last_duration: Family<Labels, Gauge>,
 }
 
 impl Gauges {
@@ -43,7 +45,18 @@ impl Gauges {
             files: metrics.gauge("namespace_inodes", "Files, directories and links at the head"),
             bytes: metrics.gauge("namespace_bytes", "Plain bytes of the files at the head"),
             jobs: metrics.gauges("backup_open_jobs", "Backup jobs that have not ended, by policy"),
-            last_success: metrics.gauges("backup_last_success_seconds", "When a policy's last backup ended, by policy"),
+            last_success: metrics.gauges(
+                "backup_last_success_timestamp_seconds",
+                "When a policy's last successful backup ended, in Unix time, by policy",
+            ),
+            newest: metrics.gauges(
+                "backup_newest_timestamp_seconds",
+                "The moment that a policy's newest committed backup shows, in Unix time, by policy",
+            ),
+            last_duration: metrics.gauges(
+                "backup_last_duration_seconds",
+                "How long a policy's last job took, however it ended, by policy",
+            ),
         }
     }
 }
@@ -77,8 +90,15 @@ async fn look(member: &Arc<Member>, gauges: &Gauges) -> Result<(), NodeError> {
     for policy in records.policies {
         let labels: Labels = vec![("policy", policy.name)];
         set(&gauges.jobs.get_or_create(&labels), policy.open_jobs);
-        if let Some(seconds) = policy.last_success_seconds {
-            gauges.last_success.get_or_create(&labels).set(seconds);
+        let shown = [
+            (&gauges.last_success, policy.last_success_seconds),
+            (&gauges.newest, policy.newest_seconds),
+            (&gauges.last_duration, policy.last_duration_seconds),
+        ];
+        for (family, seconds) in shown {
+            if let Some(seconds) = seconds {
+                family.get_or_create(&labels).set(seconds);
+            }
         }
     }
     Ok(())
@@ -96,10 +116,25 @@ struct Records {
     policies: Vec<PolicyFigures>,
 }
 
+#[derive(Default)]
 struct PolicyFigures {
     name: String,
     open_jobs: u64,
     last_success_seconds: Option<i64>,
+    newest_seconds: Option<i64>,
+    last_duration_seconds: Option<i64>,
+}
+
+impl PolicyFigures {
+    /// Takes up a job of the policy, in the order of their starts.
+    fn take_up(&mut self, job: &Job) {
+        let Some(finished) = job.finished else { return };
+        self.last_duration_seconds = Some(finished.seconds.saturating_sub(job.started.seconds));
+        if matches!(job.phase, JobPhase::Succeeded(_)) {
+            self.last_success_seconds = Some(finished.seconds);
+            self.newest_seconds = Some(job.started.seconds);
+        }
+    }
 }
 
 impl Records {
@@ -109,16 +144,16 @@ impl Records {
         let mut policies = Vec::new();
         for policy in view.policies()? {
             let open_jobs = open.iter().filter(|job| job.policy == policy.id).count() as u64;
-            policies.push((policy.id, PolicyFigures { name: policy.name, open_jobs, last_success_seconds: None }));
+            policies.push((policy.id, PolicyFigures { name: policy.name, open_jobs, ..PolicyFigures::default() }));
         }
         let mut after = None;
         loop {
             let page = view.jobs(after, PAGE)?;
             let Some(last) = page.last().map(|job| job.id) else { break };
             after = Some(last);
-            for job in page.into_iter().filter(|job| matches!(job.phase, JobPhase::Succeeded(_))) {
+            for job in page {
                 if let Some((_, figures)) = policies.iter_mut().find(|(id, _)| *id == job.policy) {
-                    figures.last_success_seconds = job.finished.map(|finished| finished.seconds);
+                    figures.take_up(&job);
                 }
             }
         }
@@ -130,5 +165,47 @@ impl Records {
             bytes: usage.bytes,
             policies: policies.into_iter().map(|(_, figures)| figures).collect(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use types::{
+        CommitReference, Epoch, Fence, JobId, JobTotals, NodeId, PolicyId, SetId, Shrinkage, SiteId, SnapshotId,
+        Timestamp,
+    };
+
+    use super::*;
+
+    fn job(started: i64, finished: Option<i64>, phase: JobPhase) -> Job {
+        let at = |seconds| Timestamp { seconds, nanoseconds: 0 };
+        Job {
+            id: JobId(1),
+            policy: PolicyId(1),
+            site: SiteId(1),
+            set: SetId(1),
+            epoch: Epoch(1),
+            fence: Fence(1),
+            coordinator: NodeId(1),
+            snapshot: SnapshotId(1),
+            base: None,
+            base_snapshot: None,
+            shrinkage: Shrinkage::Refuse,
+            phase,
+            totals: JobTotals::default(),
+            started: at(started),
+            finished: finished.map(at),
+        }
+    }
+
+    #[test]
+    fn a_job_that_failed_leaves_the_age_of_the_newest_backup() {
+        let commit = CommitReference { number: 1, name: "commits/1".into() };
+        let mut figures = PolicyFigures::default();
+        figures.take_up(&job(100, Some(130), JobPhase::Succeeded(commit)));
+        figures.take_up(&job(200, Some(207), JobPhase::Failed("no room".into())));
+        figures.take_up(&job(300, None, JobPhase::Packing));
+        assert_eq!((figures.newest_seconds, figures.last_success_seconds), (Some(100), Some(130)));
+        assert_eq!(figures.last_duration_seconds, Some(7));
     }
 }

@@ -143,6 +143,11 @@ impl Desk {
         self.changed.notified().await;
     }
 
+    /// Units that wait, and units that are at workers.
+    pub fn queue_lengths(&self) -> (usize, usize) {
+        self.lock().queues.lengths()
+    }
+
     /// What the job did so far.
     pub fn totals(&self) -> JobTotals {
         let state = self.lock();

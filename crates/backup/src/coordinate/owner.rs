@@ -148,6 +148,7 @@ impl Owner {
     async fn supervise(&self, job: &Job, desk: &Desk) -> Result<(), OwnError> {
         let mut tick = self.around.clock.interval(TICK);
         let mut noted = (self.around.clock.now(), desk.totals());
+        let queue = self.around.metrics.queue(&self.policy.name);
         while !desk.is_finished() {
             tokio::select! {
                 () = desk.changed() => {}
@@ -161,6 +162,8 @@ impl Owner {
             if let Some((unit, reason)) = desk.hopeless() {
                 return Err(OwnError::HopelessUnit { unit, reason });
             }
+            let (waiting, at_worker) = desk.queue_lengths();
+            queue.set(waiting, at_worker);
             let now = self.around.clock.now();
             let totals = desk.totals();
             if now.duration_since(noted.0) >= self.options.progress && totals != noted.1 {

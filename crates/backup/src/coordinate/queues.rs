@@ -231,6 +231,12 @@ impl<Place: Clone> Queues<Place> {
         (self.done, self.planned)
     }
 
+    /// Units that wait, and units that are at workers.
+    #[must_use]
+    pub fn lengths(&self) -> (usize, usize) {
+        (self.waiting.values().map(|queue| queue.tickets.len()).sum(), self.at_worker.len())
+    }
+
     fn stop_waiting(&mut self, name: &UnitName) -> bool {
         self.waiting.values_mut().any(|queue| queue.remove(name))
     }

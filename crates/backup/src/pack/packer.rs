@@ -21,6 +21,10 @@ const BUNDLED_LENGTH_MAX: u64 = 128 << 10;
 /// Blocks of earlier objects that are remembered so as not to be packed again: some 30 MiB.
 const REMEMBERED_MAX: usize = 1 << 18;
 
+/// Units that are reported together: their names go through Raft with the object, some 50 KiB. A long file of holes has
+/// thousands of units without a byte.
+const UNITS_MAX: usize = 1000;
+
 /// Why something could not be packed.
 #[derive(Debug, Error)]
 pub enum PackError {
@@ -147,12 +151,13 @@ impl Packer {
         self.units.push(unit);
     }
 
-    /// Gives the open object if it is full.
+    /// Gives the open object if it is full, or if many units are complete.
     ///
     /// # Errors
     /// The object cannot be finished.
     pub fn take_full(&mut self) -> Result<Option<Packed>, PackError> {
-        if self.open.as_ref().is_some_and(ObjectWriter::is_full) { self.take() } else { Ok(None) }
+        let full = self.open.as_ref().is_some_and(ObjectWriter::is_full) || self.units.len() >= UNITS_MAX;
+        if full { self.take() } else { Ok(None) }
     }
 
     /// Gives what there is: the open object, however small, and the units that are complete.

@@ -6,7 +6,7 @@ use thiserror::Error;
 use types::ErrorKind;
 
 use crate::pack::PackError;
-use crate::surroundings::{BlockReadError, StateError};
+use crate::surroundings::{BlockReadError, PeerError, StateError};
 
 /// Why a worker stopped before its job's end.
 #[derive(Debug, Error)]
@@ -26,6 +26,9 @@ pub enum WorkError {
     /// The site failed.
     #[error(transparent)]
     Site(#[from] SiteError),
+    /// The owner of the job refuses what it is told.
+    #[error(transparent)]
+    Owner(#[from] PeerError),
     /// Another part of the worker stopped first.
     #[error("the worker was stopped")]
     Stopped,
@@ -41,6 +44,7 @@ impl WorkError {
             Self::Block(error) => error.kind,
             Self::Pack(error) => error.kind(),
             Self::Site(error) => error.kind(),
+            Self::Owner(error) => error.kind,
             Self::Stopped => ErrorKind::Unavailable,
         }
     }

@@ -3,12 +3,14 @@
 //! A job's owner may change; what a worker has packed is not lost by it. So the line looks up the owner before each
 //! call, and waits out the time in which there is none.
 
-use types::{Fence, JobId, JobPhase, NodeId};
+use types::{ErrorKind, Fence, JobId, JobPhase, NodeId};
 
+use super::WorkError;
 use crate::coordinate::Desks;
 use crate::set::if_there;
 use crate::surroundings::{PeerError, StateError};
 use crate::work::{Pull, Pulled, Report, WorkerId};
+
 use crate::{Options, Surroundings};
 
 /// A worker's line to the owner of its job.
@@ -32,8 +34,8 @@ impl Line {
     /// tells this question from the worker's others.
     ///
     /// # Errors
-    /// The state cannot be read.
-    pub async fn pull(&self, number: u64) -> Result<Option<(Fence, Pulled)>, StateError> {
+    /// The state cannot be read, or the owner refuses for a reason that does not pass.
+    pub async fn pull(&self, number: u64) -> Result<Option<(Fence, Pulled)>, WorkError> {
         while let Some((owner, fence)) = self.owner().await? {
             let pull = Pull { job: self.job, fence, worker: self.worker, number };
             let pulled = if owner == self.around.node {
@@ -43,7 +45,7 @@ impl Line {
             };
             match pulled {
                 Ok(pulled) => return Ok(Some((fence, pulled))),
-                Err(error) => self.wait_after(&error).await,
+                Err(error) => self.wait_after(error).await?,
             }
         }
         Ok(None)
@@ -52,8 +54,8 @@ impl Line {
     /// Reports, until an owner has noted it, or the job takes no more objects.
     ///
     /// # Errors
-    /// The state cannot be read.
-    pub async fn report(&self, mut report: Report) -> Result<(), StateError> {
+    /// The state cannot be read, or the owner refuses for a reason that does not pass.
+    pub async fn report(&self, mut report: Report) -> Result<(), WorkError> {
         while let Some((owner, fence)) = self.owner().await? {
             report.fence = fence;
             let reported = if owner == self.around.node {
@@ -63,7 +65,7 @@ impl Line {
             };
             match reported {
                 Ok(()) => return Ok(()),
-                Err(error) => self.wait_after(&error).await,
+                Err(error) => self.wait_after(error).await?,
             }
         }
         Ok(())
@@ -94,8 +96,20 @@ impl Line {
         .await
     }
 
-    async fn wait_after(&self, error: &PeerError) {
+    /// Waits before the owner is asked again, which may be another one by then. What no owner will take ends the worker.
+    async fn wait_after(&self, error: PeerError) -> Result<(), WorkError> {
         tracing::debug!(job = %self.job, node = %error.node, error = %error, "the owner did not answer");
-        self.around.clock.sleep(self.options.poll).await;
+        match error.kind {
+            // A connection that broke under a call is told as an internal error too.
+            ErrorKind::Unavailable
+            | ErrorKind::NotLeader
+            | ErrorKind::Conflict
+            | ErrorKind::NoSpace
+            | ErrorKind::Internal => {
+                self.around.clock.sleep(self.options.poll).await;
+                Ok(())
+            }
+            _ => Err(error.into()),
+        }
     }
 }

@@ -17,7 +17,7 @@ use site::Site;
 use tokio::sync::mpsc;
 use types::{Fence, Job, Lin, Policy};
 
-use crate::pack::{Differ, Packed, Packer, PackerOptions};
+use crate::pack::{Differ, PackError, Packed, Packer, PackerOptions};
 use crate::plan::UnitName;
 use crate::set::Membership;
 use crate::work::{Pulled, WorkerId};
@@ -102,7 +102,8 @@ impl Worker {
     /// What cannot be packed, uploaded or reported; units that were not reported go back to the owner's queue.
     pub async fn run(mut self) -> Result<(), WorkError> {
         let (sender, receiver) = mpsc::channel(1);
-        let uploader = Uploader { node: self.id.node, site: self.site.clone(), line: self.line.clone() };
+        let (site, line, metrics) = (self.site.clone(), self.line.clone(), self.around.metrics.clone());
+        let uploader = Uploader { node: self.id.node, site, line, metrics };
         futures::try_join!(self.work(sender), uploader.run(receiver))?;
         Ok(())
     }
@@ -113,13 +114,13 @@ impl Worker {
             match pulled {
                 Pulled::Unit(unit) if self.packed.contains(&unit.name) => {
                     // It was given back and came again: its rows are in an object already, and one has a key once.
-                    self.complete(unit.name);
+                    self.complete(unit.name, &sender).await?;
                 }
                 Pulled::Unit(unit) => {
                     let name = unit.name.clone();
                     self.pack_unit(unit, self.writer(fence), &sender).await?;
                     self.packed.insert(name.clone());
-                    self.complete(name);
+                    self.complete(name, &sender).await?;
                 }
                 Pulled::Later => self.around.clock.sleep(self.options.poll).await,
                 Pulled::Drain => {
@@ -132,14 +133,27 @@ impl Worker {
         Ok(())
     }
 
-    fn complete(&self, name: UnitName) {
-        self.packer.lock().unwrap_or_else(PoisonError::into_inner).complete_unit(name);
+    /// Notes a unit as packed; what is full is sent on its way.
+    async fn complete(&self, name: UnitName, sender: &mpsc::Sender<Packed>) -> Result<(), WorkError> {
+        let complete = |packer: &mut Packer| {
+            packer.complete_unit(name);
+            packer.take_full()
+        };
+        self.take(complete, sender).await
     }
 
     /// Sends what is packed on its way, however little.
     async fn flush(&self, sender: &mpsc::Sender<Packed>) -> Result<(), WorkError> {
+        self.take(Packer::take, sender).await
+    }
+
+    async fn take(
+        &self,
+        take: impl FnOnce(&mut Packer) -> Result<Option<Packed>, PackError> + Send + 'static,
+        sender: &mpsc::Sender<Packed>,
+    ) -> Result<(), WorkError> {
         let packer = Arc::clone(&self.packer);
-        let taken = runtime::blocking(move || packer.lock().unwrap_or_else(PoisonError::into_inner).take()).await?;
+        let taken = runtime::blocking(move || take(&mut packer.lock().unwrap_or_else(PoisonError::into_inner))).await?;
         match taken {
             Some(packed) => sender.send(packed).await.map_err(|_| WorkError::Stopped),
             None => Ok(()),

@@ -58,11 +58,12 @@ impl Worker {
     }
 
     async fn load_one(&self, difference: Difference) -> Result<Loaded, WorkError> {
-        let stored = match &difference {
-            Difference::Piece { piece: Piece::Block(extent), .. } => Some(self.around.blocks.read(extent).await?),
-            _ => None,
+        let Difference::Piece { piece: Piece::Block(extent), .. } = &difference else {
+            return Ok(Loaded { difference, stored: None });
         };
-        Ok(Loaded { difference, stored })
+        let stored = self.around.blocks.read(extent).await?;
+        self.around.metrics.read_bytes.inc_by(stored.len() as u64);
+        Ok(Loaded { difference, stored: Some(stored) })
     }
 
     async fn seal(

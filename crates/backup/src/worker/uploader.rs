@@ -8,6 +8,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use types::{NodeId, ObjectReport};
 
 use super::{Line, WorkError};
+use crate::BackupMetrics;
 use crate::pack::Packed;
 use crate::work::Report;
 
@@ -19,6 +20,7 @@ pub struct Uploader {
     pub(super) node: NodeId,
     pub(super) site: Site,
     pub(super) line: Line,
+    pub(super) metrics: BackupMetrics,
 }
 
 impl Uploader {
@@ -29,6 +31,8 @@ impl Uploader {
     pub async fn run(self, packed: mpsc::Receiver<Packed>) -> Result<(), WorkError> {
         let mut reports = ReceiverStream::new(packed).map(|packed| self.upload(packed)).buffered(UPLOADS);
         while let Some(report) = reports.try_next().await? {
+            let units = report.units.len() + report.object.as_ref().map_or(0, |object| object.units.len());
+            self.metrics.units.inc_by(units as u64);
             self.line.report(report).await?;
         }
         Ok(())
@@ -39,6 +43,9 @@ impl Uploader {
         let report = Report { units, lins, ..self.line.empty_report() };
         let Some(object) = object else { return Ok(report) };
         self.site.put_same(&object.name, object.bytes.clone()).await?;
+        self.metrics.objects.inc();
+        self.metrics.uploaded_bytes.inc_by(object.bytes.len() as u64);
+        self.metrics.entries.inc_by(lins);
         let object = ObjectReport {
             name: object.name,
             size: object.bytes.len() as u64,

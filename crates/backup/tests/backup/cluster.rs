@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use backup::{
-    BlockReadError, BlockSource, Handle, Keys, Options, PeerError, Peers, Pull, Pulled, Report, Runner, Sites, State,
-    StateError, Surroundings,
+    BackupMetrics, BlockReadError, BlockSource, Handle, Keys, Options, PeerError, Peers, Pull, Pulled, Report, Runner,
+    Sites, State, StateError, Surroundings,
 };
 use blockstore::{BlockStore, BlockStoreMetrics, NewBlock, Outside};
 use bytes::Bytes;
@@ -59,6 +59,8 @@ pub struct Cluster {
     session: SessionId,
     sequence: u64,
     starts: u64,
+    pub metrics: Metrics,
+    backup_metrics: BackupMetrics,
     tasks: Tasks,
     running: Vec<(NodeId, Tasks)>,
 }
@@ -104,6 +106,9 @@ impl State for Node {
     fn propose(&self, step: JobOperation) -> BoxFuture<'_, Result<Outcome, StateError>> {
         Box::pin(async move {
             self.shared.lag_at(&step);
+            if let JobOperation::Report { object, .. } = &step {
+                self.shared.faults.note(object);
+            }
             Ok(self.shared.try_apply(Operation::Job(step))?)
         })
     }
@@ -135,7 +140,13 @@ impl Peers for Node {
     }
 
     fn report(&self, owner: NodeId, report: Report) -> BoxFuture<'_, Result<(), PeerError>> {
-        Box::pin(async move { self.shared.handle(owner)?.report(report).await })
+        Box::pin(async move {
+            if self.shared.faults.refuses(self.id, &report) {
+                let reason = "it cannot be noted".to_owned();
+                return Err(PeerError { node: owner, kind: ErrorKind::InvalidRequest, reason });
+            }
+            self.shared.handle(owner)?.report(report).await
+        })
     }
 
     fn has_keys(&self, node: NodeId, _: RepositoryId) -> BoxFuture<'_, Result<bool, PeerError>> {
@@ -192,8 +203,13 @@ impl Cluster {
         Repository::create(&site, &new).await.unwrap();
         let options =
             blockstore::Options { reserve_bytes: 0, ..blockstore::Options::new(folder.path().join("volume")) };
-        let metrics = BlockStoreMetrics::new(&Metrics::new());
-        let outside = Outside { files: Files::real(), tasks: tasks.child("volume"), seed: seed.clone(), metrics };
+        let metrics = Metrics::new();
+        let outside = Outside {
+            files: Files::real(),
+            tasks: tasks.child("volume"),
+            seed: seed.clone(),
+            metrics: BlockStoreMetrics::new(&metrics),
+        };
         let blocks = BlockStore::open(options, outside).await.unwrap();
         let shared = Shared {
             store,
@@ -221,6 +237,8 @@ impl Cluster {
             session: SessionId(0),
             sequence: 0,
             starts: 0,
+            backup_metrics: BackupMetrics::new(&metrics),
+            metrics,
             tasks,
             running: Vec::new(),
         };
@@ -326,6 +344,7 @@ impl Cluster {
             clock: Clock::real(),
             seed: self.seed.clone(),
             files: Files::real(),
+            metrics: self.backup_metrics.clone(),
             folder: self.folder.path().join(format!("spool-{node}")),
         }
     }

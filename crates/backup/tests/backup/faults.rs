@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
-use backup::Pulled;
-use types::NodeId;
+use backup::{Pulled, Report};
+use types::{NodeId, ObjectReport};
 
 /// The faults of all nodes, and what their workers were given.
 #[derive(Default)]
@@ -17,6 +17,9 @@ pub struct Faults {
     stalled: Mutex<BTreeSet<NodeId>>,
     units_given: Mutex<BTreeMap<NodeId, u64>>,
     asked_for_keys: Mutex<u64>,
+    /// Whose first object is never noted, and then its name.
+    refused: Mutex<Option<(NodeId, Option<String>)>>,
+    most_units_noted: Mutex<usize>,
 }
 
 impl Faults {
@@ -47,6 +50,35 @@ impl Faults {
     /// Units that a node's worker was given by another node.
     pub fn units_given(&self, node: NodeId) -> u64 {
         self.units_given.lock().unwrap().get(&node).copied().unwrap_or(0)
+    }
+
+    /// Lets the first object of a node be refused, however often it is reported.
+    pub fn refuse_first_object(&self, of: NodeId) {
+        *self.refused.lock().unwrap() = Some((of, None));
+    }
+
+    /// Whether a report is refused for good.
+    pub fn refuses(&self, from: NodeId, report: &Report) -> bool {
+        let Some(object) = &report.object else { return false };
+        match &mut *self.refused.lock().unwrap() {
+            Some((node, name)) if *node == from => *name.get_or_insert_with(|| object.name.clone()) == object.name,
+            _ => false,
+        }
+    }
+
+    /// Whether an object was refused.
+    pub fn has_refused(&self) -> bool {
+        matches!(&*self.refused.lock().unwrap(), Some((_, Some(_))))
+    }
+
+    pub fn note(&self, object: &ObjectReport) {
+        let mut most = self.most_units_noted.lock().unwrap();
+        *most = (*most).max(object.units.len());
+    }
+
+    /// The most units that an object was noted with.
+    pub fn most_units_noted(&self) -> usize {
+        *self.most_units_noted.lock().unwrap()
     }
 
     /// Takes the keys away from a node.

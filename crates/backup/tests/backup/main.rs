@@ -10,6 +10,7 @@
 mod cancelling;
 mod cluster;
 mod faults;
+mod figures;
 mod gate;
 mod handing_over;
 mod history;

@@ -1,6 +1,6 @@
 //! Workers that lose an answer, their node, their process or their keys: no unit stays with them.
 
-use types::{Job, JobPhase, Lin, NodeId};
+use types::{AttributeChanges, Change, Job, JobPhase, Lin, NodeId};
 
 use crate::cluster::{Cluster, is_over};
 use crate::tree::small;
@@ -70,6 +70,43 @@ async fn the_units_of_a_process_come_back_though_its_successor_has_no_keys() {
     cluster.restart(stalled, small()).await;
     let done = cluster.wait(&job, is_over).await;
     assert!(matches!(done.phase, JobPhase::Succeeded(_)), "{:?}", done.phase);
+    check(&cluster, &done, &cluster.view(), data).await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_that_is_refused_for_good_costs_a_worker_and_not_the_job() {
+    let mut cluster = Cluster::new().await;
+    let data = grow(&mut cluster).await;
+    let policy = cluster.policy("nightly", &[(data, "/data")]);
+    cluster.shared.faults.refuse_first_object(cluster.nodes[1]);
+    cluster.start_all(small());
+    let job = cluster.start_job(&policy, cluster.nodes[0]);
+    let done = cluster.wait(&job, is_over).await;
+    assert!(matches!(done.phase, JobPhase::Succeeded(_)), "{:?}", done.phase);
+    assert!(cluster.shared.faults.has_refused());
+    check(&cluster, &done, &cluster.view(), data).await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_many_empty_ranges_makes_no_report_without_bounds() {
+    let mut cluster = Cluster::new().await;
+    let data = cluster.mkdir(Lin::ROOT, "data");
+    let sparse = cluster.file(data, "sparse", &[7; 5000]).await;
+    let changes = AttributeChanges { size: Some(3_500_000), ..AttributeChanges::default() };
+    cluster.change(Change::SetAttributes { lin: sparse, changes });
+    let policy = cluster.policy("nightly", &[(data, "/data")]);
+    let mut options = small();
+    options.cut.range_length = 1000;
+    options.cut.items_max = 1;
+    cluster.start(cluster.nodes[0], options);
+    let job = cluster.start_job(&policy, cluster.nodes[0]);
+    let done = cluster.wait(&job, is_over).await;
+    assert!(matches!(done.phase, JobPhase::Succeeded(_)), "{:?}", done.phase);
+    assert!(done.totals.units > 3000, "{:?}", done.totals);
+    let most = cluster.shared.faults.most_units_noted();
+    assert!((1..=1000).contains(&most), "an object was noted with {most} units");
     check(&cluster, &done, &cluster.view(), data).await;
     cluster.stop().await;
 }
