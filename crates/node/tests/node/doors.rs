@@ -117,8 +117,12 @@ async fn prometheus_gets_the_figures_of_raft_and_of_the_blocks() {
         stream.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").await.map_err(|error| error.to_string())?;
         let mut text = String::new();
         stream.read_to_string(&mut text).await.map_err(|error| error.to_string())?;
-        let wanted =
-            ["holdfast_raft_leader 1\n", "holdfast_cluster_placement_groups 64\n", "holdfast_node_free_bytes "];
+        let wanted = [
+            "holdfast_raft_leader 1\n",
+            "holdfast_cluster_placement_groups 64\n",
+            "holdfast_node_free_bytes ",
+            "holdfast_backup_units_total 0\n",
+        ];
         if wanted.iter().all(|name| text.contains(name)) { Ok(text) } else { Err(text) }
     };
     let text = daemons.until("the figures are there", scrape).await;

@@ -7,7 +7,7 @@ use wire::v1;
 use crate::daemons::Daemons;
 
 /// A site with its first object, as the command line would send it.
-fn request(daemons: &Daemons, name: &str, number: u128) -> v1::AddSiteRequest {
+pub fn request(daemons: &Daemons, name: &str, number: u128) -> v1::AddSiteRequest {
     let repository = RepositoryId(uuid::Uuid::from_u128(number));
     let keys = WriterKeys { data_public: [1; 32], metadata: Secret::new([2; 32]), digest: Secret::new([3; 32]) };
     let url = format!("file://{}", daemons.home(0).with_file_name(name).display());
