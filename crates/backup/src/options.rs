@@ -32,6 +32,11 @@ pub struct Options {
     pub retry_first: Duration,
     /// What failed is not started again before this time after its start.
     pub restart_pause: Duration,
+    /// How often a worker lets the owner of its job know that it is there.
+    pub sign_of_life: Duration,
+    /// A worker that the owner has not heard for so long loses its units: its node may be there, and not reach the
+    /// owner's. Signs of life go on while it packs and uploads, however long that takes.
+    pub worker_silence: Duration,
     /// How long the owner of a job may be silent before the leader gives the job to another node.
     pub owner_grace: Duration,
 }
@@ -49,6 +54,8 @@ impl Default for Options {
             retries_max: 10,
             retry_first: Duration::from_millis(500),
             restart_pause: Duration::from_secs(3),
+            sign_of_life: Duration::from_secs(5),
+            worker_silence: Duration::from_mins(1),
             owner_grace: Duration::from_secs(5),
         }
     }

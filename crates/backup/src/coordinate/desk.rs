@@ -2,15 +2,17 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use types::{ErrorKind, Fence, Job, JobId, JobOperation, JobTotals, NodeId, ObjectReport};
 
 use super::{Next, Queues, Ticket};
 use crate::Surroundings;
 use crate::plan::{Place, PlanError, PlanTotals, SpoolReader, Unit, UnitName, UnitSpool};
 use crate::surroundings::PeerError;
-use crate::work::{Pull, Pulled, Report};
+use crate::work::{Pull, Pulled, Report, WorkerId};
 
 /// How often workers may fail with a unit before its job fails: what is broken for so long does not pass by itself.
 const UNIT_FAILURES_MAX: u32 = 5;
@@ -29,6 +31,8 @@ struct DeskState {
     queues: Queues<Place>,
     noted: HashSet<String>,
     totals: JobTotals,
+    /// When each worker was heard last.
+    heard: BTreeMap<WorkerId, Instant>,
     /// Why a worker failed last.
     failure: Option<String>,
 }
@@ -42,7 +46,7 @@ impl Desk {
         let mut totals = JobTotals { lins_changed: job.totals.lins_changed, ..JobTotals::default() };
         reported.iter().for_each(|object| add_object(&mut totals, object));
         let noted = reported.iter().map(|object| object.name.clone()).collect();
-        let state = Mutex::new(DeskState { queues, noted, totals, failure: None });
+        let state = Mutex::new(DeskState { queues, noted, totals, heard: BTreeMap::new(), failure: None });
         Self { around, job: job.id, fence: job.fence, spool, state, changed: Notify::new() }
     }
 
@@ -73,6 +77,7 @@ impl Desk {
     /// The desk was asked under another fence, or the spool cannot be read: that counts as a failure with the unit.
     pub async fn pull(&self, pull: Pull) -> Result<Pulled, PeerError> {
         self.check_fence(pull.fence)?;
+        self.hear(pull.worker);
         let next = self.lock().queues.pull(pull.worker, pull.number);
         let ticket = match next {
             Next::Unit(ticket) => ticket,
@@ -100,6 +105,7 @@ impl Desk {
     /// The desk was told under another fence, or the object could not be noted: the worker reports again.
     pub async fn report(&self, report: Report) -> Result<(), PeerError> {
         self.check_fence(report.fence)?;
+        self.hear(report.worker);
         let mut units = report.units;
         if let Some(object) = &report.object {
             let step = JobOperation::Report { job: self.job, fence: self.fence, object: object.clone() };
@@ -120,10 +126,20 @@ impl Desk {
         Ok(())
     }
 
-    /// Takes back the units of workers on nodes that are gone.
-    pub fn give_back_lost(&self) -> usize {
-        let peers = &self.around.peers;
-        self.lock().queues.give_back(|worker| worker.node != self.around.node && !peers.is_alive(worker.node))
+    /// Takes back the units of workers on nodes that are gone, and of those that were not heard for so long.
+    pub fn give_back_lost(&self, silence: Duration) -> usize {
+        let (peers, now) = (&self.around.peers, self.around.clock.now());
+        let is_gone = |node: NodeId| node != self.around.node && !peers.is_alive(node);
+        let mut state = self.lock();
+        let DeskState { queues, heard, .. } = &mut *state;
+        heard.retain(|_, heard| now.duration_since(*heard) < silence);
+        queues.give_back(|worker| is_gone(worker.node) || !heard.contains_key(&worker))
+    }
+
+    /// Notes a sign of life.
+    fn hear(&self, worker: WorkerId) {
+        let now = self.around.clock.now();
+        self.lock().heard.insert(worker, now);
     }
 
     /// A unit with which workers fail again and again, and why one of them did.

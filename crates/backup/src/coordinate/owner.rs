@@ -153,7 +153,7 @@ impl Owner {
             tokio::select! {
                 () = desk.changed() => {}
                 _ = tick.tick() => {
-                    let units = desk.give_back_lost();
+                    let units = desk.give_back_lost(self.options.worker_silence);
                     if units > 0 {
                         info!(job = %job.id, units, "the units of lost workers are given out again");
                     }

@@ -3,6 +3,8 @@
 //! A job's owner may change; what a worker has packed is not lost by it. So the line looks up the owner before each
 //! call, and waits out the time in which there is none.
 
+use std::convert::Infallible;
+
 use types::{ErrorKind, Fence, JobId, JobPhase, NodeId};
 
 use super::WorkError;
@@ -69,6 +71,17 @@ impl Line {
             }
         }
         Ok(())
+    }
+
+    /// Lets the owner know again and again that the worker is there, however long it takes over a unit.
+    ///
+    /// # Errors
+    /// The state cannot be read, or the owner refuses for a reason that does not pass.
+    pub async fn give_signs_of_life(&self) -> Result<Infallible, WorkError> {
+        loop {
+            self.around.clock.sleep(self.options.sign_of_life).await;
+            self.report(self.empty_report()).await?;
+        }
     }
 
     /// Says why the worker failed, or why there is none.

@@ -104,8 +104,12 @@ impl Worker {
         let (sender, receiver) = mpsc::channel(1);
         let (site, line, metrics) = (self.site.clone(), self.line.clone(), self.around.metrics.clone());
         let uploader = Uploader { node: self.id.node, site, line, metrics };
-        futures::try_join!(self.work(sender), uploader.run(receiver))?;
-        Ok(())
+        let line = self.line.clone();
+        let working = async { futures::try_join!(self.work(sender), uploader.run(receiver)) };
+        tokio::select! {
+            worked = working => worked.map(drop),
+            Err(error) = line.give_signs_of_life() => Err(error),
+        }
     }
 
     async fn work(&mut self, sender: mpsc::Sender<Packed>) -> Result<(), WorkError> {

@@ -102,6 +102,16 @@ impl Shared {
     }
 }
 
+impl Node {
+    /// Another node, unless this one's calls are lost.
+    fn reach(&self, node: NodeId) -> Result<Handle, PeerError> {
+        if self.shared.faults.is_muted(self.id) {
+            return Err(PeerError { node, kind: ErrorKind::Unavailable, reason: "the call was lost".to_owned() });
+        }
+        self.shared.handle(node)
+    }
+}
+
 impl State for Node {
     fn propose(&self, step: JobOperation) -> BoxFuture<'_, Result<Outcome, StateError>> {
         Box::pin(async move {
@@ -132,7 +142,7 @@ impl State for Node {
 impl Peers for Node {
     fn pull(&self, owner: NodeId, pull: Pull) -> BoxFuture<'_, Result<Pulled, PeerError>> {
         Box::pin(async move {
-            let pulled = self.shared.handle(owner)?.pull(pull).await?;
+            let pulled = self.reach(owner)?.pull(pull).await?;
             let reason = "its answer was lost".to_owned();
             let lost = PeerError { node: owner, kind: ErrorKind::Unavailable, reason };
             if self.shared.faults.arrives(self.id, &pulled) { Ok(pulled) } else { Err(lost) }
@@ -145,7 +155,7 @@ impl Peers for Node {
                 let reason = "it cannot be noted".to_owned();
                 return Err(PeerError { node: owner, kind: ErrorKind::InvalidRequest, reason });
             }
-            self.shared.handle(owner)?.report(report).await
+            self.reach(owner)?.report(report).await
         })
     }
 

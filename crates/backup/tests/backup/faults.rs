@@ -15,6 +15,8 @@ pub struct Faults {
     keyless: Mutex<BTreeSet<NodeId>>,
     /// Nodes that wait for their disks for ever.
     stalled: Mutex<BTreeSet<NodeId>>,
+    /// Nodes whose calls of other nodes are lost, while they answer to those of others.
+    muted: Mutex<BTreeSet<NodeId>>,
     units_given: Mutex<BTreeMap<NodeId, u64>>,
     asked_for_keys: Mutex<u64>,
     /// Whose first object is never noted, and then its name.
@@ -103,6 +105,15 @@ impl Faults {
     /// Lets a node wait for its disk for ever.
     pub fn stall(&self, node: NodeId) {
         self.stalled.lock().unwrap().insert(node);
+    }
+
+    /// Loses all calls that a node makes from now on.
+    pub fn mute(&self, node: NodeId) {
+        self.muted.lock().unwrap().insert(node);
+    }
+
+    pub fn is_muted(&self, node: NodeId) -> bool {
+        self.muted.lock().unwrap().contains(&node)
     }
 
     /// Lets its disk answer from now on.

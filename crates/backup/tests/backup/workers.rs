@@ -1,5 +1,9 @@
 //! Workers that lose an answer, their node, their process or their keys: no unit stays with them.
 
+use std::time::Duration;
+
+use backup::Options;
+use runtime::Clock;
 use types::{AttributeChanges, Change, Job, JobPhase, Lin, NodeId};
 
 use crate::cluster::{Cluster, is_over};
@@ -23,12 +27,12 @@ async fn a_unit_whose_answer_was_lost_is_given_to_its_worker_again() {
 }
 
 /// Starts a job whose worker on the last node holds a unit and never ends it.
-async fn with_a_stalled_worker(cluster: &mut Cluster) -> (Job, Lin, NodeId) {
+async fn with_a_stalled_worker(cluster: &mut Cluster, options: Options) -> (Job, Lin, NodeId) {
     let data = grow(cluster).await;
     let policy = cluster.policy("nightly", &[(data, "/data")]);
     let (owner, stalled) = (cluster.nodes[0], cluster.nodes[2]);
     cluster.shared.faults.stall(stalled);
-    cluster.start_all(small());
+    cluster.start_all(options);
     let job = cluster.start_job(&policy, owner);
     cluster.wait(&job, |job| cluster.shared.faults.units_given(stalled) > 0 || is_over(job)).await;
     let left = |job: &Job| job.totals.units - job.totals.units_done;
@@ -41,7 +45,7 @@ async fn with_a_stalled_worker(cluster: &mut Cluster) -> (Job, Lin, NodeId) {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_units_that_a_dead_worker_holds_are_packed_by_others() {
     let mut cluster = Cluster::new().await;
-    let (job, data, stalled) = with_a_stalled_worker(&mut cluster).await;
+    let (job, data, stalled) = with_a_stalled_worker(&mut cluster, small()).await;
     cluster.kill(stalled).await;
     let done = cluster.wait(&job, is_over).await;
     assert!(matches!(done.phase, JobPhase::Succeeded(_)), "{:?}", done.phase);
@@ -52,7 +56,7 @@ async fn the_units_that_a_dead_worker_holds_are_packed_by_others() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_units_of_a_process_come_back_when_its_successor_asks() {
     let mut cluster = Cluster::new().await;
-    let (job, data, stalled) = with_a_stalled_worker(&mut cluster).await;
+    let (job, data, stalled) = with_a_stalled_worker(&mut cluster, small()).await;
     // Too fast for anyone to take the node for dead.
     cluster.shared.faults.recover(stalled);
     cluster.restart(stalled, small()).await;
@@ -65,7 +69,7 @@ async fn the_units_of_a_process_come_back_when_its_successor_asks() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_units_of_a_process_come_back_though_its_successor_has_no_keys() {
     let mut cluster = Cluster::new().await;
-    let (job, data, stalled) = with_a_stalled_worker(&mut cluster).await;
+    let (job, data, stalled) = with_a_stalled_worker(&mut cluster, small()).await;
     cluster.shared.faults.take_keys(stalled);
     cluster.restart(stalled, small()).await;
     let done = cluster.wait(&job, is_over).await;
@@ -108,5 +112,32 @@ async fn a_file_of_many_empty_ranges_makes_no_report_without_bounds() {
     let most = cluster.shared.faults.most_units_noted();
     assert!((1..=1000).contains(&most), "an object was noted with {most} units");
     check(&cluster, &done, &cluster.view(), data).await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_units_of_a_worker_that_cannot_reach_the_owner_are_packed_by_others() {
+    let mut cluster = Cluster::new().await;
+    let silence = Duration::from_millis(500);
+    let options = Options { worker_silence: silence, sign_of_life: silence / 10, ..small() };
+    let (job, data, stalled) = with_a_stalled_worker(&mut cluster, options).await;
+    // The owner can reach its node, and so takes it for alive.
+    cluster.shared.faults.mute(stalled);
+    let done = cluster.wait(&job, is_over).await;
+    assert!(matches!(done.phase, JobPhase::Succeeded(_)), "{:?}", done.phase);
+    check(&cluster, &done, &cluster.view(), data).await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_takes_long_keeps_its_units_while_it_gives_signs_of_life() {
+    let mut cluster = Cluster::new().await;
+    let silence = Duration::from_secs(3);
+    let options = Options { worker_silence: silence, sign_of_life: silence / 100, ..small() };
+    let (job, _, stalled) = with_a_stalled_worker(&mut cluster, options).await;
+    let given = cluster.shared.faults.units_given(stalled);
+    Clock::real().sleep(silence * 2).await;
+    let now = cluster.view().job(job.id).unwrap();
+    assert_eq!((now.phase, now.totals.units - now.totals.units_done), (JobPhase::Packing, given));
     cluster.stop().await;
 }
