@@ -3,7 +3,7 @@
 use repo::RepoError;
 use runtime::FileError;
 use thiserror::Error;
-use types::{ErrorKind, Lin, NameError};
+use types::{ErrorKind, NameError};
 
 use crate::TargetError;
 
@@ -30,12 +30,6 @@ pub enum RestoreError {
         /// What is wrong with it.
         source: NameError,
     },
-    /// A directory contains itself, which no tree does: the tables are damaged.
-    #[error("directory {lin} of the backup lies below itself: the tables are damaged")]
-    Cycle {
-        /// The directory.
-        lin: Lin,
-    },
     /// The list of names does not fit in memory, and the folder for it cannot be used.
     #[error("cannot keep the list of names: {0}")]
     Spool(#[from] FileError),
@@ -50,7 +44,6 @@ impl RestoreError {
             Self::Target(error) => error.kind(),
             Self::NoPath { .. } => ErrorKind::NotFound,
             Self::NotAPath { .. } => ErrorKind::InvalidRequest,
-            Self::Cycle { .. } => ErrorKind::Corrupt,
             Self::Spool(error) if error.is_no_space() => ErrorKind::NoSpace,
             Self::Spool(_) => ErrorKind::Unavailable,
         }

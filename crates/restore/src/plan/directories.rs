@@ -4,10 +4,29 @@ use std::collections::BTreeMap;
 
 use types::{Lin, Name};
 
-use crate::{RelativePath, RestoreError};
+use crate::RelativePath;
 
 /// The deepest path that is believed: a longer one can only come from damaged tables.
 const DEPTH_MAX: usize = 1 << 16;
+
+/// Why a directory has no place in the target: the tables are damaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Adrift {
+    /// No directory from which the selection goes down is above it.
+    Nowhere,
+    /// It lies below itself.
+    Circle,
+}
+
+impl Adrift {
+    /// What is wrong with what is in the directory.
+    pub const fn what(self) -> &'static str {
+        match self {
+            Self::Nowhere => "its directory is missing",
+            Self::Circle => "its directory lies below itself",
+        }
+    }
+}
 
 /// The selected directories.
 #[derive(Clone, Debug, Default)]
@@ -47,34 +66,38 @@ impl Directories {
         self.parents.keys().chain(placed_only).copied()
     }
 
-    /// Where a directory is in the target; `None` if it does not lie below one of those from which the selection goes
-    /// down.
+    /// Where a directory is in the target.
     ///
     /// # Errors
-    /// [`RestoreError::Cycle`].
-    pub fn path(&self, lin: Lin) -> Result<Option<RelativePath>, RestoreError> {
+    /// [`Adrift`]: it has no place there.
+    pub fn path(&self, lin: Lin) -> Result<RelativePath, Adrift> {
         let mut names = Vec::new();
         let mut at = lin;
         while let Some((parent, name)) = self.parents.get(&at) {
             if names.len() >= DEPTH_MAX {
-                return Err(RestoreError::Cycle { lin });
+                return Err(Adrift::Circle);
             }
             names.push(name);
             at = *parent;
         }
-        let Some(base) = self.placed.get(&at) else { return Ok(None) };
-        Ok(Some(names.iter().rev().fold(base.clone(), |path, name| path.join(name))))
+        let base = self.placed.get(&at).ok_or(Adrift::Nowhere)?;
+        Ok(names.iter().rev().fold(base.clone(), |path, name| path.join(name)))
     }
 
     /// All directories with their paths, each after the one that it lies in.
-    ///
-    /// # Errors
-    /// [`RestoreError::Cycle`].
-    pub fn paths(&self) -> Result<Vec<(RelativePath, Lin)>, RestoreError> {
-        let paths = self.all().map(|lin| Ok(self.path(lin)?.map(|path| (path, lin))));
-        let mut paths: Vec<_> = paths.filter_map(Result::transpose).collect::<Result<_, RestoreError>>()?;
+    #[must_use]
+    pub fn paths(&self) -> Vec<(RelativePath, Lin)> {
+        let mut paths: Vec<_> = self.all().filter_map(|lin| Some((self.path(lin).ok()?, lin))).collect();
         paths.sort_unstable();
-        Ok(paths)
+        paths
+    }
+
+    /// The directories that have no place, by their names alone, and why.
+    pub fn adrift(&self) -> impl Iterator<Item = (RelativePath, Adrift)> {
+        self.parents.iter().filter_map(|(lin, (_, name))| {
+            let adrift = self.path(*lin).err()?;
+            Some((RelativePath::root().join(name), adrift))
+        })
     }
 }
 
@@ -92,9 +115,9 @@ mod tests {
         directories.add(Lin(5), Lin(4), name("c"));
         directories.add(Lin(4), Lin(2), name("b"));
         directories.add(Lin(9), Lin(8), name("elsewhere"));
-        assert_eq!(directories.path(Lin(5)).unwrap(), Some(RelativePath::parse(b"data/b/c").unwrap()));
-        assert_eq!(directories.path(Lin(9)).unwrap(), None);
-        let lins: Vec<_> = directories.paths().unwrap().into_iter().map(|(_, lin)| lin).collect();
+        assert_eq!(directories.path(Lin(5)).unwrap(), RelativePath::parse(b"data/b/c").unwrap());
+        assert_eq!(directories.path(Lin(9)), Err(Adrift::Nowhere));
+        let lins: Vec<_> = directories.paths().into_iter().map(|(_, lin)| lin).collect();
         assert_eq!(lins, [Lin(2), Lin(4), Lin(5)]);
     }
 
@@ -104,7 +127,7 @@ mod tests {
         let placed = placed.map(|(lin, path)| (lin, RelativePath::parse(path).unwrap()));
         let mut directories = Directories::new(placed.into_iter().collect());
         assert!(!directories.add(Lin(3), Lin(2), name("new")));
-        assert_eq!(directories.path(Lin(3)).unwrap(), Some(RelativePath::parse(b"/a/new").unwrap()));
+        assert_eq!(directories.path(Lin(3)).unwrap(), RelativePath::parse(b"/a/new").unwrap());
         assert_eq!(directories.len(), 2);
     }
 
@@ -113,6 +136,7 @@ mod tests {
         let mut directories = Directories::default();
         directories.add(Lin(5), Lin(6), name("a"));
         directories.add(Lin(6), Lin(5), name("b"));
-        assert!(matches!(directories.path(Lin(5)), Err(RestoreError::Cycle { .. })));
+        assert_eq!(directories.path(Lin(5)), Err(Adrift::Circle));
+        assert_eq!((directories.paths().len(), directories.adrift().count()), (0, 2));
     }
 }

@@ -117,12 +117,9 @@ impl<'a> Windows<'a> {
         let mut paths = Vec::new();
         while self.links.peek() == Some(lin) {
             let Some(link) = self.links.take()? else { break };
-            match self.directories.path(link.parent)? {
-                Some(directory) => paths.push(directory.join(&link.name)),
-                None => {
-                    let path = RelativePath::root().join(&link.name);
-                    window.failures.push((path, "its directory is missing"));
-                }
+            match self.directories.path(link.parent) {
+                Ok(directory) => paths.push(directory.join(&link.name)),
+                Err(adrift) => window.failures.push((RelativePath::root().join(&link.name), adrift.what())),
             }
         }
         if let Some((_, path)) = self.placed.next_if(|(placed, _)| **placed == lin)

@@ -47,7 +47,10 @@ pub async fn run(plan: &Plan, target: LocalTarget, progress: Arc<Progress>) -> R
         progress,
         report: Mutex::default(),
     });
-    let paths = plan.directories.paths()?;
+    let paths = plan.directories.paths();
+    for (path, adrift) in plan.directories.adrift() {
+        restore.report().fail(&path, Failure::tables(adrift.what()));
+    }
     let (making, made) = (Arc::clone(&restore), paths.clone());
     runtime::blocking(move || making.make_directories(&made)).await?;
     let directories = restore_files(&restore, plan).await?;

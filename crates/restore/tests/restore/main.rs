@@ -241,3 +241,30 @@ async fn an_owner_that_is_none_is_not_set_and_lends_no_rights() {
         assert_eq!(world.out().join("srv/data").join(name).metadata().unwrap().mode() & 0o7777, 0o755);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn directories_that_hang_nowhere_cost_what_is_in_them_and_nothing_else() {
+    let fill = |tree: &mut Tree| {
+        tree.add();
+        [80, 81, 90].into_iter().for_each(|lin| tree.directory(lin));
+        tree.entry(81, "round", 80, FileKind::Directory);
+        tree.entry(80, "and round", 81, FileKind::Directory);
+        tree.entry(91, "adrift", 90, FileKind::Directory);
+        for (parent, lin, name) in [(80, 82, "in a circle"), (90, 92, "in the adrift")] {
+            tree.file(lin, parent, name, 10);
+        }
+    };
+    let world = World::of(b"/srv/data", fill).await;
+    let (_, report) = world.restore(None, Existing::Refuse, Options::Usual).await;
+    check(&world.out().join("srv/data"));
+    let mut failed: Vec<_> =
+        report.failures.iter().map(|failed| format!("{}: {}", failed.path, failed.reason)).collect();
+    failed.sort();
+    let (circle, adrift) = ("its directory lies below itself", "its directory is missing");
+    let expected = [("adrift", adrift), ("and round", circle), ("in a circle", circle), ("in the adrift", adrift)];
+    let mut expected: Vec<_> =
+        expected.iter().map(|(name, what)| format!("/{name}: {what}: the tables are damaged")).collect();
+    expected.push(format!("/round: {circle}: the tables are damaged"));
+    assert_eq!(failed, expected);
+    assert_eq!(report.damaged, 5);
+}
