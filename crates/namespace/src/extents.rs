@@ -9,7 +9,6 @@ use crate::database::Rows as _;
 use crate::error::{Failure, StoreError};
 use crate::history::{KeyAndVersion, Moment, split_history_key, versions};
 use crate::keys::{ContentKey, ExtentKey, FreedKey, Key as _, KeyRange, short_prefix};
-use crate::orphans::Taken;
 use crate::publish::EXTENTS_MAX;
 use crate::read::{Read as _, decode_key, decode_row};
 use crate::rows::{Dated, ExtentRow, FreedRow};
@@ -33,7 +32,7 @@ impl Transaction<'_> {
     /// Makes a range of a file a hole. Extents that reach out of it keep what lies outside. Gives the number of those
     /// that it met; more than `limit` are refused.
     pub fn clear_range(&mut self, content: ContentKey, range: FileRange, limit: usize) -> Result<usize, Failure> {
-        let taken = Taken::of(self, content)?;
+        let taken = self.taken(content)?;
         let (mut from, mut met) = (range.start, 0);
         loop {
             let touched: Vec<_> = tree::stored_extents(self, Moment::Head, ExtentKey { content, offset: from })?

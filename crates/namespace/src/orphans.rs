@@ -52,15 +52,20 @@ impl Taken {
 }
 
 impl Transaction<'_> {
+    /// What was taken from a content; mostly there are no orphans at all, and no row has to be looked for.
+    pub fn taken(&self, content: ContentKey) -> Result<Taken, StoreError> {
+        if self.progress.orphans == 0 { Ok(Taken(Vec::new())) } else { Taken::of(self, content) }
+    }
+
     /// Takes all extents from a file, which goes on with another content or not at all.
     pub fn abandon(&mut self, content: ContentKey) -> Result<(), StoreError> {
-        let taken = Taken::of(self, content)?;
+        let taken = self.taken(content)?;
         self.take_behind(content, &taken, 0)
     }
 
     /// Takes from a file what lies behind an offset.
     pub fn cut_behind(&mut self, content: ContentKey, offset: u64) -> Result<(), Failure> {
-        let taken = Taken::of(self, content)?;
+        let taken = self.taken(content)?;
         if taken.0.len() >= CUTS_MAX {
             let by = "its earlier cuts are still being worked off: try again in a moment".to_owned();
             return Err(OperationError::InUse { what: "file".into(), name: content.lin.to_string(), by }.into());
