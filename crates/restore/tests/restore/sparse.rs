@@ -9,9 +9,10 @@ use types::FileKind;
 
 use crate::world::{Options, Tree, World};
 
-/// Bytes of an extent, and from one to the next.
+/// Bytes of an extent, and from one to the next: some lie in one block of the disk, because disks that discard what is
+/// freed take half a minute to remove a file of so many pieces.
 const EXTENT: usize = 40;
-const STRIDE: u64 = 12_288;
+const STRIDE: u64 = 256;
 /// Where the first extent begins: a hole comes before it.
 const FIRST: u64 = 1 << 20;
 /// Length of the hole after the last.
@@ -56,7 +57,7 @@ fn check(data: &Path) {
             let around = file.read_exact_at(at - 8, EXTENT + 16).unwrap();
             assert_eq!(around, [&[0; 8][..], &content(number), &[0; 8]].concat(), "extent {number} of {extents}");
         }
-        assert!(path.metadata().unwrap().blocks() * 512 <= 2 * extents * 4096, "the holes take no space");
+        assert!(path.metadata().unwrap().blocks() * 512 < FIRST + extents * STRIDE, "the first hole takes no space");
     }
     for (name, at, content) in [("far", TERABYTE / 2, &b"far out"[..]), ("end", TERABYTE - 10, b"at the end")] {
         let file = Files::real().open_read(&data.join(name)).unwrap();
