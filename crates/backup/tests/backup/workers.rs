@@ -135,9 +135,9 @@ async fn a_worker_that_takes_long_keeps_its_units_while_it_gives_signs_of_life()
     let silence = Duration::from_secs(3);
     let options = Options { worker_silence: silence, sign_of_life: silence / 100, ..small() };
     let (job, _, stalled) = with_a_stalled_worker(&mut cluster, options).await;
-    let given = cluster.shared.faults.units_given(stalled);
     Clock::real().sleep(silence * 2).await;
     let now = cluster.view().job(job.id).unwrap();
+    let given = cluster.shared.faults.units_given(stalled);
     assert_eq!((now.phase, now.totals.units - now.totals.units_done), (JobPhase::Packing, given));
     cluster.stop().await;
 }

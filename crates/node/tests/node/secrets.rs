@@ -51,8 +51,10 @@ async fn a_node_that_was_away_when_a_site_was_added_gets_its_keys_when_it_is_bac
     assert_eq!(again.kind(), types::ErrorKind::AlreadyExists, "{again}");
 
     daemons.spawn(2);
+    // A node that has not applied the site yet does not know that it lacks its keys.
+    let look = || async { if has(&daemons, 2, &file) { Ok(()) } else { Err(daemons.logs()) } };
+    daemons.until("the node has the keys", look).await;
     nothing_is_missing(&daemons).await;
-    assert!(has(&daemons, 2, &file));
     let tests = client.test_site(site.id).await.unwrap();
     assert_eq!(tests.len(), 3);
     assert!(tests.iter().all(|test| test.problem.is_empty() && test.has_keys), "{tests:?}");
