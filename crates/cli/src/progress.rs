@@ -1,16 +1,24 @@
 //! Progress: one line on a terminal, and nothing anywhere else.
 
 use std::fmt::Display;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
+use rustix::termios::tcgetwinsize;
 
 use crate::output::{Format, Output, Verbosity, complain};
 
 /// How often the line is drawn anew.
 const TICK: Duration = Duration::from_millis(200);
+
+/// The columns of a terminal that does not tell.
+const COLUMNS: u16 = 80;
+/// Columns that stay free behind the line.
+const ROOM: u16 = 3;
+/// How often the line may change.
+const DRAWN_PER_SECOND: u8 = 10;
 
 /// Counts of what was done, shown while it goes on.
 pub struct Progress {
@@ -25,8 +33,12 @@ impl Progress {
     /// Begins; nothing is shown for programs, when nobody wants to see it, or when nobody sees standard error.
     pub fn new(what: &'static str, output: &Output) -> Self {
         let wanted = output.format() == Format::Text && output.verbosity() == Verbosity::Normal;
-        let visible = wanted && std::io::stderr().is_terminal();
-        let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let visible = wanted && io::stderr().is_terminal();
+        let target = if visible {
+            ProgressDrawTarget::term_like_with_hz(Box::new(Screen), DRAWN_PER_SECOND)
+        } else {
+            ProgressDrawTarget::hidden()
+        };
         // A wide message is cut at the width of the terminal, so that it never becomes two lines.
         let style = ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
         let bar = ProgressBar::with_draw_target(None, target).with_style(style);
@@ -99,6 +111,55 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         self.finish();
+    }
+}
+
+/// Standard error as a terminal that is a little narrower than it is: behind the line stays room for the `^C` that a
+/// terminal shows, so that both are on one line and are cleared together.
+#[derive(Debug)]
+struct Screen;
+
+impl Screen {
+    fn tell(&self, text: &str) -> io::Result<()> {
+        io::stderr().write_all(text.as_bytes())
+    }
+}
+
+impl TermLike for Screen {
+    fn width(&self) -> u16 {
+        tcgetwinsize(io::stderr()).map_or(COLUMNS, |size| size.ws_col).saturating_sub(ROOM)
+    }
+
+    fn move_cursor_up(&self, count: usize) -> io::Result<()> {
+        if count == 0 { Ok(()) } else { self.tell(&format!("\x1b[{count}A")) }
+    }
+
+    fn move_cursor_down(&self, count: usize) -> io::Result<()> {
+        if count == 0 { Ok(()) } else { self.tell(&format!("\x1b[{count}B")) }
+    }
+
+    fn move_cursor_right(&self, count: usize) -> io::Result<()> {
+        if count == 0 { Ok(()) } else { self.tell(&format!("\x1b[{count}C")) }
+    }
+
+    fn move_cursor_left(&self, count: usize) -> io::Result<()> {
+        if count == 0 { Ok(()) } else { self.tell(&format!("\x1b[{count}D")) }
+    }
+
+    fn write_line(&self, line: &str) -> io::Result<()> {
+        self.tell(&format!("{line}\n"))
+    }
+
+    fn write_str(&self, text: &str) -> io::Result<()> {
+        self.tell(text)
+    }
+
+    fn clear_line(&self) -> io::Result<()> {
+        self.tell("\r\x1b[2K")
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        io::stderr().flush()
     }
 }
 
