@@ -94,7 +94,10 @@ impl Segment {
         if segment.end < bytes.len() as u64 {
             segment.cut_tail(&bytes, tail)?;
         }
-        segment.synced = segment.end;
+        match tail {
+            Tail::MayBeCut => segment.make_durable(&bytes)?,
+            Tail::IsWhole => segment.synced = segment.end,
+        }
         Ok(segment)
     }
 
@@ -103,7 +106,22 @@ impl Segment {
         while let Some((header, record)) = record_at(bytes, self.end) {
             self.check_follows(header.position)?;
             self.note(header.position, record.length());
+            self.synced = self.synced.max(u64::from(header.durable));
         }
+        Ok(())
+    }
+
+    /// Makes durable what no record says was durable. These bytes may have come from the page cache alone: the process
+    /// was killed before its sync, or the sync failed, after which the kernel takes the pages for clean and no later
+    /// sync writes them. So they are written again, the same bytes, before anybody counts them as ours.
+    fn make_durable(&mut self, bytes: &Bytes) -> Result<(), LogError> {
+        let unsure = usize::try_from(self.synced).ok().zip(usize::try_from(self.end).ok());
+        if let Some(unsure) = unsure.and_then(|(synced, end)| bytes.get(synced..end)).filter(|bytes| !bytes.is_empty())
+        {
+            self.file.write_all_at(self.synced, unsure)?;
+            self.file.sync_data()?;
+        }
+        self.synced = self.end;
         Ok(())
     }
 

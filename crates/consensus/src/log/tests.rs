@@ -330,6 +330,38 @@ fn a_crash_in_a_purge_leaves_no_gap_whichever_removals_it_keeps() {
     }
 }
 
+/// Notes writes to files and their syncs.
+#[derive(Default)]
+struct Writes(Mutex<Vec<FileOperation>>);
+
+impl Watch for Writes {
+    fn before(&self, operation: FileOperation, _path: &Path) -> io::Result<()> {
+        if matches!(operation, FileOperation::Write | FileOperation::Sync) {
+            self.0.lock().expect("no panic").push(operation);
+        }
+        Ok(())
+    }
+}
+
+/// A process that was killed between its write and its sync leaves bytes that only the page cache may have; a sync that
+/// failed leaves pages that no later sync writes.
+#[test]
+fn what_was_not_synced_before_a_restart_is_written_and_synced_before_it_counts() {
+    let log = Log::new(100);
+    let mut journal = log.create();
+    journal.append(&records(0..3)).expect("written");
+    journal.sync().expect("synced");
+    journal.append(&records(3..5)).expect("written");
+    drop(journal);
+    let before = log.bytes(1);
+    let writes = Arc::new(Writes::default());
+    let files = Files::watched(Arc::clone(&writes) as Arc<dyn Watch>);
+    let journal = Journal::open(&files, log.path(), NODE, log.segment_bytes).expect("opened");
+    assert_eq!(*writes.0.lock().expect("no panic"), [FileOperation::Write, FileOperation::Sync]);
+    assert_eq!(contents(&journal), records(0..5));
+    assert_eq!(log.bytes(1), before, "the same bytes");
+}
+
 /// Counts the syncs of files, and fails the operation of one number.
 #[derive(Default)]
 struct Disk {
