@@ -16,6 +16,8 @@ use crate::{Config, Daemon, NodeError, Platform, membership, metrics_endpoint, s
 
 /// Everything that is being done has this long to end.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
+/// For threads that are in the middle of a read.
+const THREADS_DEADLINE: Duration = Duration::from_secs(1);
 /// Handing leadership over takes one election at most.
 const HANDOVER_DEADLINE: Duration = Duration::from_secs(3);
 
@@ -31,7 +33,10 @@ pub fn run(config: &Path) -> Result<(), NodeError> {
         .enable_all()
         .build()
         .map_err(|source| NodeError::Runtime { source })?;
-    threads.block_on(live(platform, config))
+    let lived = threads.block_on(live(platform, config));
+    // By now only threads that a disk holds are left, and nobody waits for their answers.
+    threads.shutdown_timeout(THREADS_DEADLINE);
+    lived
 }
 
 /// The whole life of the process.

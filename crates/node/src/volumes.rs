@@ -18,6 +18,11 @@ use crate::{Daemon, NodeError};
 /// has the same time and answers before its own caller gives it up.
 const READ_DEADLINE: Duration = Duration::from_secs(5);
 
+/// A removal of many blocks waits behind puts and writes as many tombstones. As long as a put may take.
+const REMOVE_DEADLINE: Duration = Duration::from_secs(15);
+/// What a volume has not written by then, nobody was told of: the next start reads it from the segments.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(10);
+
 /// The volumes of this node.
 pub struct Volumes {
     clock: Clock,
@@ -158,11 +163,12 @@ impl Volumes {
     pub async fn remove(&self, ids: Vec<BlockId>) -> Removal {
         let (mut kept, mut failure) = (BTreeSet::new(), None);
         for volume in self.stores.values() {
-            if let Err(error) = volume.store.remove(ids.clone()).await {
+            let removed = self.within(REMOVE_DEADLINE, volume, volume.store.remove(ids.clone())).await;
+            if let Err(error) = removed {
                 // If even that cannot be told, all of them may be there.
                 let remaining = self.in_time(volume, volume.store.remaining(ids.clone())).await;
                 kept.extend(remaining.unwrap_or_else(|_| ids.clone()));
-                failure = Some(error.into());
+                failure = Some(error);
             }
         }
         Removal { removed: ids.into_iter().filter(|id| !kept.contains(id)).collect(), failure }
@@ -192,14 +198,25 @@ impl Volumes {
         volume: &Volume,
         reading: impl Future<Output = Result<T, BlockStoreError>>,
     ) -> Result<T, NodeError> {
-        let late = |_| NodeError::SlowVolume { path: volume.folder.clone(), limit: READ_DEADLINE };
-        Ok(self.clock.timeout(READ_DEADLINE, reading).await.map_err(late)??)
+        self.within(READ_DEADLINE, volume, reading).await
+    }
+
+    async fn within<T>(
+        &self,
+        limit: Duration,
+        volume: &Volume,
+        work: impl Future<Output = Result<T, BlockStoreError>>,
+    ) -> Result<T, NodeError> {
+        let late = |_| NodeError::SlowVolume { path: volume.folder.clone(), limit };
+        Ok(self.clock.timeout(limit, work).await.map_err(late)??)
     }
 
     /// Closes all volumes.
     pub async fn close(&self) {
         for volume in self.stores.values() {
-            volume.store.close().await;
+            if self.clock.timeout(CLOSE_DEADLINE, volume.store.close()).await.is_err() {
+                tracing::warn!(path = %volume.folder.display(), "a volume did not close in time");
+            }
         }
     }
 }

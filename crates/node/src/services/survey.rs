@@ -10,6 +10,7 @@ use wire::v1;
 
 use crate::member::Member;
 use crate::peers::Traffic;
+use crate::volumes::Room;
 use crate::{NodeError, keyring};
 
 /// A node that does not answer by then is shown as not reached.
@@ -97,7 +98,11 @@ fn unreached(member: &Member, node: &Node) -> v1::NodeStatus {
 
 async fn own_status(member: &Arc<Member>, records: &Records) -> Result<v1::NodeStatus, NodeError> {
     let node = records.nodes.iter().find(|node| node.id == member.node()).cloned();
-    let room = member.volumes.room().await?;
+    // A disk that fails is no reason to keep silent about everything else.
+    let room = member.volumes.room().await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "cannot tell how much room there is");
+        Room::default()
+    });
     Ok(v1::NodeStatus {
         node: node.map(Into::into),
         role: role(member, member.node()).into(),

@@ -11,6 +11,9 @@ use types::SessionId;
 
 use super::*;
 
+/// Longer than all deadlines of one call.
+const PATIENCE: Duration = Duration::from_secs(40);
+
 /// What the segments of the first volume do.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mood {
@@ -142,4 +145,22 @@ async fn reads_of_a_disk_that_hangs_leave_threads_for_everything_else() {
     world.disks.set(Mood::Good);
     assert!(reads.iter().all(Result::is_err));
     assert_eq!(seven, Ok(7));
+}
+
+#[tokio::test]
+async fn a_disk_that_hangs_holds_up_neither_the_removal_from_another_nor_the_end() {
+    let world = World::new().await;
+    for (volume, sequence) in [(world.first, 1), (world.second, 2)] {
+        world.put(volume, sequence).await.unwrap();
+    }
+    world.disks.set(Mood::Hanging);
+    let clock = Clock::real();
+
+    let removal = clock.timeout(PATIENCE, world.volumes.remove([1, 2].map(id).to_vec())).await.expect("it is given up");
+    assert!(removal.failure.is_some() && !removal.removed.contains(&id(1)));
+    let second = world.volumes.stores.get(&world.second).unwrap();
+    assert!(!second.store.holds(id(2)).await.unwrap(), "the other volume has removed its block");
+    clock.timeout(PATIENCE, world.volumes.close()).await.expect("the end does not wait for the disk");
+
+    world.disks.set(Mood::Good);
 }

@@ -143,8 +143,18 @@ impl Daemons {
 
     /// A client at the socket of a node, once it answers.
     pub async fn client(&self, number: usize) -> Client {
-        let endpoint = Endpoint::Unix(self.home(number).join("admin.sock"));
-        let options = Options { patience: DEADLINE, ..Options::new(vec![endpoint], self.tasks.clone()) };
+        self.client_of([number]).await
+    }
+
+    /// A client that turns from node to node.
+    pub async fn client_of_all(&self) -> Client {
+        self.client_of(0..self.processes.len()).await
+    }
+
+    async fn client_of(&self, nodes: impl IntoIterator<Item = usize>) -> Client {
+        let socket = |number| Endpoint::Unix(self.home(number).join("admin.sock"));
+        let endpoints = nodes.into_iter().map(socket).collect();
+        let options = Options { patience: DEADLINE, ..Options::new(endpoints, self.tasks.clone()) };
         let connect = || async { Client::connect(options.clone()).await.map_err(|error| error.to_string()) };
         self.until("the admin socket answers", connect).await
     }

@@ -14,5 +14,6 @@ mod doors;
 mod forming;
 mod full_disk;
 mod joining;
+mod kills;
 mod refusals;
 mod secrets;
