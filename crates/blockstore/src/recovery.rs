@@ -2,7 +2,7 @@
 //!
 //! The index says how far it covers the segments; what is behind that is replayed. An index that is lost, damaged, of
 //! another volume, or ahead of the segments is rebuilt from all of them. Then the tail of the newest segment is cut to
-//! its last whole record. Replaying twice gives the same, so a crash in here costs nothing.
+//! its last whole record, and what is left of it is made durable before the index learns of it. Replaying twice gives the same, so a crash in here costs nothing.
 
 use std::ops::Range;
 use std::path::Path;
@@ -134,9 +134,12 @@ impl Replay<'_> {
         if from.is_none() {
             self.check_header(&segment)?;
         }
+        let known_synced = from;
         let from = from.unwrap_or(SEGMENT_HEADER_LENGTH);
         if tail == Tail::MayBeCut {
             self.cut_tail(&segment, from)?;
+            segment.make_durable(known_synced)?;
+            self.segments.sync()?;
         }
         self.replay(&segment, from)?;
         let end = segment.file.len()?.max(from);

@@ -63,6 +63,11 @@ impl SegmentFiles {
         Ok(self.segment(header.id.number, file))
     }
 
+    /// Makes the names of all segments durable.
+    pub(crate) fn sync(&self) -> Result<(), FileError> {
+        self.files.sync_dir(&self.folder)
+    }
+
     /// Removes a segment that holds no records.
     pub(crate) fn remove(&self, number: SegmentNumber) -> Result<(), FileError> {
         self.locked(|open| open.files.remove(&number));

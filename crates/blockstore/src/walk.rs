@@ -8,7 +8,7 @@ use crate::index::Row;
 use crate::record::{Place, RECORD_ALIGNMENT, RECORD_HEADER_LENGTH, RECORD_MAGIC, RecordHeader};
 use crate::segment::{SEGMENT_HEADER_LENGTH, SegmentHeader, SegmentId};
 
-/// How much is read at once while a record is searched behind damage.
+/// How much is read at once while a record is searched behind damage, or bytes are written again.
 const SEARCH_BYTES: usize = 1 << 20;
 /// What file systems allocate in.
 const PAGE_BYTES: u64 = 4096;
@@ -50,6 +50,33 @@ impl Segment {
             }
         }
         Ok(None)
+    }
+
+    /// Makes durable what no record says was synced. These bytes may have come from the page cache alone: the process was
+    /// killed before its sync, or the sync failed, after which the kernel takes the pages for clean and no later sync
+    /// writes them. So they are written again, the same bytes, before anything is built on them. Space that was given
+    /// back in there is taken again; the replay gives it back.
+    pub(crate) fn make_durable(&self, known_synced: Option<u64>) -> Result<(), FileError> {
+        let end = self.file.len()?;
+        if known_synced.is_none() {
+            self.rewrite(0..SEGMENT_HEADER_LENGTH.min(end))?;
+        }
+        let unsynced = self.unsynced(known_synced.unwrap_or(SEGMENT_HEADER_LENGTH))?;
+        if let Some(first) = unsynced.first() {
+            self.rewrite(first.begin()..end)?;
+        }
+        self.file.sync_data()
+    }
+
+    fn rewrite(&self, range: Range<u64>) -> Result<(), FileError> {
+        let mut begin = range.start;
+        while begin < range.end {
+            let length = (range.end - begin).min(SEARCH_BYTES as u64);
+            let bytes = self.file.read_exact_at(begin, length as usize)?;
+            self.file.write_all_at(begin, &bytes)?;
+            begin += length;
+        }
+        Ok(())
     }
 
     /// What lies behind the part that the records themselves say was synced: at most one batch.

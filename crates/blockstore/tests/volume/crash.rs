@@ -110,6 +110,45 @@ async fn a_tail_that_was_cut_anywhere_is_removed_and_the_rest_stays() {
     assert!(folder.open().await.holds(id(3)).await.unwrap());
 }
 
+/// Notes writes to segments, their syncs, and those of folders.
+#[derive(Default)]
+struct Writes(Mutex<Vec<FileOperation>>);
+
+impl Watch for Writes {
+    fn before(&self, operation: FileOperation, path: &Path) -> io::Result<()> {
+        let of_segment = path.extension().is_some_and(|ending| ending == "segment")
+            && matches!(operation, FileOperation::Write | FileOperation::Sync);
+        if of_segment || (operation == FileOperation::SyncFolder && path.ends_with("segments")) {
+            self.0.lock().unwrap().push(operation);
+        }
+        Ok(())
+    }
+}
+
+/// A process that was killed between its write and its sync leaves bytes that only the page cache may have; a sync that
+/// failed leaves pages that no later sync writes.
+#[tokio::test]
+async fn the_last_batch_is_written_and_synced_again_before_the_index_learns_of_it() {
+    let folder = Folder::new();
+    close(folder.open().await).await;
+    let earlier = folder.copy();
+    let store = folder.open().await;
+    store.put(blocks(0..3)).await.unwrap();
+    store.put(blocks(3..5)).await.unwrap();
+    close(store).await;
+    folder.put_back_index_of(&earlier);
+    let before = folder.files.read(&folder.last_segment()).unwrap();
+
+    let writes = Arc::new(Writes::default());
+    let store = folder.open_watched(Arc::clone(&writes) as Arc<dyn Watch>).await;
+    let seen = writes.0.lock().unwrap().clone();
+    let [header, batch] = [FileOperation::Write; 2];
+    assert_eq!(seen, [header, batch, FileOperation::Sync, FileOperation::SyncFolder]);
+    assert_eq!(folder.files.read(&folder.last_segment()).unwrap(), before, "the same bytes");
+    assert_eq!(store.recovery().replayed_records, 5);
+    assert_holds(&store, &blocks(0..5)).await;
+}
+
 async fn check_that_the_last_one_is_gone(crashed: &Folder, cut_bytes: u64) {
     let store = crashed.open().await;
     assert_eq!((store.recovery().cut_bytes, store.recovery().damaged_bytes), (cut_bytes, 0));
