@@ -44,8 +44,8 @@ pub use keys::{
 };
 pub use names::Writer;
 pub use object::{
-    OBJECT_VERSION, ObjectKey, ObjectOptions, ObjectReader, ObjectWriter, OpenedSlot, STRIPE_LENGTH, SealedObject,
-    Trailer,
+    BlockIdentity, OBJECT_VERSION, ObjectKey, ObjectOptions, ObjectReader, ObjectWriter, OpenedSlot, STRIPE_LENGTH,
+    SealedObject, StoredBlock, Trailer,
 };
 pub use owner::OwnerObject;
 pub use repository::{

@@ -6,19 +6,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use repo::{
-    EntryRow, ExtentRecord, ExtentRow, InodeRow, Location, ObjectNumber, ObjectOptions, ObjectWriter, RepoError,
-    SealedObject, Writer, WriterKeys,
+    BlockIdentity, EntryRow, ExtentRecord, ExtentRow, InodeRow, Location, ObjectNumber, ObjectOptions, ObjectWriter,
+    RepoError, SealedObject, StoredBlock, Writer, WriterKeys,
 };
 use runtime::Seed;
 use thiserror::Error;
-use types::{Digest, Epoch, ErrorKind, Extent, Lin, RepositoryId, SetId};
+use types::{Epoch, ErrorKind, Extent, Lin, RepositoryId, SetId};
 
 use super::{Difference, Piece};
 use crate::plan::UnitName;
 
 /// Files up to this length are bundled with their neighbours (rule P31).
 const BUNDLED_LENGTH_MAX: u64 = 128 << 10;
-/// Blocks of earlier objects that are remembered so as not to be packed again: some 30 MiB.
+/// Blocks of earlier objects that are remembered so as not to be packed again: some 50 MiB.
 const REMEMBERED_MAX: usize = 1 << 18;
 
 /// Units that are reported together: their names go through Raft with the object, some 50 KiB. A long file of holes has
@@ -95,8 +95,8 @@ pub struct Packer {
     seed: Seed,
     sequence: Arc<AtomicU64>,
     open: Option<ObjectWriter>,
-    placed: Vec<(Digest, Location)>,
-    remembered: HashMap<Digest, (Writer, Location)>,
+    placed: Vec<(BlockIdentity, Location)>,
+    remembered: HashMap<BlockIdentity, (Writer, Location)>,
     units: Vec<UnitName>,
     lins: u64,
 }
@@ -200,35 +200,28 @@ impl Packer {
         stored: Option<&Bytes>,
         writer: Writer,
     ) -> Result<ExtentRecord, PackError> {
-        let location = match (self.remembered.get(&extent.digest).copied(), stored) {
-            (Some((holder, location)), _) => {
+        let stored = stored.map_or(&[][..], |stored| stored);
+        let packed = StoredBlock::new(extent.digest, extent.block_length, stored);
+        let location = match self.remembered.get(&packed.identity()).copied() {
+            Some((holder, location)) => {
                 let object = self.open(writer)?.reference(holder);
                 Location { object, ..location }
             }
-            (None, stored) => self.seal(lin, size, extent, stored.map_or(&[], |stored| &stored[..]), writer)?,
+            None => {
+                // The bytes are moved as they are, so their CRCs are checked here (law 3).
+                block::check(stored).map_err(|source| PackError::Block { lin, block: extent.block, source })?;
+                self.seal(size, &packed, writer)?
+            }
         };
         let digest = self.options.keys.keyed(&extent.digest);
         Ok(ExtentRecord { length: extent.length, digest, block_offset: extent.block_offset, location })
     }
 
-    fn seal(
-        &mut self,
-        lin: Lin,
-        size: u64,
-        extent: &Extent,
-        stored: &[u8],
-        writer: Writer,
-    ) -> Result<Location, PackError> {
-        // The bytes are moved as they are, so their CRCs are checked here (law 3).
-        block::check(stored).map_err(|source| PackError::Block { lin, block: extent.block, source })?;
-        let (digest, length) = (extent.digest, extent.block_length);
+    fn seal(&mut self, size: u64, packed: &StoredBlock<'_>, writer: Writer) -> Result<Location, PackError> {
         let open = self.open(writer)?;
-        let location = if size <= BUNDLED_LENGTH_MAX {
-            open.add_small_block(&digest, length, stored)?
-        } else {
-            open.add_block(&digest, length, stored)?
-        };
-        self.placed.push((digest, location));
+        let is_small = size <= BUNDLED_LENGTH_MAX;
+        let location = if is_small { open.add_small_block(packed)? } else { open.add_block(packed)? };
+        self.placed.push((packed.identity(), location));
         Ok(location)
     }
 
@@ -239,6 +232,6 @@ impl Packer {
         }
         let placed = self.placed.drain(..);
         let located = |location| object.locate(location, ObjectNumber::OWN);
-        self.remembered.extend(placed.map(|(digest, location)| (digest, (object.writer, located(location)))));
+        self.remembered.extend(placed.map(|(identity, location)| (identity, (object.writer, located(location)))));
     }
 }

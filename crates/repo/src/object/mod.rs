@@ -11,12 +11,14 @@ mod key;
 mod parts;
 mod reader;
 mod slot;
+mod stored_block;
 mod trailer;
 mod writer;
 
 pub use key::ObjectKey;
 pub use reader::ObjectReader;
 pub use slot::OpenedSlot;
+pub use stored_block::{BlockIdentity, StoredBlock};
 pub use trailer::{STRIPE_LENGTH, Trailer};
 pub use writer::{ObjectOptions, ObjectWriter, SealedObject};
 

@@ -10,6 +10,7 @@ use super::directory::{Directory, SlotPlace};
 use super::footer::{FooterKey, PageWriter};
 use super::key::key_context;
 use super::slot::{SlotCodec, SlotContext};
+use super::stored_block::{BlockIdentity, StoredBlock};
 use super::trailer::{STRIPE_LENGTH, Trailer};
 use super::{OBJECT_VERSION, slot};
 use crate::keys::{Secret, WrappedKey, wrap_object_key};
@@ -53,10 +54,19 @@ pub struct ObjectWriter {
     slots: Vec<SlotPlace>,
     frames: Bundle,
     inline: Bundle,
-    held: HashMap<KeyedDigest, Location>,
+    held: HashMap<Held, Location>,
     references: Vec<Writer>,
     rows: Rows,
     bytes_plain: u64,
+}
+
+/// What the object holds: a block is shared only if all of it is the same, see [`BlockIdentity`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Held {
+    digest: KeyedDigest,
+    plain_length: u32,
+    stored: [u8; 32],
+    codec: MemberCodec,
 }
 
 /// Members that wait to be sealed as one slot. The slot has its number from the first member on.
@@ -162,34 +172,29 @@ impl ObjectWriter {
     ///
     /// # Errors
     /// [`RepoError::Limit`]: the block is longer than a slot may be.
-    pub fn add_block(&mut self, digest: &Digest, plain_length: u32, stored: &[u8]) -> Result<Location, RepoError> {
-        let keyed = self.keys.keyed(digest);
-        if let Some(location) = self.held.get(&keyed) {
+    pub fn add_block(&mut self, block: &StoredBlock<'_>) -> Result<Location, RepoError> {
+        let held = self.held_as(block.identity, MemberCodec::Frames);
+        if let Some(location) = self.held.get(&held) {
             return Ok(*location);
         }
-        let stored_length = self.slot_length(stored.len())?;
+        let stored_length = self.slot_length(block.stored.len())?;
         let number = self.reserve();
-        self.seal(number, SlotCodec::Plain, stored.to_vec(), stored_length);
-        self.place(keyed, number, 0, stored_length, plain_length, MemberCodec::Frames)
+        self.seal(number, SlotCodec::Plain, block.stored.to_vec(), stored_length);
+        Ok(self.place(held, number, 0, stored_length))
     }
 
     /// Adds the frames of a small file's block to the open bundle (rule P31).
     ///
     /// # Errors
     /// As [`ObjectWriter::add_block`].
-    pub fn add_small_block(
-        &mut self,
-        digest: &Digest,
-        plain_length: u32,
-        stored: &[u8],
-    ) -> Result<Location, RepoError> {
-        let keyed = self.keys.keyed(digest);
-        if let Some(location) = self.held.get(&keyed) {
+    pub fn add_small_block(&mut self, block: &StoredBlock<'_>) -> Result<Location, RepoError> {
+        let held = self.held_as(block.identity, MemberCodec::Frames);
+        if let Some(location) = self.held.get(&held) {
             return Ok(*location);
         }
-        let stored_length = self.slot_length(stored.len())?;
-        let (number, offset) = self.bundle(MemberCodec::Frames, stored);
-        self.place(keyed, number, offset, stored_length, plain_length, MemberCodec::Frames)
+        let stored_length = self.slot_length(block.stored.len())?;
+        let (number, offset) = self.bundle(MemberCodec::Frames, block.stored);
+        Ok(self.place(held, number, offset, stored_length))
     }
 
     /// Adds the content of a file that is kept inline; such contents are compressed together (rule P31).
@@ -197,13 +202,19 @@ impl ObjectWriter {
     /// # Errors
     /// As [`ObjectWriter::add_block`].
     pub fn add_inline(&mut self, plain: &[u8]) -> Result<(KeyedDigest, Location), RepoError> {
-        let keyed = self.keys.keyed(&block::digest(plain));
-        if let Some(location) = self.held.get(&keyed) {
-            return Ok((keyed, *location));
-        }
         let length = self.slot_length(plain.len())?;
+        let block = StoredBlock::new(block::digest(plain), length, plain);
+        let held = self.held_as(block.identity, MemberCodec::Plain);
+        if let Some(location) = self.held.get(&held) {
+            return Ok((held.digest, *location));
+        }
         let (number, offset) = self.bundle(MemberCodec::Plain, plain);
-        Ok((keyed, self.place(keyed, number, offset, length, length, MemberCodec::Plain)?))
+        Ok((held.digest, self.place(held, number, offset, length)))
+    }
+
+    fn held_as(&self, identity: BlockIdentity, codec: MemberCodec) -> Held {
+        let BlockIdentity { digest, plain_length, stored } = identity;
+        Held { digest: self.keys.keyed(&digest), plain_length, stored, codec }
     }
 
     /// A block's digest as rows have it.
@@ -293,7 +304,8 @@ impl ObjectWriter {
         let located = |location: &mut Location| *location = place_of(&self.slots, *location);
         extents.iter_mut().filter_map(|row| row.extent.as_mut()).for_each(|extent| located(&mut extent.location));
         let held = self.held.drain();
-        let mut blocks: Vec<BlockRow> = held.map(|(digest, location)| BlockRow { digest, location }).collect();
+        let mut blocks: Vec<BlockRow> =
+            held.map(|(held, location)| BlockRow { digest: held.digest, location }).collect();
         blocks.iter_mut().for_each(|row| located(&mut row.location));
         let mut pages = PageWriter { key, body: &mut self.body, pages: Vec::new() };
         let limit = |limit| RepoError::Limit { name: self.name.clone(), limit };
@@ -368,15 +380,7 @@ impl ObjectWriter {
     }
 
     /// Notes where a member is. Where its slot begins is known when the slot is sealed.
-    fn place(
-        &mut self,
-        digest: KeyedDigest,
-        slot: u32,
-        offset: u32,
-        stored_length: u32,
-        plain_length: u32,
-        codec: MemberCodec,
-    ) -> Result<Location, RepoError> {
+    fn place(&mut self, held: Held, slot: u32, offset: u32, stored_length: u32) -> Location {
         let location = Location {
             object: ObjectNumber::OWN,
             slot,
@@ -384,13 +388,13 @@ impl ObjectWriter {
             slot_length: 0,
             offset,
             stored_length,
-            plain_length,
-            codec,
+            plain_length: held.plain_length,
+            codec: held.codec,
         };
-        self.held.insert(digest, location);
+        self.held.insert(held, location);
         self.rows.length += ROW_LENGTH;
-        self.bytes_plain += u64::from(plain_length);
-        Ok(location)
+        self.bytes_plain += u64::from(held.plain_length);
+        location
     }
 }
 

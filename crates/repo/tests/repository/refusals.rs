@@ -205,7 +205,7 @@ async fn a_slot_that_was_moved_does_not_open() {
     let mut locations = vec![];
     for plain in &plain {
         let stored = block::encode(plain).unwrap().stored;
-        locations.push(object.add_block(&block::digest(plain), 200_000, &stored).unwrap());
+        locations.push(object.add_block(&repo::StoredBlock::new(block::digest(plain), 200_000, &stored)).unwrap());
     }
     let object = object.finish().unwrap();
     let row = object.row(ObjectNumber::new(Epoch(1), 0).unwrap());

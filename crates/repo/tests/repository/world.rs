@@ -7,7 +7,7 @@ use bytes::Bytes;
 use repo::{
     CoalesceContext, CoalesceOptions, Commit, CommitTotals, EntryRecord, EntryRow, ExtentRecord, ExtentRow,
     InodeRecord, InodeRow, KeyObject, NewKeys, NewRepository, ObjectNumber, ObjectOptions, ObjectWriter,
-    PassphraseCost, Repository, RootRecord, RunOptions, SealedObject, SealedState, Unlock, Writer,
+    PassphraseCost, Repository, RootRecord, RunOptions, SealedObject, SealedState, StoredBlock, Unlock, Writer,
 };
 use runtime::{Files, Seed};
 use site::{Memory, Recording, Site};
@@ -235,10 +235,11 @@ impl Packer<'_> {
     }
 
     fn add(&mut self, digest: &Digest, length: u32, stored: &[u8], file: usize) -> repo::Location {
+        let block = StoredBlock::new(*digest, length, stored);
         if file <= 128 << 10 {
-            self.object.add_small_block(digest, length, stored).unwrap()
+            self.object.add_small_block(&block).unwrap()
         } else {
-            self.object.add_block(digest, length, stored).unwrap()
+            self.object.add_block(&block).unwrap()
         }
     }
 

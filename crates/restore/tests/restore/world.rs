@@ -6,7 +6,7 @@ use bytes::Bytes;
 use repo::{
     CoalesceContext, CoalesceOptions, Commit, EntryRecord, EntryRow, ExtentRecord, ExtentRow, InodeRecord, InodeRow,
     KeyObject, Location, NewKeys, NewRepository, ObjectNumber, ObjectOptions, ObjectWriter, PassphraseCost, Repository,
-    RootRecord, Unlock, Writer,
+    RootRecord, StoredBlock, Unlock, Writer,
 };
 use restore::{Existing, LocalTarget, Plan, Report, RestoreError, RestoreOptions, Selection, Source, Summary};
 use runtime::{Files, Seed};
@@ -47,6 +47,11 @@ impl World {
 
     /// One that has such a tree, whose root the set has by that path.
     pub async fn of(root: &'static [u8], fill: impl FnOnce(&mut Tree)) -> Self {
+        Self::with_roots(&[(1, root)], fill).await
+    }
+
+    /// One that has such a tree, whose roots the set has by those paths.
+    pub async fn with_roots(roots: &[(u64, &'static [u8])], fill: impl FnOnce(&mut Tree)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let site = Site::create(&format!("file://{}", folder.path().join("site").display())).unwrap();
         let seed = Seed::fixed(5);
@@ -60,11 +65,11 @@ impl World {
         };
         Repository::create(&site, &new).await.unwrap();
         let mut world = Self { folder, site, object: String::new(), keys, seed };
-        world.back_up(root, fill).await;
+        world.back_up(roots, fill).await;
         world
     }
 
-    async fn back_up(&mut self, root: &'static [u8], fill: impl FnOnce(&mut Tree)) {
+    async fn back_up(&mut self, roots: &[(u64, &'static [u8])], fill: impl FnOnce(&mut Tree)) {
         let writer = Writer {
             generation: Generation(1),
             epoch: EPOCH,
@@ -106,7 +111,7 @@ impl World {
             set: SET,
             policy: "data".into(),
             definition_hash: [0; 32],
-            roots: vec![RootRecord { lin: Lin(1), path: Bytes::from_static(root) }],
+            roots: roots.iter().map(root).collect(),
             snapshot_time: Timestamp::default(),
             base: None,
             runs: merged.runs,
@@ -143,6 +148,12 @@ impl World {
         (summary, report)
     }
 
+    /// Leaves the upload object so many bytes.
+    pub fn cut_object(&self, length: u64) {
+        let path = self.folder.path().join("site").join(&self.object);
+        std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(length).unwrap();
+    }
+
     /// Makes every slot of the upload object unreadable.
     pub fn damage_all_slots(&self) {
         let path = self.folder.path().join("site").join(&self.object);
@@ -153,6 +164,10 @@ impl World {
     pub fn out(&self) -> std::path::PathBuf {
         self.folder.path().join("out")
     }
+}
+
+fn root((lin, path): &(u64, &'static [u8])) -> RootRecord {
+    RootRecord { lin: Lin(*lin), path: Bytes::from_static(path) }
 }
 
 /// Settings of a restore.
@@ -262,13 +277,14 @@ impl Tree {
 
     pub fn small(&mut self, plain: &[u8]) -> Location {
         let stored = block::encode(plain).unwrap().stored;
-        self.object.add_small_block(&block::digest(plain), u32::try_from(plain.len()).unwrap(), &stored).unwrap()
+        let plain_length = u32::try_from(plain.len()).unwrap();
+        self.object.add_small_block(&StoredBlock::new(block::digest(plain), plain_length, &stored)).unwrap()
     }
 
     pub fn block(&mut self, lin: u64, offset: u64, plain: &[u8], length: usize) {
         let stored = block::encode(plain).unwrap().stored;
         let plain_length = u32::try_from(plain.len()).unwrap();
-        let location = self.object.add_block(&block::digest(plain), plain_length, &stored).unwrap();
+        let location = self.object.add_block(&StoredBlock::new(block::digest(plain), plain_length, &stored)).unwrap();
         self.extent(lin, offset, length, plain, 0, location);
     }
 
