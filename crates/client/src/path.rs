@@ -129,6 +129,12 @@ impl FilePath {
         Self { bytes: bytes.into(), steps }
     }
 
+    /// Whether it goes up somewhere: then its text does not tell where it leads.
+    #[must_use]
+    pub fn goes_up(&self) -> bool {
+        self.steps.contains(&Step::Up)
+    }
+
     /// The last name; none of the root directory.
     #[must_use]
     pub fn last(&self) -> Option<&Name> {
@@ -380,6 +386,12 @@ mod tests {
             ["/a", "/a/b", "/a/b/..", "/a/b/../c"]
         );
         assert!(FilePath::new("/").unwrap().prefixes().is_empty());
+    }
+
+    #[test]
+    fn only_two_dots_go_up() {
+        assert!(FilePath::new("/data/../srv").unwrap().goes_up());
+        assert!(!FilePath::new("/data/./..srv/srv..").unwrap().goes_up());
     }
 
     #[test]

@@ -59,6 +59,18 @@ impl RelativePath {
         self.0.split(|&byte| byte == b'/').filter(|part| !part.is_empty())
     }
 
+    /// This path as seen from one above it; `None` if it does not lie below that.
+    #[must_use]
+    pub fn below(&self, from: &Self) -> Option<Self> {
+        match from.as_bytes() {
+            [] => (!self.0.is_empty()).then(|| self.clone()),
+            from => {
+                let rest = self.as_bytes().strip_prefix(from)?.strip_prefix(b"/")?;
+                Some(Self(self.0.slice_ref(rest)))
+            }
+        }
+    }
+
     /// The bytes of the path, without a leading slash.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
@@ -88,6 +100,18 @@ mod tests {
             RelativePath::parse(b"x").unwrap().split().map(|(root, name)| (root, name.to_vec())).unwrap();
         assert_eq!((root, name), (RelativePath::root(), b"x".to_vec()));
         assert!(RelativePath::root().split().is_none());
+    }
+
+    #[test]
+    fn a_path_is_seen_from_those_above_it_alone() {
+        let path = |text: &str| RelativePath::parse(text.as_bytes()).unwrap();
+        assert_eq!(path("/data/projects").below(&RelativePath::root()), Some(path("data/projects")));
+        assert_eq!(path("/data/projects").below(&path("/data")), Some(path("projects")));
+        for (path, from) in [("/data/projects", "/dat"), ("/data", "/data/projects"), ("/data", "/data"), ("/", "/")]
+            .map(|(one, other)| (path(one), path(other)))
+        {
+            assert_eq!(path.below(&from), None, "{path} from {from}");
+        }
     }
 
     #[test]

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use repo::{Backup, RootRecord};
+use repo::Backup;
 use types::{FileKind, Lin, Name};
 
+use crate::roots::{DisplacedRoot, PlacedRoot, place_roots};
 use crate::{RelativePath, RestoreError};
 
 /// What of a backup is restored.
@@ -23,9 +24,27 @@ pub(crate) struct Placement {
     /// Directories from which the selection goes down, and where each is in the target.
     pub(crate) directories: BTreeMap<Lin, RelativePath>,
     /// Files and symbolic links that are selected by themselves.
-    pub(crate) files: BTreeMap<Lin, RelativePath>,
+    pub(crate) files: BTreeMap<Lin, PlacedFile>,
+    /// Roots that lie elsewhere than the commit says.
+    pub(crate) displaced: Vec<DisplacedRoot>,
     /// Whether every entry of the backup is selected.
     pub(crate) whole: bool,
+}
+
+/// Where a file or symbolic link goes that is selected by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PlacedFile {
+    pub(crate) path: RelativePath,
+    pub(crate) claim: Claim,
+}
+
+/// What the path of a selected file is worth beside names that it has in selected directories.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// It is one more name.
+    Name,
+    /// It counts if there is no other name: where it would lie, those directories tell.
+    Fallback,
 }
 
 impl Selection {
@@ -34,21 +53,20 @@ impl Selection {
     /// # Errors
     /// The backup has no such path, or the repository cannot be read.
     pub(crate) async fn place(&self, backup: &Backup) -> Result<Placement, RestoreError> {
-        let roots = &backup.info().roots;
+        let roots = place_roots(backup).await?;
         match self {
-            Self::Everything => place_roots(backup, roots, &RelativePath::root(), true).await,
+            Self::Everything => place_all(backup, &roots, &RelativePath::root(), true).await,
             Self::Path(path) => {
                 let wanted = parse(path)?;
-                if let Some((lin, kind)) = find(backup, &wanted).await? {
+                if let Some((lin, kind)) = find(backup, &roots, &wanted).await? {
                     return Ok(place_one(lin, kind, &wanted));
                 }
-                let below = roots.iter().filter(|root| below(&root.path, &wanted).is_some()).cloned();
-                let below: Vec<_> = below.collect();
+                let below: Vec<_> = roots.iter().filter(|root| root.path.below(&wanted).is_some()).cloned().collect();
                 if below.is_empty() {
                     return Err(no_path(&wanted));
                 }
                 let whole = below.len() == roots.len();
-                place_roots(backup, &below, &wanted, whole).await
+                place_all(backup, &below, &wanted, whole).await
             }
         }
     }
@@ -60,53 +78,42 @@ fn place_one(lin: Lin, kind: FileKind, path: &RelativePath) -> Placement {
         placement.directories.insert(lin, RelativePath::root());
     } else {
         let name = path.split().and_then(|(_, name)| RelativePath::parse(name).ok());
-        placement.files.insert(lin, name.unwrap_or_default());
+        placement.files.insert(lin, PlacedFile { path: name.unwrap_or_default(), claim: Claim::Fallback });
     }
     placement
 }
 
-async fn place_roots(
+async fn place_all(
     backup: &Backup,
-    roots: &[RootRecord],
+    roots: &[PlacedRoot],
     from: &RelativePath,
     whole: bool,
 ) -> Result<Placement, RestoreError> {
     let mut placement = Placement { whole, ..Placement::default() };
     for root in roots {
-        // What has no path cannot be placed; to take it for the target itself would lay it over the rest.
-        parse(&root.path)?;
-        let path = below(&root.path, from).unwrap_or_default();
+        let path = root.path.below(from).unwrap_or_default();
         match backup.inode(root.lin).await?.and_then(|row| row.inode).map(|inode| inode.kind) {
-            Some(FileKind::Directory) => placement.directories.insert(root.lin, path),
-            Some(FileKind::File | FileKind::Symlink) => placement.files.insert(root.lin, path),
-            None => return Err(RestoreError::NoPath { path: String::from_utf8_lossy(&root.path).into_owned() }),
-        };
+            Some(FileKind::Directory) => drop(placement.directories.insert(root.lin, path)),
+            Some(FileKind::File | FileKind::Symlink) => {
+                let claim = if root.is_within || root.displaced.is_some() { Claim::Fallback } else { Claim::Name };
+                placement.files.insert(root.lin, PlacedFile { path, claim });
+            }
+            None => return Err(no_path(&root.path)),
+        }
+        placement.displaced.extend(root.displaced.clone());
     }
     Ok(placement)
 }
 
-/// The path of a root below another path; `None` if it does not lie there.
-fn below(root: &[u8], from: &RelativePath) -> Option<RelativePath> {
-    let root = RelativePath::parse(root).ok()?;
-    let rest = match from.as_bytes() {
-        [] => root.as_bytes(),
-        from => root.as_bytes().strip_prefix(from)?.strip_prefix(b"/")?,
-    };
-    RelativePath::parse(rest).ok()
-}
-
 /// Goes down from the deepest root that the path lies in.
-async fn find(backup: &Backup, wanted: &RelativePath) -> Result<Option<(Lin, FileKind)>, RestoreError> {
-    let mut found: Option<(usize, Lin, RelativePath)> = None;
-    for root in &backup.info().roots {
-        let path = parse(&root.path)?;
-        let depth = path.components().count();
-        let lies_in = path == *wanted || below(wanted.as_bytes(), &path).is_some();
-        if lies_in && found.as_ref().is_none_or(|(best, ..)| depth >= *best) {
-            found = Some((depth, root.lin, below(wanted.as_bytes(), &path).unwrap_or_default()));
-        }
-    }
-    let Some((_, mut lin, rest)) = found else { return Ok(None) };
+async fn find(
+    backup: &Backup,
+    roots: &[PlacedRoot],
+    wanted: &RelativePath,
+) -> Result<Option<(Lin, FileKind)>, RestoreError> {
+    let above = roots.iter().filter(|root| root.path == *wanted || wanted.below(&root.path).is_some());
+    let Some(root) = above.max_by_key(|root| root.path.components().count()) else { return Ok(None) };
+    let (mut lin, rest) = (root.lin, wanted.below(&root.path).unwrap_or_default());
     for component in rest.components() {
         let name = Name::new(component.to_vec())
             .map_err(|source| RestoreError::NotAPath { path: wanted.to_string(), source })?;
@@ -126,19 +133,4 @@ fn parse(path: &[u8]) -> Result<RelativePath, RestoreError> {
 
 fn no_path(path: &RelativePath) -> RestoreError {
     RestoreError::NoPath { path: path.to_string() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_root_is_placed_below_what_is_restored() {
-        let path = |text: &str| RelativePath::parse(text.as_bytes()).unwrap();
-        assert_eq!(below(b"/data/projects", &RelativePath::root()), Some(path("data/projects")));
-        assert_eq!(below(b"/data/projects", &path("/data")), Some(path("projects")));
-        assert_eq!(below(b"/data/projects", &path("/dat")), None);
-        assert_eq!(below(b"/data", &path("/data/projects")), None);
-        assert_eq!(below(b"/", &RelativePath::root()), Some(RelativePath::root()));
-    }
 }

@@ -5,7 +5,7 @@ use repo::RepoError;
 use runtime::FileError;
 use site::SiteError;
 use thiserror::Error;
-use types::{ErrorKind, RepositoryId, SiteId};
+use types::{ErrorKind, Lin, RepositoryId, SiteId};
 
 use crate::plan::{PlanError, UnitName};
 use crate::surroundings::StateError;
@@ -64,6 +64,16 @@ pub enum OwnError {
         /// LINs in the set now.
         now: u64,
     },
+    /// A root is in no directory by now, so that nothing could be restored to its path.
+    #[error(
+        "root {lin} of the set has no path in the file system any more (it was {path:?}): make a policy without it"
+    )]
+    NoRootPath {
+        /// The root.
+        lin: Lin,
+        /// Its path, as far as it is known.
+        path: String,
+    },
     /// The newest commit at the site is not the one that the cluster knows (rule P21).
     #[error(
         "the newest commit at site {site} is {found}, but this cluster knows {known}: another cluster wrote there, or \
@@ -98,6 +108,7 @@ impl OwnError {
             Self::Spool(error) if error.is_no_space() => ErrorKind::NoSpace,
             Self::Spool(_) => ErrorKind::Unavailable,
             Self::NoKeys { .. } | Self::NoKeysAnywhere { .. } => ErrorKind::Denied,
+            Self::NoRootPath { .. } => ErrorKind::NotFound,
             Self::HopelessUnit { .. } => ErrorKind::Internal,
             Self::Shrunk { .. } | Self::StrangeHead { .. } => ErrorKind::Conflict,
         }

@@ -9,11 +9,13 @@
 
 mod cancelling;
 mod cluster;
+mod dishonest;
 mod faults;
 mod figures;
 mod gate;
 mod handing_over;
 mod history;
+mod roots;
 mod shrinking;
 mod tree;
 mod workers;

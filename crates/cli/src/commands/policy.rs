@@ -66,10 +66,19 @@ async fn roots(client: &Client, paths: &[OsString]) -> Result<Vec<Root>, CliErro
     let mut roots = Vec::new();
     for text in paths {
         let path = FilePath::new(Bytes::copy_from_slice(text.as_bytes()))?;
+        refuse_up(&path)?;
         let found = client.resolve(&path, LastLink::Keep, None).await?;
         roots.push(Root { lin: found.lin, path: path.absolute().to_string() });
     }
     Ok(roots)
+}
+
+/// A path that goes up would be shown as what it is not: where it leads depends on the links in it.
+fn refuse_up(path: &FilePath) -> Result<(), CliError> {
+    if !path.goes_up() {
+        return Ok(());
+    }
+    Err(CliError::Usage { message: format!("{path}: a root's path has no \"..\": give the path that it leads to") })
 }
 
 fn site_name(policy: &Policy, sites: &[Site]) -> String {
@@ -96,4 +105,17 @@ fn value(policy: &Policy, sites: &[Site]) -> Value {
         "roots": policy.roots,
         "last_backup": policy.base,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_whose_path_goes_up_is_refused_by_its_name() {
+        let refused = |path: &str| refuse_up(&FilePath::new(path.to_owned()).unwrap()).err();
+        let error = refused("/data/../srv").unwrap();
+        assert!(error.to_string().contains("/data/../srv"), "{error}");
+        assert!(refused("/data/./srv/..not").is_none());
+    }
 }

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::repository::{BackupChoice, RepositoryChoice};
 use crate::error::CliError;
 use crate::invocation::Invocation;
-use crate::output::Output;
+use crate::output::{Output, complain};
 use crate::progress::Progress;
 use crate::summary::{Copied, add_warnings};
 use crate::text;
@@ -67,6 +67,9 @@ async fn restore(arguments: Arguments, spool: PathBuf, invocation: &mut Invocati
         None => Selection::Everything,
     };
     let plan = Plan::make(&source, &selection, &Files::real(), RestoreOptions::new(spool)).await?;
+    for root in plan.displaced() {
+        complain(invocation.output.format(), "warning", root);
+    }
     if arguments.dry_run {
         return show_plan(&plan.summary().await?, &mut invocation.output);
     }

@@ -48,6 +48,12 @@ impl Directories {
         self.parents.insert(lin, (parent, name)).is_none() && !is_placed
     }
 
+    /// Whether it has a name in another directory.
+    #[must_use]
+    pub fn has_name(&self, lin: Lin) -> bool {
+        self.parents.contains_key(&lin)
+    }
+
     /// Whether the directory is selected.
     #[must_use]
     pub fn contains(&self, lin: Lin) -> bool {

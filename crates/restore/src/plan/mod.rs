@@ -14,16 +14,16 @@ pub(crate) use directories::Directories;
 pub(crate) use ranges::{Range, Slot, Wanted, ranges};
 pub(crate) use window::{Part, PlannedFile, PlannedSymlink, Window, Windows, metadata};
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use links::{Link, LinkSorter, SortedLinks};
-use repo::{Backup, Listed, Repository, WriterKeys};
+use repo::{Backup, EntryRecord, EntryRow, Listed, Repository, WriterKeys};
 use rows::Rows;
 use runtime::Files;
-use types::{Epoch, FileKind, SetId};
+use types::{Epoch, FileKind, Lin, SetId};
 
 use crate::selection::Placement;
-use crate::{RestoreError, RestoreOptions, Selection};
+use crate::{DisplacedRoot, RestoreError, RestoreOptions, Selection};
 
 /// What is to be restored, and from where.
 #[derive(Clone, Debug)]
@@ -78,16 +78,27 @@ impl Plan {
         options: RestoreOptions,
     ) -> Result<Self, RestoreError> {
         let backup = source.repository.at(source.set, source.epoch)?;
-        let placement = selection.place(&backup).await?;
-        let mut directories = Directories::new(placement.directories.clone());
-        let mut sorter = LinkSorter::new(files, &options.spool, options.names_in_memory);
+        let mut placement = selection.place(&backup).await?;
+        let mut names = Names {
+            directories: Directories::new(placement.directories.clone()),
+            sorter: LinkSorter::new(files, &options.spool, options.names_in_memory),
+            placed: placement.displaced.iter().map(|root| (root.lin, false)).collect(),
+        };
         if placement.whole {
-            scan_names(&backup, &mut directories, &mut sorter).await?;
+            names.scan(&backup).await?;
         } else {
-            walk_names(&backup, &mut directories, &mut sorter).await?;
+            names.walk(&backup).await?;
         }
+        let Names { directories, sorter, placed } = names;
+        placement.displaced.retain(|root| !directories.has_name(root.lin) && placed.get(&root.lin) == Some(&false));
         let (keys, links) = (source.repository.keys().clone(), sorter.finish());
         Ok(Self { backup, keys, options, directories, placement, links })
+    }
+
+    /// Roots that are restored elsewhere than the backup says, each with the reason.
+    #[must_use]
+    pub fn displaced(&self) -> &[DisplacedRoot] {
+        &self.placement.displaced
     }
 
     /// Counts what the plan comes to. Reads the tables of inodes and extents, but no blocks.
@@ -120,41 +131,46 @@ impl Plan {
     }
 }
 
-/// Reads all names of the backup.
-async fn scan_names(
-    backup: &Backup,
-    directories: &mut Directories,
-    sorter: &mut LinkSorter,
-) -> Result<(), RestoreError> {
-    let mut entries = backup.entries().await?;
-    while let Some(row) = entries.next().await? {
-        let Some(entry) = row.entry else { continue };
-        if entry.kind == FileKind::Directory {
-            directories.add(entry.lin, row.parent, row.name);
-        } else {
-            sorter.push(Link { lin: entry.lin, parent: row.parent, name: row.name })?;
-        }
-    }
-    Ok(())
+/// The names of the backup, as they are read.
+struct Names {
+    directories: Directories,
+    sorter: LinkSorter,
+    /// Displaced roots, and whether a file among them has a name all the same.
+    placed: BTreeMap<Lin, bool>,
 }
 
-/// Reads the names below the selected directories.
-async fn walk_names(
-    backup: &Backup,
-    directories: &mut Directories,
-    sorter: &mut LinkSorter,
-) -> Result<(), RestoreError> {
-    let mut waiting: VecDeque<_> = directories.all().collect();
-    while let Some(directory) = waiting.pop_front() {
-        let mut entries = backup.directory(directory).await?;
+impl Names {
+    /// Reads all names of the backup.
+    async fn scan(&mut self, backup: &Backup) -> Result<(), RestoreError> {
+        let mut entries = backup.entries().await?;
         while let Some(row) = entries.next().await? {
-            let Some(entry) = row.entry else { continue };
-            if entry.kind != FileKind::Directory {
-                sorter.push(Link { lin: entry.lin, parent: row.parent, name: row.name })?;
-            } else if directories.add(entry.lin, row.parent, row.name) {
-                waiting.push_back(entry.lin);
+            self.add(row)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the names below the selected directories.
+    async fn walk(&mut self, backup: &Backup) -> Result<(), RestoreError> {
+        let mut waiting: VecDeque<_> = self.directories.all().collect();
+        while let Some(directory) = waiting.pop_front() {
+            let mut entries = backup.directory(directory).await?;
+            while let Some(row) = entries.next().await? {
+                waiting.extend(self.add(row)?);
             }
         }
+        Ok(())
     }
-    Ok(())
+
+    /// Adds a name; gives the directory that was not known before.
+    fn add(&mut self, EntryRow { parent, name, entry, .. }: EntryRow) -> Result<Option<Lin>, RestoreError> {
+        let Some(EntryRecord { lin, kind }) = entry else { return Ok(None) };
+        if kind == FileKind::Directory {
+            return Ok(self.directories.add(lin, parent, name).then_some(lin));
+        }
+        if let Some(has_name) = self.placed.get_mut(&lin) {
+            *has_name = true;
+        }
+        self.sorter.push(Link { lin, parent, name })?;
+        Ok(None)
+    }
 }

@@ -8,7 +8,7 @@ use types::{FileKind, Lin};
 use super::Directories;
 use super::links::LinkReader;
 use super::rows::Rows;
-use crate::selection::Placement;
+use crate::selection::{Claim, PlacedFile, Placement};
 use crate::{Metadata, RelativePath, RestoreError, RestoreOptions};
 
 /// A file that is to be restored.
@@ -62,7 +62,7 @@ pub struct Window {
 /// Gives the windows of a plan.
 pub struct Windows<'a> {
     directories: &'a Directories,
-    placed: std::iter::Peekable<std::collections::btree_map::Iter<'a, Lin, RelativePath>>,
+    placed: std::iter::Peekable<std::collections::btree_map::Iter<'a, Lin, PlacedFile>>,
     links: LinkReader<'a>,
     rows: Rows,
     options: &'a RestoreOptions,
@@ -122,8 +122,8 @@ impl<'a> Windows<'a> {
                 Err(adrift) => window.failures.push((RelativePath::root().join(&link.name), adrift.what())),
             }
         }
-        if let Some((_, path)) = self.placed.next_if(|(placed, _)| **placed == lin)
-            && paths.is_empty()
+        if let Some((_, PlacedFile { path, claim })) = self.placed.next_if(|(placed, _)| **placed == lin)
+            && (paths.is_empty() || (*claim == Claim::Name && !paths.contains(path)))
         {
             paths.push(path.clone());
         }

@@ -21,15 +21,37 @@ impl Restore {
         reads.buffer_unordered(self.options.reads_max).try_collect::<()>().await
     }
 
+    /// Reads a range; where it cannot be read because a part of it is damaged, slot by slot what is left of it.
     async fn fill_range(self: Arc<Self>, range: Range, files: Arc<Vec<OpenFile>>) -> Result<(), RestoreError> {
-        let fetched = match self.backup.fetch(range.object, range.start..range.end).await {
-            Ok(fetched) => fetched,
-            Err(error) => {
-                let error = stop_unless_local(error)?;
-                fail_all(&files, range.slots.iter().flat_map(|slot| &slot.pieces), &error);
-                return Ok(());
-            }
+        let error = match self.backup.fetch(range.object, range.start..range.end).await {
+            Ok(fetched) => return self.fill_from(range, fetched, files).await,
+            Err(error) => stop_unless_local(error)?,
         };
+        if range.slots.len() < 2 || !matches!(error, RepoError::Damaged { .. }) {
+            fail_all(&files, range.slots.iter().flat_map(|slot| &slot.pieces), &error);
+            return Ok(());
+        }
+        for slot in range.slots {
+            let (object, start) = (range.object, slot.location.slot_offset);
+            let end = start.saturating_add(u64::from(slot.location.slot_length));
+            match self.backup.fetch(object, start..end).await {
+                Ok(fetched) => {
+                    let range = Range { object, start, end, slots: vec![slot] };
+                    Arc::clone(&self).fill_from(range, fetched, Arc::clone(&files)).await?;
+                }
+                Err(error) => fail_all(&files, &slot.pieces, &stop_unless_local(error)?),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what a range gave.
+    async fn fill_from(
+        self: Arc<Self>,
+        range: Range,
+        fetched: Bytes,
+        files: Arc<Vec<OpenFile>>,
+    ) -> Result<(), RestoreError> {
         self.count_fetched(fetched.len() as u64);
         // Opening, decoding and writing keep a thread busy for long; the futures within wait for nothing but the row
         // and the key of the object, which the first slot brings.

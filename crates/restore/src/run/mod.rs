@@ -111,12 +111,21 @@ impl Restore {
 
     /// Makes a directory; those above a root of the set are not in the backup and are made with it.
     fn make_with_ancestors(&self, path: &RelativePath) -> Result<(), TargetError> {
-        match self.target.make_directory(path) {
+        self.within_ancestors(path, || self.target.make_directory(path))
+    }
+
+    /// Makes an entry, and the directories above it if they are not there.
+    fn within_ancestors<T>(
+        &self,
+        path: &RelativePath,
+        mut make: impl FnMut() -> Result<T, TargetError>,
+    ) -> Result<T, TargetError> {
+        match make() {
             Err(TargetError::Entry { source: rustix::io::Errno::NOENT, .. }) => {
                 if let Some((parent, _)) = path.split() {
                     self.make_with_ancestors(&parent)?;
                 }
-                self.target.make_directory(path)
+                make()
             }
             other => other,
         }

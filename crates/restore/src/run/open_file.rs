@@ -89,7 +89,8 @@ impl Restore {
     fn make_symlink(&self, symlink: &PlannedSymlink) -> Result<(), RestoreError> {
         let Some((first, others)) = symlink.paths.split_first() else { return Ok(()) };
         self.progress.add_file();
-        match self.target.make_symlink(first, &symlink.target, &symlink.metadata) {
+        let make = || self.target.make_symlink(first, &symlink.target, &symlink.metadata);
+        match self.within_ancestors(first, make) {
             Ok(warnings) => {
                 let mut report = self.report();
                 report.symlinks += 1;
@@ -101,7 +102,7 @@ impl Restore {
     }
 
     fn link(&self, first: &RelativePath, path: &RelativePath) -> Result<(), RestoreError> {
-        match self.target.link(first, path) {
+        match self.within_ancestors(path, || self.target.link(first, path)) {
             Ok(()) => self.report().links += 1,
             Err(error) => self.note(path, error)?,
         }
@@ -111,7 +112,8 @@ impl Restore {
     fn open_file(&self, plan: &Arc<PlannedFile>) -> Result<OpenFile, RestoreError> {
         let plan = Arc::clone(plan);
         let mut file = OpenFile { plan, old: None, new: None, position: 0, failure: Mutex::new(None) };
-        if let Err(error) = self.begin(&mut file) {
+        let path = file.plan.paths.first().cloned().unwrap_or_default();
+        if let Err(error) = self.within_ancestors(&path, || self.begin(&mut file)) {
             file.fail(file.failure_of(&stop_if_full(error)?));
         }
         Ok(file)

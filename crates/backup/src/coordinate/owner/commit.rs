@@ -3,17 +3,24 @@
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
+use namespace::View;
 use repo::{
     CoalesceContext, CoalesceOptions, Coalesced, Commit, ParentReference, RootRecord, RunReference, SealedState,
 };
 use serde::Serialize;
-use types::{CommitReference, CommitTicket, Epoch, ErrorKind, Job, JobOperation, ObjectReport, Policy};
+use tracing::warn;
+use types::{
+    CommitReference, CommitTicket, Epoch, ErrorKind, Job, JobOperation, Lin, Name, ObjectReport, Policy, Root,
+};
 
 use super::{OwnError, Owner};
 use crate::surroundings::StateError;
 
 /// Runs of one merge at most; sequence numbers are set aside for them.
 const RUNS_MAX: u64 = 1 << 20;
+
+/// Directories above a root at most: a path with more cannot be written anywhere.
+const DEPTH_MAX: usize = 1 << 16;
 
 /// The parent itself, the runs that it names, and the backups that are no longer part of the repository.
 type Inherited = (Option<ParentReference>, Vec<RunReference>, Vec<Epoch>);
@@ -103,7 +110,6 @@ impl Owner {
         runs.extend(coalesced.runs.iter().cloned());
         runs.sort_by_key(|run| (run.table, run.level, run.writer));
         let snapshot = self.around.state.latest().await?.snapshot(job.snapshot)?;
-        let roots = self.policy.roots.iter();
         Ok(Commit {
             repository: self.record.repository,
             number: head.map_or(1, |head| head.number.saturating_add(1)),
@@ -112,7 +118,7 @@ impl Owner {
             set: job.set,
             policy: self.policy.name.clone(),
             definition_hash: definition_hash(&self.policy),
-            roots: roots.map(|root| RootRecord { lin: root.lin, path: Bytes::from(root.path.clone()) }).collect(),
+            roots: self.roots(job).await?,
             snapshot_time: snapshot.created,
             base: job.base,
             runs,
@@ -120,6 +126,24 @@ impl Owner {
             voids,
             state: Some(self.put_configuration(job).await?),
         })
+    }
+
+    /// The roots with the paths that they have in the job's snapshot (rule P17).
+    async fn roots(&self, job: &Job) -> Result<Vec<RootRecord>, OwnError> {
+        let (view, snapshot, roots) = (self.around.state.latest().await?, job.snapshot, self.policy.roots.clone());
+        let records = runtime::blocking(move || {
+            let view = view.at(snapshot)?;
+            let record = |root: &Root| Ok(RootRecord { lin: root.lin, path: path_of(&view, root)? });
+            roots.iter().map(record).collect::<Result<Vec<_>, OwnError>>()
+        });
+        let records = records.await?;
+        for (root, record) in self.policy.roots.iter().zip(&records) {
+            if !is_shown_as(&record.path, &root.path) {
+                let (now, then) = (String::from_utf8_lossy(&record.path), &root.path);
+                warn!(job = %job.id, root = %root.lin, %now, %then, "a root has another path than when its policy was made");
+            }
+        }
+        Ok(records)
     }
 
     /// What a commit takes over from the one before it.
@@ -153,6 +177,53 @@ impl Owner {
 
 fn is_refused(error: &OwnError) -> bool {
     matches!(error, OwnError::State(StateError::Refused(refused)) if refused.kind() == ErrorKind::Conflict)
+}
+
+/// The path of a root in the view: what restores go by. Of several names of a file the one that the policy shows counts,
+/// if it is there still.
+fn path_of(view: &View, root: &Root) -> Result<Bytes, OwnError> {
+    let links = view.links(root.lin)?;
+    if root.lin == Lin::ROOT {
+        return Ok(Bytes::from_static(b"/"));
+    }
+    let mut first = None;
+    for link in links {
+        let path = climb(view, root.lin, link)?;
+        if is_shown_as(&path, &root.path) {
+            return Ok(path);
+        }
+        first.get_or_insert(path);
+    }
+    first.ok_or_else(|| OwnError::NoRootPath { lin: root.lin, path: root.path.clone() })
+}
+
+/// Goes up from a name to the root directory.
+fn climb(view: &View, lin: Lin, link: (Lin, Name)) -> Result<Bytes, OwnError> {
+    let (mut parent, name) = link;
+    let mut names = vec![name];
+    while parent != Lin::ROOT {
+        let above = view.links(parent)?.into_iter().next().filter(|_| names.len() < DEPTH_MAX);
+        let no_path = || OwnError::NoRootPath { lin, path: String::from_utf8_lossy(&joined(&names)).into_owned() };
+        let (next, name) = above.ok_or_else(no_path)?;
+        names.push(name);
+        parent = next;
+    }
+    Ok(joined(&names))
+}
+
+/// Names from the last to the first, as a path.
+fn joined(names: &[Name]) -> Bytes {
+    let mut path = Vec::new();
+    for name in names.iter().rev() {
+        path.push(b'/');
+        path.extend_from_slice(name.as_bytes());
+    }
+    path.into()
+}
+
+/// Whether a policy shows the path so: as it is, or escaped where it is no text.
+fn is_shown_as(path: &[u8], shown: &str) -> bool {
+    path == shown.as_bytes() || path.escape_ascii().to_string() == shown
 }
 
 /// BLAKE3 of what decides about membership: the roots' LINs.
