@@ -99,10 +99,18 @@ pub enum BlockStoreError {
         source: Damage,
     },
     /// The block was found damaged before, and no good copy was put since.
-    #[error("block {id} is quarantined: its bytes were found damaged")]
+    #[error("block {id} is quarantined: its bytes were found damaged, and still are")]
     Quarantined {
         /// The block.
         id: BlockId,
+    },
+    /// The disk did not give the block's bytes now; nothing is known against them.
+    #[error("block {id} cannot be read from this disk now")]
+    Unreadable {
+        /// The block.
+        id: BlockId,
+        /// The system's answer.
+        source: FileError,
     },
     /// A range of a block's plain bytes could not be made.
     #[error("cannot read a part of block {id}")]
@@ -156,9 +164,9 @@ pub enum Damage {
         /// The CRC-32 of the bytes.
         found: u32,
     },
-    /// The disk does not give the bytes.
-    #[error("its bytes cannot be read")]
-    Unreadable(#[from] FileError),
+    /// Its segment is gone, or ends before it.
+    #[error("its bytes are not there")]
+    Missing(#[source] FileError),
     /// The stored form is not whole.
     #[error("its stored form is damaged")]
     Block(#[from] BlockError),
@@ -197,7 +205,7 @@ impl BlockStoreError {
             Self::Damaged { .. } | Self::Quarantined { .. } => ErrorKind::Corrupt,
             Self::BadBlock { source, .. } | Self::Range { source, .. } => source.kind(),
             Self::NoSpace { .. } => ErrorKind::NoSpace,
-            Self::Unwritable { .. } | Self::Closed { .. } => ErrorKind::Unavailable,
+            Self::Unreadable { .. } | Self::Unwritable { .. } | Self::Closed { .. } => ErrorKind::Unavailable,
         }
     }
 }

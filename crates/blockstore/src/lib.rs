@@ -18,8 +18,10 @@
 //!
 //! Each batch of records says how far the segment was synced before it was written. A bad record behind the last such
 //! mark is a cut tail; one before it was promised to somebody, and is reported. A block whose bytes are bad when they are
-//! read is quarantined: it is no longer held, is listed, and a new put replaces it. After a failed write or sync the
-//! volume takes no more until it is opened again, since nobody knows what the medium has (`fsync` tells once).
+//! read is quarantined: it is no longer held, is listed, and a new put replaces it; a later read or scrub that finds it
+//! good, down to its digest, makes it held again. A read that the disk does not answer is an error and no damage. After a
+//! failed write or sync the volume takes no more until it is opened again, since nobody knows what the medium has
+//! (`fsync` tells once).
 //!
 //! # Limits
 //!

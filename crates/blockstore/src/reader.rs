@@ -1,35 +1,37 @@
 //! Reads blocks and checks what it read.
 //!
 //! A block may be removed, and its bytes given back, between the look into the index and the read. So bytes that are bad
-//! are damage only if the index still says that they should be there.
+//! are damage only if the index still says that they should be there. A disk that gives no bytes is no damage at all: the
+//! caller asks another holder, and the copy stays held.
 
 use std::sync::Arc;
 
 use block::{BlockError, FrameTable};
 use bytes::Bytes;
+use runtime::FileError;
 use tokio::sync::mpsc;
 use types::{BlockId, ErrorKind};
 
-use crate::index::{Index, Row};
+use crate::index::{Index, Row, RowState};
 use crate::record::{RECORD_HEADER_LENGTH, RecordHeader, RecordKind};
 use crate::segment_files::SegmentFiles;
 use crate::walk::Segment;
 use crate::writer::Command;
-use crate::{BlockStoreError, Damage};
+use crate::{BlockStoreError, Damage, ScrubDepth};
 
 /// What reads need.
 #[derive(Clone, Debug)]
 pub(crate) struct Reader {
     pub(crate) index: Arc<Index>,
     pub(crate) segments: Arc<SegmentFiles>,
-    /// Where damage is reported to.
+    /// Who is told what was found.
     pub(crate) writer: mpsc::Sender<Command>,
 }
 
 impl Reader {
     /// The stored bytes of a block, checked by the record's CRC-32.
     pub(crate) fn payload(&self, id: BlockId) -> Result<Option<(Row, Bytes)>, BlockStoreError> {
-        self.attempt(id, |segment, row| whole_payload(segment, id, row).map(Ok))
+        self.attempt(id, |segment, row| whole_payload(segment, id, row))
     }
 
     /// A range of a block's plain bytes; only the frames that hold it are read, and checked by their CRC-32.
@@ -38,79 +40,132 @@ impl Reader {
         Ok(found.map(|(_, plain)| plain))
     }
 
-    /// Reads once more when the block was moved or removed meanwhile. The inner error is the caller's fault.
+    /// Reads once more when the block was moved or removed meanwhile.
     fn attempt<T>(
         &self,
         id: BlockId,
-        read: impl Fn(&Segment, &Row) -> Result<Result<T, BlockError>, Damage>,
+        read: impl Fn(&Segment, &Row) -> Result<T, ReadFailure>,
     ) -> Result<Option<(Row, T)>, BlockStoreError> {
         while let Some(row) = self.index.row(id)? {
-            if !row.is_held() {
-                return Err(BlockStoreError::Quarantined { id });
-            }
-            match self.segment(&row)?.and_then(|segment| read(&segment, &row)) {
-                Ok(Ok(value)) => return Ok(Some((row, value))),
-                Ok(Err(source)) => return Err(BlockStoreError::Range { id, source }),
-                Err(damage) if self.index.row(id)? == Some(row) => return Err(self.damaged(id, row, damage)),
+            match self.read_row(id, &row, &read) {
+                Ok(value) => return Ok(Some((row, value))),
+                Err(ReadFailure::Refused(source)) => return Err(BlockStoreError::Range { id, source }),
+                Err(failure) if self.index.row(id)? == Some(row) => return Err(self.failed(id, row, failure)),
                 Err(_) => {}
             }
         }
         Ok(None)
     }
 
-    /// A segment that is not there is damage of its blocks; that it cannot be opened now says nothing about them.
-    fn segment(&self, row: &Row) -> Result<Result<Segment, Damage>, BlockStoreError> {
-        match self.segments.get(row.segment) {
-            Ok(segment) => Ok(Ok(segment)),
-            Err(error) if error.is_not_found() => Ok(Err(error.into())),
-            Err(error) => Err(error.into()),
+    /// Reads a record. One in quarantine is looked at as a whole before: what was wrong may have been the cable or the
+    /// memory on the way.
+    fn read_row<T>(
+        &self,
+        id: BlockId,
+        row: &Row,
+        read: impl Fn(&Segment, &Row) -> Result<T, ReadFailure>,
+    ) -> Result<T, ReadFailure> {
+        let segment = self.segments.get(row.segment)?;
+        if !row.is_held() {
+            check(row, &whole_payload(&segment, id, row)?, ScrubDepth::Digests)?;
+            tracing::info!(block = %id, segment = row.segment.0, offset = row.offset, "a quarantined block is good");
+            self.judge(id, *row, RowState::Held);
+        }
+        read(&segment, row)
+    }
+
+    fn failed(&self, id: BlockId, row: Row, failure: ReadFailure) -> BlockStoreError {
+        match failure {
+            ReadFailure::Damage(_) if !row.is_held() => BlockStoreError::Quarantined { id },
+            ReadFailure::Damage(damage) => self.damaged(id, row, damage),
+            ReadFailure::Disk(source) => BlockStoreError::Unreadable { id, source },
+            ReadFailure::Refused(source) => BlockStoreError::Range { id, source },
         }
     }
 
     /// Tells the writer, and makes the error.
     pub(crate) fn damaged(&self, id: BlockId, row: Row, source: Damage) -> BlockStoreError {
         tracing::error!(block = %id, segment = row.segment.0, offset = row.offset, error = %source, "a block is damaged");
-        // If the queue is full, the next read or scrub finds the damage again.
-        let _ = self.writer.try_send(Command::Quarantine { id, row });
+        self.judge(id, row, RowState::Quarantined);
         BlockStoreError::Damaged { id, segment: row.segment.0, offset: row.offset, source }
+    }
+
+    fn judge(&self, id: BlockId, row: Row, state: RowState) {
+        // If the queue is full, the next read or scrub finds the same again.
+        let _ = self.writer.try_send(Command::Judge { id, row, state });
     }
 }
 
-fn whole_payload(segment: &Segment, id: BlockId, row: &Row) -> Result<Bytes, Damage> {
-    let (header, payload) = front(segment, id, row, row.payload_length as usize)?;
-    let (expected, found) = (header.payload_crc, crc32fast::hash(&payload));
-    if expected == found { Ok(payload) } else { Err(Damage::Payload { expected, found }) }
+/// Why a record did not give what was asked for.
+#[derive(Debug)]
+enum ReadFailure {
+    /// Its bytes are wrong.
+    Damage(Damage),
+    /// The disk did not answer, which says nothing about the bytes: another read may get them.
+    Disk(FileError),
+    /// What was asked for is not in the block.
+    Refused(BlockError),
 }
 
-fn plain_range(
-    segment: &Segment,
-    id: BlockId,
-    row: &Row,
-    offset: u32,
-    length: u32,
-) -> Result<Result<Bytes, BlockError>, Damage> {
+impl From<FileError> for ReadFailure {
+    fn from(error: FileError) -> Self {
+        if error.is_not_found() || error.is_too_short() {
+            Self::Damage(Damage::Missing(error))
+        } else {
+            Self::Disk(error)
+        }
+    }
+}
+
+impl From<Damage> for ReadFailure {
+    fn from(damage: Damage) -> Self {
+        Self::Damage(damage)
+    }
+}
+
+impl From<BlockError> for ReadFailure {
+    fn from(error: BlockError) -> Self {
+        Self::Damage(error.into())
+    }
+}
+
+/// Looks at the stored bytes of a block.
+pub(crate) fn check(row: &Row, stored: &[u8], depth: ScrubDepth) -> Result<(), Damage> {
+    match depth {
+        ScrubDepth::Checksums => block::check(stored)?,
+        ScrubDepth::Digests => drop(block::decode(stored, &row.digest)?),
+    }
+    Ok(())
+}
+
+fn whole_payload(segment: &Segment, id: BlockId, row: &Row) -> Result<Bytes, ReadFailure> {
+    let (header, payload) = front(segment, id, row, row.payload_length as usize)?;
+    let (expected, found) = (header.payload_crc, crc32fast::hash(&payload));
+    if expected == found { Ok(payload) } else { Err(Damage::Payload { expected, found }.into()) }
+}
+
+fn plain_range(segment: &Segment, id: BlockId, row: &Row, offset: u32, length: u32) -> Result<Bytes, ReadFailure> {
     let head_length = FrameTable::head_length(row.plain_length).min(row.payload_length as usize);
     let (_, head) = front(segment, id, row, head_length)?;
     let table = FrameTable::parse(&head)?;
-    let stored = match table.stored_range(offset, length) {
-        Ok(stored) => stored,
-        Err(error) if error.kind() == ErrorKind::InvalidRequest => return Ok(Err(error)),
-        Err(error) => return Err(error.into()),
-    };
+    let stored = table.stored_range(offset, length).map_err(|error| match error.kind() {
+        ErrorKind::InvalidRequest => ReadFailure::Refused(error),
+        _ => error.into(),
+    })?;
     let begin = row.offset + (RECORD_HEADER_LENGTH + stored.start) as u64;
     let part = segment.file.read_exact_at(begin, stored.len())?;
-    Ok(Ok(table.decode_range(offset, length, &part)?))
+    Ok(table.decode_range(offset, length, &part)?)
 }
 
 /// The header of a block's record, and the first bytes of its payload.
-fn front(segment: &Segment, id: BlockId, row: &Row, length: usize) -> Result<(RecordHeader, Bytes), Damage> {
+fn front(segment: &Segment, id: BlockId, row: &Row, length: usize) -> Result<(RecordHeader, Bytes), ReadFailure> {
     let record = Bytes::from(segment.file.read_exact_at(row.offset, RECORD_HEADER_LENGTH + length)?);
     let header = RecordHeader::parse(&record, segment.place(row.offset)).ok_or(Damage::Header)?;
     if header.id != id || header.kind != RecordKind::Block {
-        return Err(Damage::OtherBlock { found: header.id });
+        return Err(Damage::OtherBlock { found: header.id }.into());
     }
     if header.payload_length != row.payload_length {
-        return Err(Damage::Header);
+        return Err(Damage::Header.into());
     }
     Ok((header, record.slice(RECORD_HEADER_LENGTH..)))
 }

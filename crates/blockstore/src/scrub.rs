@@ -2,9 +2,8 @@
 
 use types::{BlockId, PgId};
 
-use crate::index::Row;
-use crate::reader::Reader;
-use crate::{BlockStoreError, Damage};
+use crate::BlockStoreError;
+use crate::reader::{Reader, check};
 
 /// How closely blocks are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +21,7 @@ pub struct Scrubbed {
     pub blocks: u64,
     /// Their stored bytes.
     pub bytes: u64,
-    /// Those that are bad; they are quarantined.
+    /// Those that are bad, which are quarantined, and those that the disk does not give.
     pub bad: Vec<BadBlock>,
     /// Where to go on; none at the end.
     pub next: Option<BlockId>,
@@ -40,7 +39,8 @@ pub struct BadBlock {
 }
 
 impl Reader {
-    /// Checks up to `limit` blocks behind `after`, in order of their ids, which is about the order on the disk.
+    /// Checks up to `limit` blocks behind `after`, in order of their ids, which is about the order on the disk. Those in
+    /// quarantine are looked at again, and held if they are good.
     pub(crate) fn scrub(
         &self,
         after: Option<BlockId>,
@@ -64,9 +64,11 @@ impl Reader {
                 scrubbed.blocks += 1;
                 scrubbed.bytes += length;
             }
-            Err(error @ (BlockStoreError::Damaged { .. } | BlockStoreError::Quarantined { .. })) => {
-                scrubbed.bad.push(BadBlock { id, pg, error });
-            }
+            Err(
+                error @ (BlockStoreError::Damaged { .. }
+                | BlockStoreError::Quarantined { .. }
+                | BlockStoreError::Unreadable { .. }),
+            ) => scrubbed.bad.push(BadBlock { id, pg, error }),
             Err(error) => return Err(error),
         }
         Ok(())
@@ -79,12 +81,4 @@ impl Reader {
             Err(damage) => Err(self.damaged(id, row, damage)),
         }
     }
-}
-
-fn check(row: &Row, stored: &[u8], depth: ScrubDepth) -> Result<(), Damage> {
-    match depth {
-        ScrubDepth::Checksums => block::check(stored)?,
-        ScrubDepth::Digests => drop(block::decode(stored, &row.digest)?),
-    }
-    Ok(())
 }

@@ -145,7 +145,8 @@ impl BlockStore {
         self.read(move |reader| reader.index.ids(pg, after, limit)).await
     }
 
-    /// Up to `limit` blocks behind `after` whose bytes were found damaged, in order. A new put replaces them.
+    /// Up to `limit` blocks behind `after` whose bytes were found damaged, in order. A new put replaces them; a read
+    /// or scrub that finds them good makes them held again.
     ///
     /// # Errors
     /// The index cannot be read.
@@ -162,10 +163,11 @@ impl BlockStore {
         self.ask(|reply| Command::Remove { ids, reply }).await
     }
 
-    /// Checks up to `limit` blocks behind `after`; bad ones are quarantined and listed.
+    /// Checks up to `limit` blocks behind `after`. Bad ones are quarantined and listed; those that the disk does not give
+    /// are listed only; those in quarantine are looked at again, and held if they are good.
     ///
     /// # Errors
-    /// The index cannot be read, or a segment cannot be opened.
+    /// The index cannot be read.
     pub async fn scrub(
         &self,
         after: Option<BlockId>,

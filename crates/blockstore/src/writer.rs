@@ -47,7 +47,7 @@ impl Writer {
             match command {
                 Command::Put(first) => self.put(first),
                 Command::Remove { ids, reply } => reply.send(self.remove(&ids)),
-                Command::Quarantine { id, row } => self.quarantine(id, &row),
+                Command::Judge { id, row, state } => self.judge(id, &row, state),
                 Command::Close => break,
             }
         }
@@ -150,18 +150,20 @@ impl Writer {
         Ok(())
     }
 
-    fn quarantine(&self, id: BlockId, read: &Row) {
-        if let Err(error) = self.try_quarantine(id, read) {
-            tracing::error!(volume = %self.volume, block = %id, %error, "the damaged block is not quarantined");
+    fn judge(&self, id: BlockId, read: &Row, state: RowState) {
+        if let Err(error) = self.try_judge(id, read, state) {
+            tracing::error!(volume = %self.volume, block = %id, %error, ?state, "the state of a block is not changed");
         }
     }
 
-    /// Takes a block out of those that are held, unless it has changed since it was read.
-    fn try_quarantine(&self, id: BlockId, read: &Row) -> Result<(), BlockStoreError> {
+    /// Says whether a block is held, unless it has changed since it was read.
+    fn try_judge(&self, id: BlockId, read: &Row, state: RowState) -> Result<(), BlockStoreError> {
         let mut changes = self.index.changes();
         if changes.row(id)? == Some(*read) {
-            changes.set(id, Some(Row { state: RowState::Quarantined, ..*read }))?;
-            self.metrics.quarantined.inc();
+            changes.set(id, Some(Row { state, ..*read }))?;
+            if state == RowState::Quarantined {
+                self.metrics.quarantined.inc();
+            }
         }
         changes.commit()
     }

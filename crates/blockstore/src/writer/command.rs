@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use types::BlockId;
 
 use crate::BlockStoreError;
-use crate::index::Row;
+use crate::index::{Row, RowState};
 use crate::record::RecordHeader;
 
 /// One thing to do.
@@ -15,8 +15,8 @@ pub(crate) enum Command {
     Put(Put),
     /// Let go of blocks.
     Remove { ids: Vec<BlockId>, reply: Reply },
-    /// Take a block out of those that are held: its bytes are bad.
-    Quarantine { id: BlockId, row: Row },
+    /// Take a block out of those that are held, because its bytes are bad, or back, because they are good.
+    Judge { id: BlockId, row: Row, state: RowState },
     /// Stop.
     Close,
 }

@@ -1,7 +1,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use blockstore::{BlockStoreError, Damage, NewBlock, ScrubDepth};
 use runtime::{FileOperation, Files, Watch};
@@ -70,7 +70,7 @@ async fn a_damaged_header_and_a_missing_end_are_found() {
     let length = folder.last_segment().metadata().unwrap().len();
     folder.files.open_update(&folder.last_segment()).unwrap().set_len(length - 100).unwrap();
     let error = store.get(id(2)).await.unwrap_err();
-    assert!(matches!(error, BlockStoreError::Damaged { source: Damage::Unreadable(_), .. }), "{error}");
+    assert!(matches!(error, BlockStoreError::Damaged { source: Damage::Missing(_), .. }), "{error}");
 }
 
 #[tokio::test]
@@ -177,6 +177,106 @@ async fn a_bad_sector_keeps_at_most_one_block_from_a_rebuild_and_cuts_nothing() 
         assert_eq!(copy.last_segment().metadata().unwrap().len(), folder.last_segment().metadata().unwrap().len());
     }
     assert!(lost >= 4 && (1..=4).contains(&refused), "{lost} {refused}");
+}
+
+/// Gives nothing of the segments as long as it is told so.
+#[derive(Default)]
+struct Cable {
+    is_loose: AtomicBool,
+}
+
+impl Watch for Cable {
+    fn before(&self, operation: FileOperation, path: &Path) -> io::Result<()> {
+        let is_read = operation == FileOperation::Read && path.extension().is_some_and(|ending| ending == "segment");
+        if is_read && self.is_loose.load(Ordering::Relaxed) {
+            return Err(io::Error::from_raw_os_error(5));
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn an_error_that_passes_costs_no_copy() {
+    let folder = Folder::new();
+    let cable = Arc::new(Cable::default());
+    let store = folder.open_watched(cable.clone()).await;
+    let all = [noisy_block(1, 10_000), noisy_block(2, 10_000)];
+    store.put(all.to_vec()).await.unwrap();
+
+    cable.is_loose.store(true, Ordering::Relaxed);
+    let whole = store.get(id(1)).await.unwrap_err();
+    let part = store.get_range(id(1), 5, 100).await.unwrap_err();
+    for error in [whole, part] {
+        assert!(matches!(&error, BlockStoreError::Unreadable { id: found, .. } if *found == id(1)), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+    }
+    let scrubbed = store.scrub(None, 9, ScrubDepth::Checksums).await.unwrap();
+    assert_eq!((scrubbed.blocks, scrubbed.bad.iter().map(|bad| bad.id).collect::<Vec<_>>()), (0, vec![id(1), id(2)]));
+
+    cable.is_loose.store(false, Ordering::Relaxed);
+    // The put waits behind whatever the reads have told the writer.
+    store.put(vec![noisy_block(3, 10)]).await.unwrap();
+    assert!(store.quarantined(None, 9).await.unwrap().is_empty());
+    assert_holds(&store, &all).await;
+}
+
+#[tokio::test]
+async fn a_quarantined_block_whose_bytes_are_right_again_is_held_again() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    let all = [noisy_block(1, 10_000), noisy_block(2, 10_000)];
+    store.put(all.to_vec()).await.unwrap();
+    let place = FIRST_PAYLOAD + 5_000;
+
+    flip(&folder.files, &folder.last_segment(), place);
+    assert_eq!(store.scrub(None, 9, ScrubDepth::Checksums).await.unwrap().bad.len(), 1);
+    store.put(vec![noisy_block(3, 10)]).await.unwrap();
+    assert_eq!(store.scrub(None, 9, ScrubDepth::Checksums).await.unwrap().bad.len(), 1, "it is still bad");
+    assert_eq!(store.quarantined(None, 9).await.unwrap(), [id(1)]);
+    flip(&folder.files, &folder.last_segment(), place);
+    assert!(store.scrub(None, 9, ScrubDepth::Checksums).await.unwrap().bad.is_empty());
+    store.put(vec![noisy_block(4, 10)]).await.unwrap();
+    assert!(store.quarantined(None, 9).await.unwrap().is_empty());
+    assert_eq!((store.holds(id(1)).await.unwrap(), store.usage().await.unwrap().blocks), (true, 4));
+
+    flip(&folder.files, &folder.last_segment(), place);
+    assert!(store.get(id(1)).await.is_err());
+    close(store).await;
+    flip(&folder.files, &folder.last_segment(), place);
+    let store = folder.open().await;
+    assert!(!store.holds(id(1)).await.unwrap());
+    assert_holds(&store, &all).await;
+    close(store).await;
+    assert!(folder.open().await.holds(id(1)).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_range_of_a_quarantined_block_is_given_only_if_the_whole_block_is_right() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    let plain = noise(1, 200_000);
+    store.put(vec![block_of(1, &plain)]).await.unwrap();
+    let segment = folder.last_segment();
+    flip(&folder.files, &segment, FIRST_PAYLOAD + 150_000);
+    store.get(id(1)).await.unwrap_err();
+    store.put(vec![noisy_block(2, 10)]).await.unwrap();
+    let error = store.get_range(id(1), 5, 100).await.unwrap_err();
+    assert!(matches!(error, BlockStoreError::Quarantined { .. }), "{error}");
+    flip(&folder.files, &segment, FIRST_PAYLOAD + 150_000);
+    assert_eq!(store.get_range(id(1), 5, 100).await.unwrap().unwrap(), plain[5..105]);
+}
+
+#[tokio::test]
+async fn a_block_that_was_wrong_from_the_start_stays_in_quarantine() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    let wrong = NewBlock { digest: Digest([7; 32]), ..noisy_block(1, 1000) };
+    store.put(vec![wrong]).await.unwrap();
+    assert_eq!(store.scrub(None, 9, ScrubDepth::Digests).await.unwrap().bad.len(), 1);
+    store.put(vec![noisy_block(2, 10)]).await.unwrap();
+    // Its checksums are right, and its digest is not.
+    assert!(matches!(store.get(id(1)).await, Err(BlockStoreError::Quarantined { .. })));
+    assert_eq!(store.scrub(None, 9, ScrubDepth::Checksums).await.unwrap().bad.len(), 1);
 }
 
 /// A read that comes between the removal and the hole must not take the block for damaged.
