@@ -69,7 +69,7 @@ pub struct ParentReference {
 pub struct RootRecord {
     /// The directory or file.
     pub lin: Lin,
-    /// The path by which people know it.
+    /// Its path in the snapshot that was backed up, with `/` before each name.
     pub path: Bytes,
 }
 

@@ -74,6 +74,17 @@ pub enum OwnError {
         /// Its path, as far as it is known.
         path: String,
     },
+    /// The newest commit at the site does not open, so that none can build on it.
+    #[error(
+        "the newest commit at site {site} cannot be read: {source}; put it back from a copy of the site, or take it away \
+         if no backup of this cluster has put it there"
+    )]
+    DamagedHead {
+        /// The site's name.
+        site: String,
+        /// What is wrong with the commit.
+        source: RepoError,
+    },
     /// The newest commit at the site is not the one that the cluster knows (rule P21).
     #[error(
         "the newest commit at site {site} is {found}, but this cluster knows {known}: another cluster wrote there, or \
@@ -103,7 +114,7 @@ impl OwnError {
             Self::Plan(error) => error.kind(),
             Self::Read(error) => error.kind(),
             Self::State(error) => error.kind(),
-            Self::Repository(error) => error.kind(),
+            Self::Repository(error) | Self::DamagedHead { source: error, .. } => error.kind(),
             Self::Site(error) => error.kind(),
             Self::Spool(error) if error.is_no_space() => ErrorKind::NoSpace,
             Self::Spool(_) => ErrorKind::Unavailable,

@@ -14,6 +14,7 @@ mod faults;
 mod figures;
 mod gate;
 mod handing_over;
+mod heads;
 mod history;
 mod roots;
 mod shrinking;

@@ -4,8 +4,10 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use namespace::View;
+use repo::names::COMMITS_PREFIX;
 use repo::{
-    CoalesceContext, CoalesceOptions, Coalesced, Commit, ParentReference, RootRecord, RunReference, SealedState,
+    CoalesceContext, CoalesceOptions, Coalesced, Commit, ParentReference, RepoError, RootRecord, RunReference,
+    SealedState,
 };
 use serde::Serialize;
 use tracing::warn;
@@ -15,6 +17,9 @@ use types::{
 
 use super::{OwnError, Owner};
 use crate::surroundings::StateError;
+
+/// Names of commits that are listed at a time: the newest come first, and seldom is anything before them.
+const PAGE: usize = 16;
 
 /// Runs of one merge at most; sequence numbers are set aside for them.
 const RUNS_MAX: u64 = 1 << 20;
@@ -34,11 +39,11 @@ struct Configuration {
 }
 
 impl Owner {
-    /// Refuses to begin if the newest commit at the site is not the one that the state knows (rule P21).
+    /// Refuses to begin if the newest commit at the site is not the one that the state knows (rule P21), or does not
+    /// open: the commit of this job could not build on it.
     pub(super) async fn check_head(&self) -> Result<(), OwnError> {
         let before = self.site_record().await?;
-        let found = self.site.list(repo::names::COMMITS_PREFIX, None, 1).await?;
-        let found = found.into_iter().next().map(|object| object.name);
+        let found = self.newest_commit().await?;
         let record = self.site_record().await?;
         let name = |record: &types::Site| record.state.head.as_ref().map(|head| head.name.clone());
         let known = name(&record);
@@ -48,6 +53,49 @@ impl Owner {
         }
         let text = |name: Option<String>| name.unwrap_or_else(|| "none".to_owned());
         Err(OwnError::StrangeHead { site: record.name, found: text(found), known: text(known) })
+    }
+
+    /// The newest commit at the site. Of several names of one generation and number those that do not open count for
+    /// nothing: whoever can write to the site, but has no key, can put a name there, and no more.
+    async fn newest_commit(&self) -> Result<Option<String>, OwnError> {
+        let (mut sound, mut damage) = (None, None);
+        for name in self.newest_names().await? {
+            let bytes = self.site.get(&name).await?;
+            match Commit::open(&name, self.record.repository, &self.keys, &bytes) {
+                Ok(_) => {
+                    if let Some(first) = sound.replace(name.clone()) {
+                        return Err(RepoError::Fork { first, second: name }.into());
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::Corrupt => damage = Some(error),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        match (sound, damage) {
+            (None, Some(source)) => Err(OwnError::DamagedHead { site: self.record.name.clone(), source }),
+            (sound, _) => Ok(sound),
+        }
+    }
+
+    /// The names of the largest generation and number among the commits. Names that are no commits' are passed by.
+    async fn newest_names(&self) -> Result<Vec<String>, OwnError> {
+        let (mut newest, mut names) = (None, Vec::new());
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.site.list(COMMITS_PREFIX, after.as_deref(), PAGE).await?;
+            let is_last = page.len() < PAGE;
+            after = page.last().map(|listed| listed.name.clone());
+            for listed in page {
+                let Ok(repo::names::Name::Commit { number, writer }) = listed.name.parse() else { continue };
+                if *newest.get_or_insert((writer.generation, number)) != (writer.generation, number) {
+                    return Ok(names);
+                }
+                names.push(listed.name);
+            }
+            if is_last {
+                return Ok(names);
+            }
+        }
     }
 
     /// Merges the tables of the objects into the epoch's runs.
