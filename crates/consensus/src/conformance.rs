@@ -30,7 +30,7 @@ impl StoreBuilder<Group, LogStore, Machine, TempDir> for Builder {
             metrics: LogMetrics::new(&registry),
         };
         let parts = LogFolder::new(folder.path());
-        parts.create(&options).expect("an empty log");
+        parts.create(&files, options.node, options.segment_bytes).expect("an empty log");
         let log = LogStore::open(&parts, options).expect("a log");
         let machine = Machine {
             stores: Stores::open(&files, &folder.path().join("state")).expect("a state store"),

@@ -96,21 +96,40 @@ pub enum ConsensusError {
         /// The version.
         version: u8,
     },
-    /// The marker says that this node has a log, and it is not there (rule P6).
+    /// This node is a member, which has a log from the first moment on, and it is not there (rule P6).
     #[error(
-        "{} is missing, although {} says that node {node} had it: a node that lost its log must not vote; \
-         let it join as a new node",
-        missing.display(), marker.display()
+        "{} is missing, although node {node} is a member and had it: a node that lost its log must not vote; \
+         move its data and its volumes away, and let it join as a new node with a new token",
+        missing.display()
     )]
     LogLost {
         /// The node.
         node: NodeId,
         /// What is not there.
         missing: PathBuf,
-        /// What says that it was.
-        marker: PathBuf,
     },
-    /// There is a log with entries and no marker: it is not known whose log it is (rule P6).
+    /// The log ends before an entry that was synced to it and committed: the disk lost what it had confirmed.
+    #[error(
+        "the log ends at entry {last:?}, and {} says that entry {committed} was synced to it: the disk lost what it had \
+         confirmed, and a node that lost entries must not vote; move its data and its volumes away, and let it join as \
+         a new node with a new token. If it is the only voter, remove that file to go on with what is left",
+        hint.display()
+    )]
+    EntriesLost {
+        /// The last entry that is there.
+        last: Option<u64>,
+        /// The last entry that was known to be committed.
+        committed: u64,
+        /// What says so.
+        hint: PathBuf,
+    },
+    /// A node that is to become a member has a log already (rule P6).
+    #[error("{} is there already, and a new member begins with an empty log: move it away", path.display())]
+    LogExists {
+        /// What is there.
+        path: PathBuf,
+    },
+    /// There is a log and no marker: it is not known whose log it is (rule P6).
     #[error(
         "{} is missing, although there is a log: put it back, or remove the log and let this node join as a new one",
         marker.display()
@@ -166,9 +185,10 @@ impl ConsensusError {
             Self::TooLarge { .. } | Self::WrongNode { .. } | Self::Malformed { .. } | Self::Options { .. } => {
                 ErrorKind::InvalidRequest
             }
-            Self::Membership { .. } | Self::AlreadyInitialized { .. } => ErrorKind::Conflict,
+            Self::Membership { .. } | Self::AlreadyInitialized { .. } | Self::LogExists { .. } => ErrorKind::Conflict,
             Self::UnknownVersion { .. } => ErrorKind::Unsupported,
             Self::LogLost { .. }
+            | Self::EntriesLost { .. }
             | Self::MarkerLost { .. }
             | Self::ForeignFolder { .. }
             | Self::StateBehindLog { .. } => ErrorKind::Corrupt,

@@ -45,7 +45,7 @@ pub use error::ConsensusError;
 pub use handle::{Handle, RequestResult};
 pub use log::LogError;
 pub use options::{Batching, Options, Retention, Timing};
-pub use start::{Surroundings, start};
+pub use start::{Surroundings, create, start};
 pub use state::StateError;
 pub use status::{Member, Role, Status, Vote};
 pub use transport::{MessageKind, Transport, TransportError};

@@ -12,7 +12,7 @@ pub struct Options {
     pub node: NodeId,
     /// `host:port` at which the other members reach this node, as it is written into the membership.
     pub address: String,
-    /// Where log, vote and state store lie. Created if it is not there and this node was never a member.
+    /// Where log, vote and state store lie; [`create`](crate::create) makes it.
     pub folder: PathBuf,
     /// A file outside `folder`, beside the node's identity, that says that this node has a log. Without it a node that
     /// lost its folder would vote a second time in a term in which it has voted already (rule P6).

@@ -41,9 +41,29 @@ pub struct Surroundings {
     pub transport: Arc<dyn Transport>,
 }
 
-/// Starts a member: opens log and state, applies what is known to be committed, and takes part from then on.
+/// Makes the empty log of a node that was never a member, and then the marker that says that it is there (rule P6).
+/// Blocks.
 ///
-/// A node that was never a member waits to be found: it either founds a group ([`Handle::initialize`]), or is added by
+/// It comes before the node is told to be a member: from then on a log that is missing was lost, and may have held a
+/// vote. A crash in between leaves remains that [`start`] refuses; they are to be removed before the next try.
+///
+/// # Errors
+/// There is a log or a marker already, or they cannot be written.
+pub fn create(options: &Options, files: &Files) -> Result<(), ConsensusError> {
+    for path in [&options.marker, &options.folder] {
+        if files.exists(path).map_err(crate::LogError::from)? {
+            return Err(ConsensusError::LogExists { path: path.clone() });
+        }
+    }
+    files.create_dirs(&options.folder).map_err(crate::LogError::from)?;
+    LogFolder::new(&options.folder).create(files, options.node, options.segment_bytes)?;
+    write_marker(files, &options.marker, options.node)
+}
+
+/// Starts a member, whose log [`create`] has made: opens log and state, applies what is known to be committed, and takes
+/// part from then on.
+///
+/// A node that was never in a group waits to be found: it either founds a group ([`Handle::initialize`]), or is added by
 /// the leader of one.
 ///
 /// # Errors
@@ -145,12 +165,13 @@ fn config(options: &Options) -> Result<Config, ConsensusError> {
     config.validate().map_err(|error| ConsensusError::Options { reason: error.to_string() })
 }
 
-/// Opens log and state store, made if this node was never a member. Blocks.
+/// Opens the log, and the state store, which is made if it is not there. Blocks.
 fn open(options: &Options, log_options: LogOptions) -> Result<(LogStore, Stores), ConsensusError> {
     let files = log_options.files.clone();
     let log = open_log(options, log_options)?;
     let stores = Stores::open(&files, &options.folder.join("state"))?;
     let applied = stores.applied()?.position.map(|position| position.index);
+    check_committed(&log, applied, options)?;
     match log.purged().map(|purged| purged.index) {
         Some(purged) if applied.is_none_or(|applied| applied < purged) => {
             Err(ConsensusError::StateBehindLog { applied, purged })
@@ -159,10 +180,23 @@ fn open(options: &Options, log_options: LogOptions) -> Result<(LogStore, Stores)
     }
 }
 
+/// Refuses a log that lacks entries that were synced to it. The hint how far it is committed is written behind the sync
+/// of those entries, and committed ones are never truncated; so the hint is ahead only if the disk lost some.
+fn check_committed(log: &LogStore, applied: Option<u64>, options: &Options) -> Result<(), ConsensusError> {
+    let last = log.last().map(|last| last.index).max(applied);
+    match log.committed() {
+        Some(committed) if last.is_none_or(|last| last < committed.index) => {
+            let hint = LogFolder::new(&options.folder).committed;
+            Err(ConsensusError::EntriesLost { last, committed: committed.index, hint })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Opens the log, and holds it against the marker (rule P6).
 ///
-/// The marker is written after the empty log and before the first vote: while it is not there, this node has promised
-/// nothing to anybody.
+/// Both were made before this node could promise anything to anybody. So a member that lacks one of them has lost it, and
+/// maybe a vote with it.
 fn open_log(options: &Options, log_options: LogOptions) -> Result<LogStore, ConsensusError> {
     let files = log_options.files.clone();
     let folder = LogFolder::new(&options.folder);
@@ -172,21 +206,13 @@ fn open_log(options: &Options, log_options: LogOptions) -> Result<LogStore, Cons
             Err(ConsensusError::ForeignFolder { node: options.node, found, marker: options.marker.clone() })
         }
         Some(node) => match missing {
-            Some(missing) => Err(ConsensusError::LogLost { node, missing, marker: options.marker.clone() }),
+            Some(missing) => Err(ConsensusError::LogLost { node, missing }),
             None => Ok(LogStore::open(&folder, log_options)?),
         },
-        None => {
-            if missing.is_some() {
-                files.create_dirs(&options.folder).map_err(crate::LogError::from)?;
-                folder.create(&log_options)?;
-            }
-            let log = LogStore::open(&folder, log_options)?;
-            if !log.is_pristine() {
-                return Err(ConsensusError::MarkerLost { marker: options.marker.clone() });
-            }
-            write_marker(&files, &options.marker, options.node)?;
-            Ok(log)
-        }
+        None => Err(match missing {
+            Some(missing) => ConsensusError::LogLost { node: options.node, missing },
+            None => ConsensusError::MarkerLost { marker: options.marker.clone() },
+        }),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Making a new cluster of this one node.
 //!
-//! **Order.** The identity as joining; the keystore; Raft founded and this node registered in it; the identity as member.
+//! **Order.** The identity as joining; the keystore; the empty Raft log; Raft founded and this node registered in it; the identity as member.
 //! A crash before the last step leaves a folder that says joining, which the next try empties; nobody was told anything
 //! before that step, and no other node has heard of the cluster.
 
@@ -11,7 +11,7 @@ use cluster::{Authority, Credentials, Expiry, Identity, IdentityFile, Keystore, 
 use runtime::blocking;
 use types::{ClusterId, NewNode, NodeId, Operation, Outcome, Registration, VolumeId};
 
-use crate::member::Member;
+use crate::member::{self, Member};
 use crate::volumes::Volumes;
 use crate::{Daemon, NodeError, joining};
 
@@ -90,7 +90,7 @@ async fn describe(
     })
 }
 
-/// Writes the identity as joining, and then all keys.
+/// Writes the identity as joining, and then all keys and the empty log.
 async fn prepare(daemon: &Arc<Daemon>, first_nodes: u16, volumes: Vec<VolumeId>) -> Result<Prepared, NodeError> {
     let daemon = Arc::clone(daemon);
     blocking(move || {
@@ -107,6 +107,7 @@ async fn prepare(daemon: &Arc<Daemon>, first_nodes: u16, volumes: Vec<VolumeId>)
         keystore.put_authority_key(&authority.key_pem())?;
         keystore.put_node(&Credentials::new(&certificate, authority.certificate(), &key)?)?;
         keystore.put_gear_seed(&Secret::new(platform.seed.bytes()))?;
+        member::create_log(&daemon, FOUNDER)?;
         Ok(Prepared { identity, authority, fingerprint: key.fingerprint().as_str().to_owned() })
     })
     .await

@@ -1,9 +1,10 @@
 //! Joining a cluster with a token.
 //!
 //! **Order.** The identity as joining, without a number, and this node's key; then the cluster is asked. It gives number,
-//! certificate and secrets, which go to the keystore; then the identity is written as member's, and only then Raft is
-//! started, because from that moment the node may be given a vote. A crash before that leaves a folder that says joining:
-//! with the same token the node asks again with the same key and gets the same number.
+//! certificate and secrets, which go to the keystore; then the empty Raft log is made; then the identity is written as
+//! member's, and only then Raft is started, because from that moment the node may be given a vote. A crash before that
+//! leaves a folder that says joining: with the same token the node asks again with the same key and gets the same number.
+//! So a member without a log has lost it, and must not start with an empty one (rule P6).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use runtime::blocking;
 use types::{ClusterId, NodeId, VolumeId};
 use wire::{ClientTls, Endpoint, v1};
 
-use crate::member::Member;
+use crate::member::{self, Member};
 use crate::volumes::Volumes;
 use crate::{Daemon, NodeError};
 
@@ -170,7 +171,7 @@ async fn ask(
     Ok(connection.enrolment().join(request).await?.into_inner())
 }
 
-/// Keeps what the cluster gave, and writes the identity as a member's: the last step before Raft.
+/// Keeps what the cluster gave, makes the empty log, and writes the identity as a member's: the last step before Raft.
 async fn keep(
     daemon: &Arc<Daemon>,
     token: &Token,
@@ -191,6 +192,7 @@ async fn keep(
         keystore.put_authority_certificate(&authority)?;
         keystore.put_node(&Credentials::new(&answer.certificate_pem, &authority, &key)?)?;
         keystore.put_gear_seed(&Secret::new(answer.gear_seed.to_be_bytes()))?;
+        member::create_log(&daemon, NodeId(answer.node))?;
         let identity = Identity::joining(cluster, NodeId(answer.node), first_nodes, volumes).into_member();
         IdentityFile::new(files.clone(), folder.path().to_owned()).write(&identity)?;
         Ok(identity)

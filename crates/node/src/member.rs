@@ -267,6 +267,14 @@ fn wire_identity(credentials: &Credentials) -> wire::Identity {
     wire::Identity::new(credentials.chain_pem.clone(), key)
 }
 
+/// Makes the empty Raft log of a node that is about to become a member. Blocks.
+///
+/// # Errors
+/// There is one already, or it cannot be written.
+pub fn create_log(daemon: &Daemon, node: NodeId) -> Result<(), NodeError> {
+    Ok(consensus::create(&raft_options(daemon, node), &daemon.platform.files)?)
+}
+
 fn raft_options(daemon: &Daemon, node: NodeId) -> Options {
     let folder: &DataFolder = &daemon.folder;
     Options::new(node, daemon.config.network.advertise.clone(), folder.raft(), folder.raft_marker())

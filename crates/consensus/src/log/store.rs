@@ -70,9 +70,9 @@ impl LogFolder {
     }
 
     /// Makes an empty log. Blocks.
-    pub fn create(&self, options: &LogOptions) -> Result<(), LogError> {
-        Journal::create(&options.files, &self.segments, options.node, options.segment_bytes)?;
-        VoteFile::new(&options.files, self.vote.clone(), options.node).write(None)
+    pub fn create(&self, files: &Files, node: NodeId, segment_bytes: u64) -> Result<(), LogError> {
+        Journal::create(files, &self.segments, node, segment_bytes)?;
+        VoteFile::new(files, self.vote.clone(), node).write(None)
     }
 
     /// The first part that is missing. Blocks.
@@ -116,14 +116,20 @@ impl LogStore {
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// Whether nothing was ever written to it.
-    pub fn is_pristine(&self) -> bool {
-        self.tail().last.is_none() && self.vote().is_none()
-    }
-
     /// The last entry that was dropped from the front.
     pub fn purged(&self) -> Option<Position> {
         self.tail().purged
+    }
+
+    /// The last entry, also one that was dropped from the front.
+    pub fn last(&self) -> Option<Position> {
+        let tail = self.tail();
+        tail.last.max(tail.purged)
+    }
+
+    /// The last entry that is known to be committed. It was synced to this log before it was noted.
+    pub fn committed(&self) -> Option<Position> {
+        *self.shared.committed.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How long the disk has been at what it does for the log now.
@@ -265,9 +271,8 @@ impl RaftLogStorage<Group> for LogStore {
     }
 
     async fn read_committed(&mut self) -> Result<Option<LogId>, io::Error> {
-        // The hint may have survived a loss of power that took the end of the log: what is left is committed.
-        let committed = *self.shared.committed.read().unwrap_or_else(PoisonError::into_inner);
-        Ok(committed.min(self.tail().last).map(LogId::from))
+        // A state that was installed may end behind the log, until that is purged up to it.
+        Ok(self.committed().min(self.tail().last).map(LogId::from))
     }
 
     async fn append<I>(&mut self, entries: I, callback: IoFlushed) -> Result<(), io::Error>

@@ -215,6 +215,33 @@ async fn a_member_without_its_log_does_not_start() {
     files.remove(&folder.path().join("marker")).expect("removed");
     let refused = Node::start_in(&net, 1, clone_of(&folder), &setup).await.err();
     assert!(matches!(refused, Some(ConsensusError::MarkerLost { .. })), "{refused:?}");
+
+    files.remove_dir_all(&folder.path().join("raft")).expect("removed");
+    let refused = Node::start_in(&net, 1, folder, &setup).await.err();
+    assert!(matches!(refused, Some(ConsensusError::LogLost { .. })), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_whose_disk_lost_entries_that_were_committed_does_not_start() {
+    let (net, setup) = (Net::default(), Setup::default());
+    let node = Node::start(&net, 1, &setup).await;
+    node.handle.initialize().await.expect("a group of one");
+    make(&node, "before").await;
+    let earlier = node.kill().await;
+    let node = Node::start_in(&net, 1, clone_of(&earlier), &setup).await.expect("a member");
+    make(&node, "after").await;
+    let later = node.stop().await;
+
+    let hint = |folder: &tempfile::TempDir| folder.path().join("raft/committed");
+    let written = Files::real().read(&hint(&later)).expect("the hint");
+    Files::real().write_atomic(&hint(&earlier), &written, 0o600).expect("written");
+    let refused = Node::start_in(&net, 1, clone_of(&earlier), &setup).await.err();
+    assert!(matches!(refused, Some(ConsensusError::EntriesLost { .. })), "{refused:?}");
+
+    // What the message says to the admin of a cluster of one.
+    Files::real().remove(&hint(&earlier)).expect("removed");
+    let node = Node::start_in(&net, 1, earlier, &setup).await.expect("a member");
+    node.wait_for_file("before").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

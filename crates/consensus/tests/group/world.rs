@@ -143,12 +143,11 @@ impl Transport for Wire {
 }
 
 impl Node {
-    /// Starts a member in a folder.
+    /// Starts a member in a folder that has its log.
     pub async fn start_in(net: &Net, id: u64, folder: TempDir, setup: &Setup) -> Result<Self, ConsensusError> {
         let id = NodeId(id);
         let (tasks, clock, metrics) = (Tasks::new("test"), Clock::real(), Metrics::new());
-        let (raft, marker) = (folder.path().join("raft"), folder.path().join("marker"));
-        let mut options = Options::new(id, format!("node-{id}:1"), raft, marker);
+        let mut options = options(id, &folder, setup);
         options.timing = Timing {
             heartbeat: Duration::from_millis(100),
             election_min: Duration::from_millis(500),
@@ -158,7 +157,6 @@ impl Node {
         };
         options.retention = setup.retention;
         options.batching = setup.batching;
-        options.segment_bytes = setup.segment_bytes;
         let transport = Arc::new(Wire { from: id, net: net.clone(), clock: clock.clone() });
         let files = setup.files.clone();
         let surroundings = Surroundings { tasks: tasks.clone(), clock, files, metrics: metrics.clone(), transport };
@@ -169,7 +167,9 @@ impl Node {
 
     /// Starts a new member.
     pub async fn start(net: &Net, id: u64, setup: &Setup) -> Self {
-        Self::start_in(net, id, folder(), setup).await.expect("a member")
+        let folder = folder();
+        consensus::create(&options(NodeId(id), &folder, setup), &setup.files).expect("an empty log");
+        Self::start_in(net, id, folder, setup).await.expect("a member")
     }
 
     /// Stops the member in order; gives its folder.
@@ -269,6 +269,13 @@ pub async fn agree(nodes: &[&Node]) {
         digests.insert((view.applied_index(), view.revision(), view.digest()));
     }
     assert_eq!(digests.len(), 1, "the states differ: {digests:?}");
+}
+
+fn options(id: NodeId, folder: &TempDir, setup: &Setup) -> Options {
+    let (raft, marker) = (folder.path().join("raft"), folder.path().join("marker"));
+    let mut options = Options::new(id, format!("node-{id}:1"), raft, marker);
+    options.segment_bytes = setup.segment_bytes;
+    options
 }
 
 fn folder() -> TempDir {

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cluster::Token;
+use consensus::Options;
+use runtime::Files;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use types::ErrorKind;
+use types::{ErrorKind, NodeId};
 use wire::v1;
 
 use crate::daemons::{Daemons, content, get, put};
@@ -75,6 +77,10 @@ async fn a_node_whose_answer_was_lost_joins_again_as_the_same_node() {
     daemons.kill(1);
     assert!(lost.await.unwrap().is_err(), "nobody got the answer");
     way.abort();
+    // What a crash leaves right before the identity becomes a member's.
+    let data = daemons.home(1).join("disk/data");
+    let options = Options::new(NodeId(number), String::new(), data.join("raft"), data.join("raft.marker"));
+    consensus::create(&options, &Files::real()).unwrap();
     daemons.spawn(1);
 
     let thief = daemons.client(2).await.join(made.tokens[0].clone()).await.unwrap_err();
