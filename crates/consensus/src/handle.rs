@@ -92,7 +92,7 @@ impl Handle {
         self.member.initialize().await
     }
 
-    /// Adds a node that gets all entries and has no vote. A second time changes its address.
+    /// Adds a node that gets all entries and has no vote. Of a member, whether it votes or not, it changes the address.
     ///
     /// Like all changes of membership this may be called on any member; a change waits, up to the deadline, for one
     /// that is in progress.

@@ -83,7 +83,9 @@ impl Member {
         let Platform { tasks, clock, files, metrics, .. } = daemon.platform.clone();
         let keys = open_keys(daemon, identity.node).await?;
         let peers = Arc::new(peers(&identity, &keys));
-        let transport = Arc::new(PeerTransport::new(identity.node, clock.clone(), Arc::clone(&peers)));
+        let registry = Registry::default();
+        let transport =
+            Arc::new(PeerTransport::new(identity.node, clock.clone(), Arc::clone(&peers), registry.clone()));
         let surroundings = Surroundings { tasks: tasks.clone(), clock, files, metrics, transport };
         let consensus = consensus::start(raft_options(daemon, identity.node), surroundings).await?;
         let member = Self {
@@ -93,7 +95,7 @@ impl Member {
             consensus,
             volumes,
             peers,
-            registry: Registry::default(),
+            registry,
             liveness: Liveness::new(daemon.platform.clock.clone()),
             keystore: keys.keystore,
             tokens: Mutex::new(keys.tokens),

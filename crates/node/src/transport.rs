@@ -13,22 +13,27 @@ use types::NodeId;
 use wire::v1;
 
 use crate::peers::{Peers, Traffic};
+use crate::registry::Registry;
 
 /// The only Raft group so far.
 const GROUP: u32 = 0;
 
 /// Carries Raft's messages over mutual TLS, heartbeats on a connection of their own.
+///
+/// A node that moves says so in the registry first. Were it looked for at its old address until the membership has the
+/// new one, two of three that move would never form the majority that this change needs.
 pub struct PeerTransport {
     node: NodeId,
     clock: Clock,
     peers: Arc<Peers>,
+    registry: Registry,
 }
 
 impl PeerTransport {
     /// The transport of a node.
     #[must_use]
-    pub const fn new(node: NodeId, clock: Clock, peers: Arc<Peers>) -> Self {
-        Self { node, clock, peers }
+    pub const fn new(node: NodeId, clock: Clock, peers: Arc<Peers>, registry: Registry) -> Self {
+        Self { node, clock, peers, registry }
     }
 
     async fn exchange(
@@ -69,7 +74,11 @@ impl Transport for PeerTransport {
         message: Bytes,
         deadline: Duration,
     ) -> BoxFuture<'a, Result<Bytes, TransportError>> {
-        self.exchange(to, address, kind, message, deadline).boxed()
+        async move {
+            let registered = self.registry.node(to).map(|node| node.address);
+            self.exchange(to, registered.as_deref().unwrap_or(address), kind, message, deadline).await
+        }
+        .boxed()
     }
 }
 

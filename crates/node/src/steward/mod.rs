@@ -1,4 +1,5 @@
-//! The leader's care for the membership: takes registered nodes in, gives the first ones a vote, forms the pool.
+//! The leader's care for the membership: takes registered nodes in, notes where they move to, gives the first ones a
+//! vote, forms the pool.
 //!
 //! Every node runs it, and only the one that leads acts. Each step is decided from the state alone and is safe to repeat,
 //! so a new leader simply goes on.
@@ -66,8 +67,12 @@ async fn situation(member: &Member) -> Result<Situation, NodeError> {
     let (nodes, pools): (Vec<Node>, usize) =
         member.read(|view| Ok::<_, NodeError>((view.nodes()?, view.pools()?.len()))).await?;
     let status = member.consensus.status();
-    let standing =
-        |member: consensus::Member| Standing { node: member.node, vote: member.vote, matched: member.matched };
+    let standing = |member: consensus::Member| Standing {
+        node: member.node,
+        address: member.address,
+        vote: member.vote,
+        matched: member.matched,
+    };
     Ok(Situation {
         first_nodes: member.identity.first_nodes.into(),
         nodes,
@@ -80,7 +85,9 @@ async fn situation(member: &Member) -> Result<Situation, NodeError> {
 async fn act(member: &Member, step: Step) -> Result<(), NodeError> {
     tracing::info!(?step, "the membership changes");
     match step {
-        Step::AddLearner { node, address } => member.consensus.add_learner(node, &address).await?,
+        Step::Move { node, address } | Step::AddLearner { node, address } => {
+            member.consensus.add_learner(node, &address).await?;
+        }
         Step::Promote { node } => member.consensus.promote(node).await?,
         Step::FormPool { replicas, nodes } => {
             let form = Registration::FormPool { replicas, groups: GROUPS, nodes };

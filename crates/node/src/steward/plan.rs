@@ -1,6 +1,7 @@
 //! What the leader has to do next for the membership: a pure decision.
 //!
-//! A node that is registered and not in the Raft group becomes a learner. While the cluster forms, the first nodes become
+//! A member that says that it is elsewhere now is noted there. A node that is registered and not in the Raft group becomes
+//! a learner. While the cluster forms, the first nodes become
 //! voters one after another once they have caught up, and when all are, the pool is formed. Later nodes stay learners.
 
 use types::{Node, NodeId};
@@ -31,6 +32,8 @@ pub struct Situation {
 pub struct Standing {
     /// Its number.
     pub node: NodeId,
+    /// Where the group looks for it.
+    pub address: String,
     /// Whether it votes.
     pub vote: consensus::Vote,
     /// The last entry that it has, as the leader knows.
@@ -49,6 +52,13 @@ pub enum Pool {
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
+    /// Note that a member is elsewhere.
+    Move {
+        /// The node.
+        node: NodeId,
+        /// Where it is.
+        address: String,
+    },
     /// Let a registered node have all entries.
     AddLearner {
         /// The node.
@@ -73,7 +83,15 @@ pub enum Step {
 /// The next thing to do, if there is any.
 #[must_use]
 pub fn next_step(situation: &Situation) -> Option<Step> {
-    add_learner(situation).or_else(|| promote(situation)).or_else(|| form_pool(situation))
+    let steps = [move_member, add_learner, promote, form_pool];
+    steps.iter().find_map(|step| step(situation))
+}
+
+fn move_member(situation: &Situation) -> Option<Step> {
+    let has_moved =
+        |node: &Node| situation.members.iter().any(|member| member.node == node.id && member.address != node.address);
+    let node = situation.nodes.iter().find(|node| has_moved(node))?;
+    Some(Step::Move { node: node.id, address: node.address.clone() })
 }
 
 fn add_learner(situation: &Situation) -> Option<Step> {
@@ -124,7 +142,7 @@ mod tests {
     }
 
     fn standing(id: u64, vote: Vote, matched: u64) -> Standing {
-        Standing { node: NodeId(id), vote, matched: Some(matched) }
+        Standing { node: NodeId(id), address: format!("n{id}:7400"), vote, matched: Some(matched) }
     }
 
     fn situation(nodes: &[u64], members: Vec<Standing>) -> Situation {
@@ -144,6 +162,7 @@ mod tests {
                     member.vote = Vote::Voter;
                 }
                 Step::FormPool { .. } => now.pool = Pool::Formed,
+                Step::Move { .. } => panic!("no node has moved"),
             }
             steps.push(step);
         }
@@ -178,6 +197,17 @@ mod tests {
         let mut single = situation(&[1], vec![standing(1, Vote::Voter, 5)]);
         single.first_nodes = 1;
         assert_eq!(next_step(&single), Some(Step::FormPool { replicas: 1, nodes: vec![NodeId(1)] }));
+    }
+
+    #[test]
+    fn a_member_that_registered_another_address_is_noted_there_before_anything_else() {
+        let voters = [1, 5, 9].map(|id| standing(id, Vote::Voter, 1000));
+        let mut moved = situation(&[1, 5, 9], voters.to_vec());
+        moved.nodes[1].address = "elsewhere:7400".to_owned();
+        let step = Step::Move { node: NodeId(5), address: "elsewhere:7400".to_owned() };
+        assert_eq!(next_step(&moved), Some(step));
+        moved.members[1].address = "elsewhere:7400".to_owned();
+        assert!(matches!(next_step(&moved), Some(Step::FormPool { .. })));
     }
 
     #[test]

@@ -79,6 +79,12 @@ impl Daemons {
         Files::real().write_atomic(&self.configuration(number), text.as_bytes(), 0o600).expect("the configuration");
     }
 
+    /// Gives a node that does not run another port.
+    pub fn move_to_another_port(&mut self, number: usize) {
+        self.ports[number].network = free_port();
+        self.configure(number, self.ports[number], "");
+    }
+
     fn configuration(&self, number: usize) -> PathBuf {
         self.home(number).join("holdfastd.toml")
     }

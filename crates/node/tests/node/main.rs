@@ -15,5 +15,6 @@ mod forming;
 mod full_disk;
 mod joining;
 mod kills;
+mod moving;
 mod refusals;
 mod secrets;
