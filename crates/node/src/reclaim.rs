@@ -1,6 +1,6 @@
-//! Giving space back: dying snapshots on the leader, freed copies on every node.
+//! Giving space back: dying snapshots and the objects of ended jobs on the leader, freed copies on every node.
 //!
-//! Both are rows in the replicated state until somebody says that they are done (rules P8 and P9), so nothing is lost by
+//! All are rows in the replicated state until somebody says that they are done (rules P8 and P9), so nothing is lost by
 //! a crash: whoever starts next finds the rows and goes on. A freed copy is taken out of the block store before it is
 //! acknowledged; a crash between the two removes it a second time, which changes nothing. What a broken volume keeps is
 //! passed over and met again in the next round.
@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use types::{BlockId, Change, Operation, Outcome, SnapshotId, SnapshotState};
+use types::{BlockId, Change, JobOperation, Operation, Outcome, SnapshotId, SnapshotState};
 
 use crate::NodeError;
 use crate::member::Member;
@@ -54,8 +54,11 @@ struct Round {
 
 async fn look(member: &Arc<Member>, round: &mut Round) -> Result<Found, NodeError> {
     let copies = remove_freed(member, round).await?;
-    let rows = if member.consensus.is_leader() { drop_dying(member).await? } else { Found::Nothing };
-    Ok(if copies == Found::Something { copies } else { rows })
+    let mut found = vec![copies];
+    if member.consensus.is_leader() {
+        found.extend([drop_dying(member).await?, forget_objects(member).await?]);
+    }
+    Ok(if found.contains(&Found::Something) { Found::Something } else { Found::Nothing })
 }
 
 /// Removes the copies that this node no longer has to keep.
@@ -81,6 +84,16 @@ async fn drop_dying(member: &Arc<Member>) -> Result<Found, NodeError> {
     let step = Change::DropStep { snapshot, rows_max: ROWS_PER_STEP };
     if let Outcome::Remaining(0) = member.propose(Operation::Change(step)).await? {
         tracing::info!(%snapshot, "a deleted snapshot is gone");
+    }
+    Ok(Found::Something)
+}
+
+/// Forgets some objects of a job that has ended with more of them than its end may drop.
+async fn forget_objects(member: &Arc<Member>) -> Result<Found, NodeError> {
+    let Some(job) = member.read_local(|view| view.forgotten_job()).await? else { return Ok(Found::Nothing) };
+    let step = JobOperation::ForgetObjects { job, rows_max: ROWS_PER_STEP };
+    if let Outcome::Remaining(0) = member.propose(Operation::Job(step)).await? {
+        tracing::info!(%job, "the objects of an ended job are forgotten");
     }
     Ok(Found::Something)
 }

@@ -392,6 +392,14 @@ pub enum JobOperation {
         /// The job.
         job: JobId,
     },
+    /// Forgets some objects of a job that has ended: the commit names them, or nobody does. Gives
+    /// [`Outcome::Remaining`].
+    ForgetObjects {
+        /// The job.
+        job: JobId,
+        /// At most so many objects.
+        rows_max: u32,
+    },
 }
 
 /// What an operation that was carried out gives back.

@@ -280,7 +280,8 @@ const fn job_of(step: &JobOperation) -> JobId {
         | JobOperation::FixCommit { job, .. }
         | JobOperation::Confirm { job, .. }
         | JobOperation::Fail { job, .. }
-        | JobOperation::Cancel { job } => *job,
+        | JobOperation::Cancel { job }
+        | JobOperation::ForgetObjects { job, .. } => *job,
         JobOperation::Start { .. } => JobId(0),
     }
 }

@@ -13,6 +13,11 @@ use crate::rows::{PolicyRow, Present};
 use crate::tables::{JobObjects, Jobs, Nodes, Policies, PolicyJobs, Sites};
 use crate::transaction::Transaction;
 
+/// Objects that a job loses with its end; of one that has more the leader lets others be forgotten step by step.
+const FORGOTTEN_AT_ONCE_MAX: usize = 1000;
+/// Objects of an ended job that one operation forgets.
+const FORGET_ROWS_MAX: u32 = 10_000;
+
 /// Takes a step of a job.
 pub fn perform(tx: &mut Transaction<'_>, operation: &JobOperation) -> Result<Outcome, Failure> {
     match operation {
@@ -35,6 +40,7 @@ pub fn perform(tx: &mut Transaction<'_>, operation: &JobOperation) -> Result<Out
             let job = existing(tx, *job)?;
             step(tx, job, &Step::Cancel).map(Outcome::Job)
         }
+        JobOperation::ForgetObjects { job, rows_max } => forget_step(tx, *job, *rows_max),
     }
 }
 
@@ -94,7 +100,7 @@ fn carry_out(tx: &mut Transaction<'_>, transition: Transition) -> Result<Job, Fa
     }
     let over = job::is_over(&job);
     if over {
-        forget_objects(tx, job.id)?;
+        forget_objects(tx, job.id, FORGOTTEN_AT_ONCE_MAX)?;
     }
     tx.put::<Jobs>(&job.id, &job);
     tx.put::<Sites>(&site.id, &site);
@@ -120,13 +126,25 @@ fn report(tx: &mut Transaction<'_>, id: JobId, fence: Fence, object: &ObjectRepo
     Ok(Outcome::Done)
 }
 
-/// Forgets the objects of a job that has ended: the commit names them, or nobody does.
-fn forget_objects(tx: &mut Transaction<'_>, id: JobId) -> Result<(), Failure> {
-    let keys = tx.rows::<JobObjects>(KeyRange::prefix(id.encode())).map(|row| row.map(|(key, _)| key));
-    for key in keys.collect::<Result<Vec<_>, _>>()? {
-        tx.delete::<JobObjects>(&key);
+/// Forgets some objects of a job that has ended. Its record may be forgotten already.
+fn forget_step(tx: &mut Transaction<'_>, id: JobId, rows_max: u32) -> Result<Outcome, Failure> {
+    if tx.row::<Jobs>(&id)?.is_some_and(|job| !job::is_over(&job)) {
+        let (step, reason) = ("forget its objects".into(), "it is open".into());
+        return Err(OperationError::WrongPhase { job: id, step, reason }.into());
     }
-    Ok(())
+    let limit = rows_max.clamp(1, FORGET_ROWS_MAX) as usize;
+    let forgotten = forget_objects(tx, id, limit)?;
+    Ok(Outcome::Remaining((forgotten == limit).into()))
+}
+
+/// Forgets the first objects of a job; gives how many there were.
+fn forget_objects(tx: &mut Transaction<'_>, id: JobId, limit: usize) -> Result<usize, Failure> {
+    let keys = tx.rows::<JobObjects>(KeyRange::prefix(id.encode())).map(|row| row.map(|(key, _)| key));
+    let keys = keys.take(limit).collect::<Result<Vec<_>, _>>()?;
+    for key in &keys {
+        tx.delete::<JobObjects>(key);
+    }
+    Ok(keys.len())
 }
 
 fn existing(tx: &Transaction<'_>, id: JobId) -> Result<Job, Failure> {

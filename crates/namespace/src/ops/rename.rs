@@ -2,6 +2,7 @@
 
 use types::{FileKind, Lin, OperationError, Outcome, Rename, RenameMode};
 
+use super::out_of_range;
 use crate::changes::ChangeFlags;
 use crate::error::Failure;
 use crate::history::Moment;
@@ -10,6 +11,10 @@ use crate::keys::EntryKey;
 use crate::rows::EntryRow;
 use crate::transaction::Transaction;
 use crate::tree;
+
+/// Directories above one another below which no directory is moved: the walk up to the root has to end. Each needs two
+/// bytes of a path, so a path of 4096 bytes, as long as Linux takes, never leads there.
+const DEPTH_MAX: usize = 4096;
 
 /// A name and what it names.
 struct Place {
@@ -92,12 +97,15 @@ fn refuse_cycle(tx: &Transaction<'_>, moved: &Place, into: Lin) -> Result<(), Fa
     if moved.entry.kind != FileKind::Directory || moved.key.parent == into {
         return Ok(());
     }
-    let mut above = Some(into);
-    while let Some(lin) = above {
-        if lin == moved.entry.lin {
-            return Err(OperationError::Cycle { lin }.into());
+    let mut above = into;
+    for _ in 0..=DEPTH_MAX {
+        if above == moved.entry.lin {
+            return Err(OperationError::Cycle { lin: above }.into());
         }
-        above = tree::parent(tx, Moment::Head, lin)?;
+        match tree::parent(tx, Moment::Head, above)? {
+            Some(parent) => above = parent,
+            None => return Ok(()),
+        }
     }
-    Ok(())
+    Err(out_of_range("the depth of the directory", DEPTH_MAX + 1, DEPTH_MAX).into())
 }

@@ -7,6 +7,7 @@ use types::{
 
 use super::View;
 use crate::error::{Failure, StoreError};
+use crate::job::is_over;
 use crate::keys::{FreedKey, JobObjectKey, Key, KeyRange, NameKey, Named, ShortKey, short_prefix};
 use crate::read::Read as _;
 use crate::rows::SessionRow;
@@ -179,6 +180,22 @@ impl View {
     pub fn job_objects(&self, job: JobId, after: Option<&str>, limit: usize) -> Result<Vec<ObjectReport>, StoreError> {
         let after = after.map(|name| JobObjectKey { job, name: name.to_owned() });
         self.list::<JobObjects>(KeyRange::prefix(job.encode()), after.as_ref(), limit).map(values)
+    }
+
+    /// The first job that has ended and whose objects are not all forgotten.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn forgotten_job(&self) -> Result<Option<JobId>, StoreError> {
+        let mut range = KeyRange::all();
+        while let Some((JobObjectKey { job, .. }, _)) = self.rows.rows::<JobObjects>(range).next().transpose()? {
+            if self.rows.row::<Jobs>(&job)?.is_none_or(|job| is_over(&job)) {
+                return Ok(Some(job));
+            }
+            // Only open jobs are passed over, and there is at most one of each policy.
+            range = KeyRange::all().from(&JobId(job.0.saturating_add(1)));
+        }
+        Ok(None)
     }
 
     /// The snapshots, oldest first, those that are being dropped included.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use types::{
     CommitReference, CommitTicket, Epoch, Fence, Generation, Incarnation, Job, JobId, JobOperation, JobPhase, Lin,
     NewNode, NodeId, ObjectReport, Operation, OperationError, Outcome, Policy, PolicyId, Registration, RepositoryId,
-    Root, Shrinkage, Site, SiteId, SnapshotId, SnapshotState,
+    Request, Root, Shrinkage, Site, SiteId, SnapshotId, SnapshotState,
 };
 use uuid::Uuid;
 
@@ -228,6 +228,34 @@ fn an_object_is_noted_once_and_only_until_the_job_is_sealed() {
     step(&mut world, JobOperation::FixCommit { job, fence, parent: None, ticket: ticket(1) }).unwrap();
     step(&mut world, JobOperation::Confirm { job, fence }).unwrap();
     assert!(names(&world, None).is_empty(), "the commit names them now");
+}
+
+#[test]
+fn the_objects_of_an_ended_job_are_forgotten_in_bounded_steps() {
+    let (mut world, _, policy) = prepared();
+    let Job { id: job, fence, .. } = start(&mut world, policy).unwrap();
+    let report = |number: u32| {
+        let object = object(&format!("objects/{number:05}"));
+        Request { key: None, operation: Operation::Job(JobOperation::Report { job, fence, object }) }
+    };
+    world.apply((0..3500).map(report).collect());
+    let left = |world: &World| world.view().job_objects(job, None, 10_000).unwrap().len();
+    let forget = |world: &mut World| world.run(Operation::Job(JobOperation::ForgetObjects { job, rows_max: 1000 }));
+    assert!(matches!(forget(&mut world), Err(OperationError::WrongPhase { .. })), "the job is open");
+    assert_eq!((left(&world), world.view().forgotten_job().unwrap()), (3500, None));
+
+    step(&mut world, JobOperation::Cancel { job }).unwrap();
+    assert_eq!(left(&world), 2500, "its end takes a step, too");
+    let other = start(&mut world, policy).unwrap();
+    let open = JobOperation::Report { job: other.id, fence: other.fence, object: object("objects/1") };
+    world.run(Operation::Job(open)).unwrap();
+    assert_eq!(world.view().forgotten_job().unwrap(), Some(job));
+    assert_eq!((forget(&mut world), left(&world)), (Ok(Outcome::Remaining(1)), 1500));
+    assert_eq!((forget(&mut world), left(&world)), (Ok(Outcome::Remaining(1)), 500));
+    assert_eq!((forget(&mut world), left(&world)), (Ok(Outcome::Remaining(0)), 0));
+    assert_eq!(world.view().forgotten_job().unwrap(), None, "only an open job has objects");
+    assert_eq!(forget(&mut world), Ok(Outcome::Remaining(0)));
+    world.check();
 }
 
 #[test]

@@ -49,6 +49,33 @@ fn a_removal_gets_what_it_expects_or_is_refused() {
 }
 
 #[test]
+fn no_directory_is_moved_below_one_that_is_deeper_than_the_limit() {
+    let mut world = World::new();
+    let moved = world.directory(Lin::ROOT, "moved");
+    world.directory(moved, "inner");
+    let mut chain = vec![Lin::ROOT];
+    while chain.len() < 4098 {
+        chain.push(world.directory(*chain.last().unwrap(), "d"));
+    }
+    let (deepest, too_deep) = (chain[4096], chain[4097]);
+    let refused = OperationError::OutOfRange { what: "the depth of the directory".into(), value: 4097, limit: 4096 };
+    for mode in [RenameMode::Replace, RenameMode::NoReplace] {
+        assert_eq!(world.rename((Lin::ROOT, "moved"), (too_deep, "moved"), mode), Err(refused.clone()));
+    }
+    world.directory(too_deep, "other");
+    let exchanged = world.rename((Lin::ROOT, "moved"), (too_deep, "other"), RenameMode::Exchange);
+    assert_eq!(exchanged, Err(refused.clone()));
+    let exchanged = world.rename((too_deep, "other"), (Lin::ROOT, "moved"), RenameMode::Exchange);
+    assert_eq!(exchanged, Err(refused), "the other way round");
+    // Files have no cycle to look for, and what is too deep can be moved up.
+    world.file(Lin::ROOT, "file");
+    world.rename((Lin::ROOT, "file"), (too_deep, "file"), RenameMode::Replace).unwrap();
+    world.rename((too_deep, "other"), (Lin::ROOT, "other"), RenameMode::Replace).unwrap();
+    world.rename((Lin::ROOT, "moved"), (deepest, "moved"), RenameMode::Replace).unwrap();
+    world.check();
+}
+
+#[test]
 fn a_file_lives_until_its_last_name_goes() {
     let mut world = World::new();
     let a = world.directory(Lin::ROOT, "a");
