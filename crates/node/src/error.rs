@@ -144,6 +144,16 @@ pub enum NodeError {
         /// How long it had.
         limit: Duration,
     },
+    /// A holder that does not answer has been sent enough.
+    #[error("volume {volume} of node {node} has not answered puts of {bytes} bytes yet, and is sent no more before")]
+    BusySeat {
+        /// The node.
+        node: NodeId,
+        /// Its volume.
+        volume: types::VolumeId,
+        /// What it has not answered.
+        bytes: u64,
+    },
     /// A member's file is gone.
     #[error("node {node} lacks {what} in its keystore: put it back from a copy, or let the machine join as a new node")]
     MissingSecret {
@@ -208,7 +218,7 @@ impl NodeError {
             Self::Peer(failure) => failure.kind,
             Self::FirstNodes { .. } | Self::AdminName { .. } => ErrorKind::InvalidRequest,
             Self::MissingSecret { .. } => ErrorKind::Corrupt,
-            Self::Net(_) | Self::SlowVolume { .. } => ErrorKind::Unavailable,
+            Self::Net(_) | Self::SlowVolume { .. } | Self::BusySeat { .. } => ErrorKind::Unavailable,
             Self::Telemetry(_)
             | Self::Lock(_)
             | Self::File(_)

@@ -20,6 +20,7 @@ mod error;
 mod exit;
 mod folder;
 mod founding;
+mod in_flight;
 mod joining;
 mod keyring;
 mod liveness;

@@ -20,6 +20,7 @@ use wire::{Failure, code};
 use zeroize::Zeroizing;
 
 use crate::folder::DataFolder;
+use crate::in_flight::InFlight;
 use crate::liveness::{self, Liveness};
 use crate::metadata_room::{self, MetadataRoom};
 use crate::peers::Peers;
@@ -40,6 +41,8 @@ pub struct Member {
     pub consensus: Handle,
     /// Its block stores.
     pub volumes: Volumes,
+    /// What is on its way to the seats.
+    pub in_flight: InFlight,
     /// Channels to the other nodes.
     pub peers: Arc<Peers>,
     /// What it knows of the other nodes.
@@ -94,6 +97,7 @@ impl Member {
             config: daemon.config.clone(),
             consensus,
             volumes,
+            in_flight: InFlight::default(),
             peers,
             registry,
             liveness: Liveness::new(daemon.platform.clock.clone()),

@@ -5,19 +5,21 @@
 //! number alive. After the quorum the others get a short grace, because a seat that is missing from the publication has
 //! to be repaired; then the answer goes out, and the calls that are still out go on in the background.
 //!
-//! **Limits.** One task a call and a peer; bytes in flight are bounded by the connection's window and by the callers.
+//! **Limits.** One task a call and a peer; the bytes of all calls, and those on their way to each seat, have budgets. A
+//! seat that has used up its own, and answers nothing for the grace, counts as one that does not acknowledge.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use runtime::OnError;
+use runtime::{Clock, OnError, Tasks};
 use tokio::sync::mpsc;
 use types::{BlockId, Digest, ErrorKind, NodeId, OperationError, PgId, PlacementGroup, Seat, SeatSet, SeatState};
 use wire::{Failure, v1};
 
 use crate::NodeError;
+use crate::in_flight::InFlight;
 use crate::member::Member;
 use crate::peers::Traffic;
 
@@ -50,40 +52,75 @@ pub struct Put {
     pub blocks: Vec<StoredBlock>,
 }
 
+impl Put {
+    /// Stored bytes of its blocks.
+    fn bytes(&self) -> u64 {
+        self.blocks.iter().map(|block| block.stored.len() as u64).sum()
+    }
+}
+
 /// Puts blocks on all seats and gives the seats that acknowledged all of them.
 ///
 /// # Errors
 /// Too few full seats acknowledged.
 pub async fn replicate(member: &Arc<Member>, put: Put) -> Result<SeatSet, NodeError> {
     let needed = quorum(member, &put.group).await?;
-    let put = Arc::new(put);
-    let seats = put.group.seats.len();
-    let (sender, mut answers) = mpsc::channel(seats.max(1));
-    for (index, seat) in put.group.seats.iter().cloned().enumerate() {
-        let (member, put, sender) = (Arc::clone(member), Arc::clone(&put), sender.clone());
-        let front = member.front.clone();
-        front.spawn("put", OnError::Log, async move {
-            let answer = put_on_seat(&member, &put, &seat).await;
-            // Whoever asked may have its quorum and be gone.
-            let _gone = sender.send((index, seat, answer)).await;
-        });
-    }
-    drop(sender);
-    let mut tally = Tally { needed, ..Tally::default() };
-    while let Some((index, seat, answer)) = answers.recv().await {
-        tally.count(index, &seat, answer);
-        if tally.has_quorum() {
-            break;
+    let by = Arc::clone(member);
+    let carry = move |put: Arc<Put>, seat: Seat| {
+        let member = Arc::clone(&by);
+        async move { put_on_seat(&member, &put, &seat).await }
+    };
+    let (tasks, clock, in_flight) = (&member.front, &member.platform.clock, &member.in_flight);
+    let spread = Spread { tasks, clock, in_flight, needed };
+    spread.run(put, carry).await
+}
+
+/// How a put goes to all seats of its group.
+struct Spread<'a> {
+    tasks: &'a Tasks,
+    clock: &'a Clock,
+    in_flight: &'a InFlight,
+    /// Full seats that have to acknowledge.
+    needed: u16,
+}
+
+impl Spread<'_> {
+    async fn run<C>(&self, put: Put, carry: impl Fn(Arc<Put>, Seat) -> C) -> Result<SeatSet, NodeError>
+    where
+        C: Future<Output = Result<(), NodeError>> + Send + 'static,
+    {
+        let _room = self.in_flight.call(put.bytes()).await;
+        let put = Arc::new(put);
+        let (sender, mut answers) = mpsc::channel(put.group.seats.len().max(1));
+        let mut tally = Tally { needed: self.needed, ..Tally::default() };
+        for (index, seat) in put.group.seats.iter().cloned().enumerate() {
+            let (carried, sender) = (carry(Arc::clone(&put), seat.clone()), sender.clone());
+            let (bytes, budget, clock) = (put.bytes(), self.in_flight.seat(&seat), self.clock.clone());
+            self.tasks.spawn("put", OnError::Log, async move {
+                let answer = match clock.timeout(GRACE, budget.acquire(bytes)).await {
+                    Ok(_permit) => carried.await,
+                    Err(_) => Err(NodeError::BusySeat { node: seat.node, volume: seat.volume, bytes: budget.taken() }),
+                };
+                // Whoever asked may have its quorum and be gone.
+                let _gone = sender.send((index, seat, answer)).await;
+            });
         }
-    }
-    let rest = async {
+        drop(sender);
         while let Some((index, seat, answer)) = answers.recv().await {
             tally.count(index, &seat, answer);
+            if tally.has_quorum() {
+                break;
+            }
         }
-    };
-    // The grace is over when everybody has answered, or when it is over.
-    let _late = member.platform.clock.timeout(GRACE, rest).await;
-    tally.result(put.blocks.first().map(|block| block.id).unwrap_or_default())
+        let rest = async {
+            while let Some((index, seat, answer)) = answers.recv().await {
+                tally.count(index, &seat, answer);
+            }
+        };
+        // The grace is over when everybody has answered, or when it is over.
+        let _late = self.clock.timeout(GRACE, rest).await;
+        tally.result(put.blocks.first().map(|block| block.id).unwrap_or_default())
+    }
 }
 
 /// What the seats have answered.
@@ -229,9 +266,13 @@ pub fn message(id: BlockId, block: blockstore::StoredBlock) -> v1::StoredBlock {
 
 #[cfg(test)]
 mod tests {
-    use types::VolumeId;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use tokio::sync::watch;
+    use types::{PgVersion, PoolId, VolumeId};
 
     use super::*;
+    use crate::in_flight::SEAT_BYTES;
 
     fn seat(state: SeatState) -> Seat {
         Seat { node: NodeId(1), volume: VolumeId(uuid::Uuid::from_u128(1)), state }
@@ -239,6 +280,51 @@ mod tests {
 
     fn refused(kind: ErrorKind) -> Result<(), NodeError> {
         Err(Failure::new(kind, "test", "refused").into())
+    }
+
+    /// A group of three full seats; the volume of each is its node's.
+    fn group() -> PlacementGroup {
+        let seat = |number| Seat {
+            node: NodeId(number),
+            volume: VolumeId(uuid::Uuid::from_u128(number.into())),
+            state: SeatState::Full,
+        };
+        let (id, version, pool) = (PgId(1), PgVersion(1), PoolId(1));
+        PlacementGroup { id, version, pool, seats: [1, 2, 3].map(seat).to_vec() }
+    }
+
+    #[tokio::test]
+    async fn a_holder_that_hangs_keeps_a_bounded_number_of_bytes_in_memory() {
+        const PUT_BYTES: u64 = 8 << 20;
+        let (tasks, clock, in_flight) = (Tasks::new("test"), Clock::real(), InFlight::default());
+        let (open, gate) = watch::channel(false);
+        let sent = Arc::new(AtomicU64::new(0));
+        let spread = Spread { tasks: &tasks, clock: &clock, in_flight: &in_flight, needed: 2 };
+        let stored = Bytes::from(vec![0; PUT_BYTES as usize]);
+        let put = || {
+            let block = StoredBlock { id: BlockId::default(), digest: Digest::default(), stored: stored.clone() };
+            let (gate, sent) = (gate.clone(), Arc::clone(&sent));
+            spread.run(Put { group: group(), blocks: vec![block] }, move |put, seat| {
+                let (mut gate, sent) = (gate.clone(), Arc::clone(&sent));
+                async move {
+                    if seat.node == NodeId(3) {
+                        sent.fetch_add(put.bytes(), Ordering::Relaxed);
+                        let _open = gate.wait_for(|open| *open).await;
+                    }
+                    Ok(())
+                }
+            })
+        };
+
+        let answers = futures::future::join_all((0..64).map(|_| put())).await;
+        let two = SeatSet::default().with(0).with(1);
+        assert!(answers.iter().all(|answer| answer.as_ref().is_ok_and(|seats| *seats == two)), "{answers:?}");
+        let waiting = sent.load(Ordering::Relaxed);
+        assert!((PUT_BYTES..=SEAT_BYTES).contains(&waiting), "{waiting} bytes wait for the seat");
+
+        open.send_replace(true);
+        tasks.wait_idle().await;
+        assert_eq!(put().await.unwrap(), two.with(2), "a seat that answers again is sent puts again");
     }
 
     #[test]
