@@ -71,9 +71,10 @@ impl Step<'_> {
     }
 }
 
-/// The name of the snapshot that a job takes.
-pub fn snapshot_name(policy: &Policy, site: &Site) -> String {
-    format!("backup-{}-{}", policy.name, site.state.epoch.next())
+/// The name of the snapshot that a job takes. The job's number is in it, since a user's snapshot may have the rest of it
+/// for a name: the next job then has another number.
+pub fn snapshot_name(id: JobId, policy: &Policy, site: &Site) -> String {
+    format!("backup-{}-{}-job-{id}", policy.name, site.state.epoch.next())
 }
 
 /// Starts a job with its snapshot, which was just taken: gives it an epoch and a fence, and holds snapshot and base.
@@ -138,7 +139,7 @@ pub fn step(mut records: Records, step: &Step<'_>, now: Timestamp) -> Result<Tra
             records.job.coordinator = *coordinator;
             unchanged(records)
         }
-        (_, Step::Progress(totals)) => {
+        (JobPhase::Packing, Step::Progress(totals)) => {
             records.job.totals = (*totals).clone();
             unchanged(records)
         }
@@ -151,6 +152,8 @@ pub fn step(mut records: Records, step: &Step<'_>, now: Timestamp) -> Result<Tra
             let ticket = ticket.clone();
             Ok(confirm(records, ticket, now))
         }
+        // A note that comes late would put older numbers in the place of the final ones.
+        (_, Step::Progress(_)) => wrong("its units are all done"),
         (JobPhase::Committing(_), _) => wrong("its commit is fixed and must not be given up any more"),
         (_, Step::Fail(reason)) => Ok(end(records, JobPhase::Failed((*reason).to_owned()), now)),
         (_, Step::Cancel) => Ok(end(records, JobPhase::Cancelled, now)),

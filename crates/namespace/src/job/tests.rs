@@ -41,7 +41,7 @@ fn ticket(number: u64) -> CommitTicket {
 fn started() -> Records {
     let snapshot = Snapshot {
         id: SnapshotId(20),
-        name: snapshot_name(&policy(), &site()),
+        name: snapshot_name(JobId(20), &policy(), &site()),
         revision: Revision(20),
         created: NOW,
         state: SnapshotState::Live,
@@ -65,7 +65,7 @@ fn a_start_takes_the_next_epoch_and_fence_and_holds_snapshot_and_base() {
     assert_eq!((records.job.epoch, records.job.fence), (Epoch(7), Fence(10)));
     assert_eq!((records.site.state.epoch, records.site.state.fence), (Epoch(7), Fence(10)));
     assert_eq!((records.job.base, records.job.base_snapshot), (Some(Epoch(6)), Some(FIRST_BASE)));
-    assert_eq!(snapshot_name(&policy(), &site()), "backup-daily-7");
+    assert_eq!(snapshot_name(JobId(20), &policy(), &site()), "backup-daily-7-job-20");
 }
 
 #[test]
@@ -96,8 +96,8 @@ fn every_phase_allows_its_steps_and_no_others() {
     let succeeded = step(committing(), &Step::Confirm, LATER).unwrap().records;
     let table = [
         ("packing", after(&[]), [true, true, true, false, false, true, true]),
-        ("coalescing", after(&[Step::Seal]), [true, true, true, true, false, true, true]),
-        ("committing", committing(), [true, true, false, true, true, false, false]),
+        ("coalescing", after(&[Step::Seal]), [true, false, true, true, false, true, true]),
+        ("committing", committing(), [true, false, false, true, true, false, false]),
         ("succeeded", succeeded, [false, false, false, false, true, false, false]),
         ("failed", after(&[Step::Fail("no room")]), [false, false, false, false, false, true, false]),
         ("cancelled", after(&[Step::Cancel]), [false, false, false, false, false, false, true]),
@@ -113,7 +113,7 @@ fn every_phase_allows_its_steps_and_no_others() {
 #[test]
 fn a_confirmed_commit_is_the_head_and_its_snapshot_the_base() {
     let totals = JobTotals { lins_in_set: 80, ..JobTotals::default() };
-    let counted = step(committing(), &Step::Progress(&totals), LATER).unwrap().records;
+    let counted = after(&[Step::Progress(&totals), Step::Seal, Step::FixCommit(Some(3), &ticket(4))]);
     let Transition { records, snapshots } = step(counted, &Step::Confirm, LATER).unwrap();
     assert_eq!(records.policy.base_lins, 80);
     assert_eq!(records.site.state.head, Some(reference(4)));

@@ -62,8 +62,8 @@ fn start(
     if !site.state.kit_exported {
         return Err(OperationError::NoRecoveryKit { site: site.name }.into());
     }
-    let snapshot = snapshot::take(tx, &job::snapshot_name(&policy, &site))?;
     let job = JobId(tx.revision().0);
+    let snapshot = snapshot::take(tx, &job::snapshot_name(job, &policy, &site))?;
     let transition = job::start(job, coordinator, shrinkage, &snapshot, site, policy);
     tx.put::<PolicyJobs>(&PolicyJobKey { policy: id, job }, &Present);
     policy::forget_old_jobs(tx, id)?;

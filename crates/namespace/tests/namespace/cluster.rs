@@ -156,7 +156,8 @@ fn a_backup_moves_the_head_and_the_base_and_lets_the_old_base_go() {
     assert_eq!((stored.base, stored.base_snapshot), (Some(Epoch(2)), Some(second.snapshot)));
     assert_eq!(view.snapshot(first.snapshot).unwrap().state, SnapshotState::Dying);
     let base = view.snapshot(second.snapshot).unwrap();
-    assert_eq!((base.state, base.pins, &base.name[..]), (SnapshotState::Live, 1, "backup-daily-2"));
+    let name = format!("backup-daily-2-job-{}", second.id);
+    assert_eq!((base.state, base.pins, &base.name[..]), (SnapshotState::Live, 1, &name[..]));
     let pinned = world.change(types::Change::DeleteSnapshot { snapshot: second.snapshot });
     assert!(matches!(pinned, Err(OperationError::InUse { .. })));
     assert!(world.view().open_jobs().unwrap().is_empty());
@@ -164,6 +165,16 @@ fn a_backup_moves_the_head_and_the_base_and_lets_the_old_base_go() {
     register(&mut world, Registration::DeletePolicy { policy }).unwrap();
     assert_eq!(world.view().snapshot(second.snapshot).unwrap().state, SnapshotState::Dying);
     assert!(world.view().jobs(None, 10).unwrap().is_empty());
+}
+
+#[test]
+fn a_snapshot_of_a_user_does_not_keep_a_backup_from_starting() {
+    let (mut world, _, policy) = prepared();
+    for name in ["backup-daily-1", "backup-daily-2"] {
+        world.change(types::Change::CreateSnapshot { name: name.into() }).unwrap();
+    }
+    assert_eq!(start(&mut world, policy).unwrap().epoch, Epoch(1));
+    world.check();
 }
 
 #[test]
