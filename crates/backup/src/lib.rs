@@ -3,6 +3,7 @@
 //! The job itself is a state machine in the replicated state (`namespace`); this crate does the I/O that it commands.
 
 mod coordinate;
+mod job_site;
 mod metrics;
 mod options;
 mod pack;
@@ -18,6 +19,7 @@ mod worker;
 mod world;
 
 pub use coordinate::{Desk, Desks, Next, OwnError, Owner, Queues, Ticket};
+pub use job_site::OpenError;
 pub use metrics::BackupMetrics;
 pub use options::Options;
 pub use pack::{Differ, Difference, PackError, Piece, Pieces};

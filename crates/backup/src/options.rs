@@ -30,6 +30,14 @@ pub struct Options {
     pub retries_max: u32,
     /// The first pause before a step is tried again.
     pub retry_first: Duration,
+    /// How long a request to a site may take, before it counts as failed and is tried again: the largest object at
+    /// 2 Mbit/s, so that a slow line is not taken for one that hangs.
+    pub request_deadline: Duration,
+    /// How long opening a site and reading its bootstrap may take: that is a few hundred bytes.
+    pub check_deadline: Duration,
+    /// How often an owner tries to put a commit that is fixed before it gives the job to another node that is there:
+    /// with the pauses some half a minute, since no other job of the site can commit meanwhile.
+    pub commit_tries: u32,
     /// What failed is not started again before this time after its start.
     pub restart_pause: Duration,
     /// How often a worker lets the owner of its job know that it is there.
@@ -53,6 +61,9 @@ impl Default for Options {
             shrunk_lins_min: 100,
             retries_max: 10,
             retry_first: Duration::from_millis(500),
+            request_deadline: Duration::from_mins(5),
+            check_deadline: Duration::from_secs(30),
+            commit_tries: 6,
             restart_pause: Duration::from_secs(3),
             sign_of_life: Duration::from_secs(5),
             worker_silence: Duration::from_mins(1),

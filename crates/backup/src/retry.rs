@@ -16,20 +16,38 @@ const PAUSE_MAX: Duration = Duration::from_mins(1);
 pub struct Retry {
     clock: Clock,
     first: Duration,
-    times: Option<u32>,
+    times: u32,
+    only: Only,
+}
+
+/// Which errors are worth another try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Only {
+    /// Those that pass by themselves.
+    Passing,
+    /// All: somebody may put right what is wrong.
+    Any,
 }
 
 impl Retry {
+    /// Not at all.
+    #[must_use]
+    pub fn never(clock: &Clock, options: &Options) -> Self {
+        Self { times: 0, ..Self::bounded(clock, options) }
+    }
+
     /// A bounded number of times, as the options say.
     #[must_use]
     pub fn bounded(clock: &Clock, options: &Options) -> Self {
-        Self { clock: clock.clone(), first: options.retry_first, times: Some(options.retries_max) }
+        Self { clock: clock.clone(), first: options.retry_first, times: options.retries_max, only: Only::Passing }
     }
 
-    /// For ever: for what must not be given up (rule P22).
+    /// A few times and whatever the error is: for a commit that is fixed, which must not be given up (rule P22) and
+    /// which another node may be able to put.
     #[must_use]
-    pub fn for_ever(clock: &Clock, options: &Options) -> Self {
-        Self { clock: clock.clone(), first: options.retry_first, times: None }
+    pub fn for_commit(clock: &Clock, options: &Options) -> Self {
+        let times = options.commit_tries.saturating_sub(1);
+        Self { times, only: Only::Any, ..Self::bounded(clock, options) }
     }
 
     /// Runs the step until it succeeds, or fails for good.
@@ -48,8 +66,8 @@ impl Retry {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            let may_pass = matches!(kind(&error), ErrorKind::Unavailable | ErrorKind::NotLeader | ErrorKind::NoSpace);
-            if self.times.is_some_and(|times| tried >= times || !may_pass) {
+            let passes = matches!(kind(&error), ErrorKind::Unavailable | ErrorKind::NotLeader | ErrorKind::NoSpace);
+            if tried >= self.times || (self.only == Only::Passing && !passes) {
                 return Err(error);
             }
             tried += 1;

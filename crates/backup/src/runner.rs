@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 use types::{Fence, Job, JobId, JobOperation, JobPhase, NodeId};
 
-use crate::coordinate::{Desks, Heir, Owner, find_heir, give_to};
+use crate::coordinate::{Desks, Heir, Owner, find_heir, give_to, hand_on};
 use crate::surroundings::{PeerError, StateError};
 use crate::work::{Pull, Pulled, Report, WorkerId};
 use crate::worker::{Assignment, Line, WorkError, Worker};
@@ -157,9 +157,7 @@ impl Runner {
         tasks.spawn(&format!("owner-{}", job.id), OnError::Log, async move {
             let _ended = ended;
             let own = async {
-                let (making, of) = (around.clone(), job.clone());
-                let owner = runtime::blocking(move || Owner::new(making, options, desks, &of, sequence)).await;
-                match owner {
+                match Owner::new(around.clone(), options, desks, &job, sequence).await {
                     Ok(owner) => owner.run(job.clone()).await,
                     Err(OwnError::NoKeys { .. }) => hand_over(&around, &job).await,
                     Err(error) => give_up(&around, &job, error).await,
@@ -182,8 +180,7 @@ impl Runner {
             let _ended = ended;
             let work = async {
                 let id_of_job = job.id;
-                let making = move || make_worker(id, around, options, line, job, sequence);
-                let worked = match runtime::blocking(making).await {
+                let worked = match make_worker(id, around, options, line, job, sequence).await {
                     Ok(Some(worker)) => worker.run().await,
                     Ok(None) => {
                         debug!(job = %id_of_job, "this node has no keys for the job's repository and takes no part");
@@ -257,7 +254,7 @@ fn stop_unless(
     });
 }
 
-fn make_worker(
+async fn make_worker(
     id: WorkerId,
     around: Surroundings,
     options: Options,
@@ -265,12 +262,18 @@ fn make_worker(
     job: Job,
     sequence: Arc<AtomicU64>,
 ) -> Result<Option<Worker>, WorkError> {
-    let view = around.state.view()?;
-    let (policy, site_record) = (view.policy(job.policy)?, view.site(job.site)?);
-    let Some(keys) = around.keys.writer_keys(site_record.repository) else { return Ok(None) };
-    let site = around.open_site(&site_record, &options)?;
+    let (on_thread, of_policy, of_site) = (around.clone(), job.policy, job.site);
+    let read = runtime::blocking(move || {
+        let view = on_thread.state.view()?;
+        let (policy, site_record) = (view.policy(of_policy)?, view.site(of_site)?);
+        let keys = on_thread.writer_keys(&site_record);
+        Ok::<_, WorkError>((policy, site_record, keys))
+    });
+    let (policy, site_record, keys) = read.await?;
+    let Some(keys) = keys else { return Ok(None) };
+    let site = around.steady(&around.open_site_patiently(&site_record, &options).await?, &options);
     let assignment = Assignment { job, policy, site_record, site, keys, sequence };
-    Worker::new(id, around, options, line, assignment).map(Some)
+    runtime::blocking(move || Worker::new(id, around, options, line, assignment).map(Some)).await
 }
 
 /// Hands a job over that this node cannot own for want of keys. While nobody can take it, it stays as it is: the runner
@@ -292,13 +295,17 @@ async fn hand_over(around: &Surroundings, job: &Job) -> Result<(), OwnError> {
     }
 }
 
-/// Ends a job whose owner cannot even begin. One whose commit is fixed stays as it is (rule P22), and so does one for
-/// which the cluster did not answer.
+/// Ends a job whose owner cannot even begin. One whose commit is fixed goes to another node (rule P22); one for which
+/// the cluster did not answer stays as it is.
 async fn give_up(around: &Surroundings, job: &Job, error: OwnError) -> Result<(), OwnError> {
-    let fail = JobOperation::Fail { job: job.id, fence: job.fence, reason: error.to_string() };
-    if !matches!(job.phase, JobPhase::Committing(_)) && !error.is_of_the_cluster() {
-        around.state.propose(fail).await?;
+    if error.is_of_the_cluster() {
+        return Err(error);
     }
+    if matches!(job.phase, JobPhase::Committing(_)) {
+        return hand_on(around, job, error).await;
+    }
+    let fail = JobOperation::Fail { job: job.id, fence: job.fence, reason: error.to_string() };
+    around.state.propose(fail).await?;
     Err(error)
 }
 

@@ -50,6 +50,15 @@ pub enum StateError {
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// It is larger than an entry of the log may be, and so can never be taken.
+    #[error(
+        "a step of the job does not fit into the cluster's log: {source}; the repository has too many parts for this \
+         release, add a new site and back up there"
+    )]
+    TooLarge {
+        /// How large it is.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The state cannot be read.
     #[error("cannot read the state: {0}")]
     Read(#[from] StoreError),
@@ -62,6 +71,7 @@ impl StateError {
         match self {
             Self::Refused(error) => error.kind(),
             Self::Unavailable { .. } => ErrorKind::Unavailable,
+            Self::TooLarge { .. } => ErrorKind::InvalidRequest,
             Self::Read(error) => error.kind(),
         }
     }
@@ -84,8 +94,8 @@ pub trait Peers: Send + Sync + 'static {
     /// Reports to the owner of a job.
     fn report(&self, owner: NodeId, report: Report) -> BoxFuture<'_, Result<(), PeerError>>;
 
-    /// Whether a node has the keys of a repository.
-    fn has_keys(&self, node: NodeId, repository: RepositoryId) -> BoxFuture<'_, Result<bool, PeerError>>;
+    /// Whether a node has the keys of a site's repository, with the fingerprint that the site's record names.
+    fn has_keys(&self, node: NodeId, site: types::Site) -> BoxFuture<'_, Result<bool, PeerError>>;
 
     /// Whether a node is there, as far as this one can tell: one that was silent for some seconds is not.
     fn is_alive(&self, node: NodeId) -> bool;
@@ -166,8 +176,23 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
-    /// Opens a site whose requests are tried again as the options say.
-    pub(crate) fn open_site(&self, record: &types::Site, options: &Options) -> Result<Site, SiteError> {
-        Ok(steady(&self.sites.open(record)?, Retry::bounded(&self.clock, options)))
+    /// The keys of a site's repository; `None` if the keystore lacks them, or has others than the site's (rule P32).
+    pub(crate) fn writer_keys(&self, site: &types::Site) -> Option<WriterKeys> {
+        let keys = self.keys.writer_keys(site.repository)?;
+        if keys.fingerprint() == site.keys_fingerprint {
+            return Some(keys);
+        }
+        tracing::warn!(site = %site.name, "the keys in the keystore are not those of the site, and are not used");
+        None
+    }
+
+    /// A site whose requests end in time and are tried again, as the options say.
+    pub(crate) fn steady(&self, site: &Site, options: &Options) -> Site {
+        steady(site, &self.clock, options.request_deadline, Retry::bounded(&self.clock, options))
+    }
+
+    /// A site whose requests end in time.
+    pub(crate) fn in_time(&self, site: &Site, options: &Options) -> Site {
+        steady(site, &self.clock, options.request_deadline, Retry::never(&self.clock, options))
     }
 }

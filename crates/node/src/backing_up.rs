@@ -8,6 +8,7 @@ use backup::{
     Sites, State, StateError, Surroundings,
 };
 use bytes::Bytes;
+use consensus::ConsensusError;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use namespace::View;
@@ -63,13 +64,7 @@ pub fn start(member: &Arc<Member>, incarnation: Incarnation, scratch: std::path:
 
 impl State for ThisNode {
     fn propose(&self, step: JobOperation) -> BoxFuture<'_, Result<Outcome, StateError>> {
-        async move {
-            self.member.propose(Operation::Job(step)).await.map_err(|error| match error {
-                NodeError::Operation(refused) => StateError::Refused(refused),
-                other => StateError::Unavailable { source: Box::new(other) },
-            })
-        }
-        .boxed()
+        async move { self.member.propose(Operation::Job(step)).await.map_err(not_taken) }.boxed()
     }
 
     fn latest(&self) -> BoxFuture<'_, Result<View, StateError>> {
@@ -105,15 +100,15 @@ impl Peers for ThisNode {
         .boxed()
     }
 
-    fn has_keys(&self, node: NodeId, repository: RepositoryId) -> BoxFuture<'_, Result<bool, PeerError>> {
+    fn has_keys(&self, node: NodeId, site: types::Site) -> BoxFuture<'_, Result<bool, PeerError>> {
         async move {
             let mut client = self.connection(node)?.keys();
             let asked = client.list(v1::ListKeysRequest {});
             let late = |_| peer_error(node, Failure::new(ErrorKind::Unavailable, "no_answer", "it is late".to_owned()));
             let answer = self.member.platform.clock.timeout(ASK_DEADLINE, asked).await.map_err(late)?;
-            let name = SharedSecret::Repository(repository).to_string();
+            let name = SharedSecret::Repository(site.repository).to_string();
             let keys = answer.map_err(|status| lost(node, status))?.into_inner().keys;
-            Ok(keys.iter().any(|key| key.name == name))
+            Ok(keys.iter().any(|key| key.name == name && key.fingerprint == site.keys_fingerprint[..]))
         }
         .boxed()
     }
@@ -162,6 +157,15 @@ impl Sites for ThisNode {
     }
 }
 
+/// Why a step was not taken, as the owner of its job sees it.
+fn not_taken(error: NodeError) -> StateError {
+    match error {
+        NodeError::Operation(refused) => StateError::Refused(refused),
+        NodeError::Consensus(ConsensusError::TooLarge { .. }) => StateError::TooLarge { source: Box::new(error) },
+        other => StateError::Unavailable { source: Box::new(other) },
+    }
+}
+
 fn lost(node: NodeId, status: tonic::Status) -> PeerError {
     peer_error(node, status.into())
 }
@@ -196,6 +200,14 @@ mod tests {
     use types::{Fence, JobId};
 
     use super::*;
+
+    #[test]
+    fn a_step_that_is_too_large_for_the_log_is_never_taken() {
+        let step = not_taken(ConsensusError::TooLarge { bytes: 9 << 20, requests: 1 }.into());
+        assert_eq!(step.kind(), ErrorKind::InvalidRequest, "{step}");
+        let step = not_taken(ConsensusError::OutcomeUnknown.into());
+        assert_eq!(step.kind(), ErrorKind::Unavailable, "{step}");
+    }
 
     #[test]
     fn a_payload_comes_back_and_a_foreign_one_is_refused() {

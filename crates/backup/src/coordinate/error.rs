@@ -7,6 +7,7 @@ use site::SiteError;
 use thiserror::Error;
 use types::{ErrorKind, Lin, RepositoryId, SiteId};
 
+use crate::OpenError;
 use crate::plan::{PlanError, UnitName};
 use crate::surroundings::StateError;
 
@@ -28,6 +29,9 @@ pub enum OwnError {
     /// The site failed.
     #[error(transparent)]
     Site(#[from] SiteError),
+    /// The site is not there, or is another one.
+    #[error(transparent)]
+    Open(#[from] OpenError),
     /// The list of units cannot be made.
     #[error("cannot make the list of work units: {0}")]
     Spool(#[from] FileError),
@@ -116,6 +120,7 @@ impl OwnError {
             Self::State(error) => error.kind(),
             Self::Repository(error) | Self::DamagedHead { source: error, .. } => error.kind(),
             Self::Site(error) => error.kind(),
+            Self::Open(error) => error.kind(),
             Self::Spool(error) if error.is_no_space() => ErrorKind::NoSpace,
             Self::Spool(_) => ErrorKind::Unavailable,
             Self::NoKeys { .. } | Self::NoKeysAnywhere { .. } => ErrorKind::Denied,

@@ -3,7 +3,8 @@
 //! A job is never failed because those who have the keys are away: it waits for them. It fails only if every node says
 //! that it has none.
 
-use types::{Job, JobOperation, NodeId, RepositoryId};
+use tracing::warn;
+use types::{Job, JobOperation, NodeId, Site};
 
 use super::OwnError;
 use crate::Surroundings;
@@ -25,32 +26,57 @@ pub enum Heir {
 /// # Errors
 /// The state cannot be read.
 pub async fn find_heir(around: &Surroundings, job: &Job) -> Result<Heir, OwnError> {
-    let (state, site) = (around.state.clone(), job.site);
-    let read = move || {
-        let view = state.view().map_err(OwnError::from)?;
-        Ok::<_, OwnError>((view.site(site)?.repository, view.nodes()?))
-    };
-    let (repository, nodes) = runtime::blocking(read).await?;
-    if around.keys.writer_keys(repository).is_some() {
+    let (site, others) = site_and_others(around, job).await?;
+    if around.writer_keys(&site).is_some() {
         return Ok(Heir::Node(around.node));
     }
+    Ok(first_with_keys(around, &site, others).await)
+}
+
+/// Gives a job whose commit is fixed, and that this node cannot put, to another node that is there: its way to the site
+/// may be better. If there is none, the job stays as it is.
+///
+/// # Errors
+/// `cause`, if there is no other node; or the state cannot be read, or the cluster did not answer.
+pub async fn hand_on(around: &Surroundings, job: &Job, cause: OwnError) -> Result<(), OwnError> {
+    let (site, others) = site_and_others(around, job).await?;
+    let Heir::Node(heir) = first_with_keys(around, &site, others).await else { return Err(cause) };
+    give_to(around, job, heir).await?;
+    warn!(job = %job.id, owner = %heir, error = %cause, "the commit cannot be put from here; another node takes the job");
+    Ok(())
+}
+
+/// The job's site, and the other nodes in the order in which they come after this one: so each gets its turn when a job
+/// goes from node to node.
+async fn site_and_others(around: &Surroundings, job: &Job) -> Result<(Site, Vec<NodeId>), OwnError> {
+    let (state, site, here) = (around.state.clone(), job.site, around.node);
+    let read = move || {
+        let view = state.view().map_err(OwnError::from)?;
+        let mut others: Vec<_> = view.nodes()?.into_iter().map(|node| node.id).filter(|node| *node != here).collect();
+        others.sort_unstable_by_key(|node| (*node < here, *node));
+        Ok::<_, OwnError>((view.site(site)?, others))
+    };
+    runtime::blocking(read).await
+}
+
+async fn first_with_keys(around: &Surroundings, site: &Site, others: Vec<NodeId>) -> Heir {
     let mut heir = Heir::None;
-    for node in nodes.into_iter().map(|node| node.id).filter(|node| *node != around.node) {
-        match has_keys(around, node, repository).await {
-            Some(true) => return Ok(Heir::Node(node)),
+    for node in others {
+        match has_keys(around, node, site).await {
+            Some(true) => return Heir::Node(node),
             Some(false) => {}
             None => heir = Heir::Away,
         }
     }
-    Ok(heir)
+    heir
 }
 
 /// Whether a node has the keys; `None` if it does not answer.
-async fn has_keys(around: &Surroundings, node: NodeId, repository: RepositoryId) -> Option<bool> {
+async fn has_keys(around: &Surroundings, node: NodeId, site: &Site) -> Option<bool> {
     if !around.peers.is_alive(node) {
         return None;
     }
-    let answer = around.peers.has_keys(node, repository).await;
+    let answer = around.peers.has_keys(node, site.clone()).await;
     answer.inspect_err(|error| tracing::debug!(error = %error, "a node does not say whether it has keys")).ok()
 }
 

@@ -8,6 +8,6 @@ mod queues;
 
 pub use desk::{Desk, Desks};
 pub use error::OwnError;
-pub use heir::{Heir, find_heir, give_to};
+pub use heir::{Heir, find_heir, give_to, hand_on};
 pub use owner::Owner;
 pub use queues::{Next, Queues, Ticket};

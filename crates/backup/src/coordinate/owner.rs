@@ -18,10 +18,10 @@ use site::Site;
 use tracing::{error, info};
 use types::{CommitTicket, Job, JobId, JobOperation, JobPhase, ObjectReport, Outcome, Policy, Shrinkage};
 
-use super::{Desk, Desks, OwnError};
+use super::{Desk, Desks, OwnError, hand_on};
 use crate::plan::{CutOptions, PlanError, PlanTotals, Planner, UnitSpool};
 use crate::retry::Retry;
-use crate::{Options, Surroundings};
+use crate::{OpenError, Options, Surroundings};
 
 mod commit;
 
@@ -37,6 +37,9 @@ pub struct Owner {
     desks: Desks,
     policy: Policy,
     record: types::Site,
+    /// The site as it is: for what must be known at once.
+    bare: Site,
+    /// The site whose requests are tried again.
     site: Site,
     keys: WriterKeys,
     sequence: Arc<AtomicU64>,
@@ -55,20 +58,26 @@ impl Owner {
     /// Makes the owner of a job on this node. `sequence` counts the objects of the process.
     ///
     /// # Errors
-    /// The job's records cannot be read, the site cannot be opened, or the keystore lacks its keys.
-    pub fn new(
+    /// The job's records cannot be read, the site cannot be opened or is another one, or the keystore lacks its keys.
+    pub async fn new(
         around: Surroundings,
         options: Options,
         desks: Desks,
         job: &Job,
         sequence: Arc<AtomicU64>,
     ) -> Result<Self, OwnError> {
-        let view = around.state.view()?;
-        let (policy, record) = (view.policy(job.policy)?, view.site(job.site)?);
-        let repository = record.repository;
-        let keys = around.keys.writer_keys(repository).ok_or(OwnError::NoKeys { repository })?;
-        let site = around.open_site(&record, &options)?;
-        Ok(Self { around, options, desks, policy, record, site, keys, sequence })
+        let (on_thread, of_policy, of_site) = (around.clone(), job.policy, job.site);
+        let read = runtime::blocking(move || {
+            let view = on_thread.state.view()?;
+            let (policy, record) = (view.policy(of_policy)?, view.site(of_site)?);
+            let repository = record.repository;
+            let keys = on_thread.writer_keys(&record).ok_or(OwnError::NoKeys { repository })?;
+            Ok::<_, OwnError>((policy, record, keys))
+        });
+        let (policy, record, keys) = read.await?;
+        let bare = open(&around, &options, job, &record).await?;
+        let site = around.steady(&bare, &options);
+        Ok(Self { around, options, desks, policy, record, bare, site, keys, sequence })
     }
 
     /// Takes the job to its end, or to where another owner goes on.
@@ -94,7 +103,8 @@ impl Owner {
         }
     }
 
-    /// Fails the job, unless it has another owner by now, or another phase.
+    /// Fails the job, unless it has another owner by now, or another phase. One whose commit is fixed goes to another
+    /// node.
     async fn after(&self, job: &Job, cause: OwnError) -> Result<Option<Job>, OwnError> {
         let now = self.now(job.id).await?;
         if now.fence != job.fence {
@@ -103,13 +113,16 @@ impl Owner {
         if now.phase != job.phase {
             return Ok(Some(now));
         }
+        if matches!(now.phase, JobPhase::Committing(_)) {
+            return hand_on(&self.around, &now, cause).await.map(|()| None);
+        }
         error!(job = %job.id, error = %cause, "the backup failed");
         let reason = cause.to_string();
         self.propose(JobOperation::Fail { job: job.id, fence: job.fence, reason }).await.map(Some)
     }
 
     async fn pack(&self, job: &Job) -> Result<Job, OwnError> {
-        self.check_head().await?;
+        self.check_head(job, &self.site).await?;
         let reported = self.reported(job).await?;
         let (files, folder) = (self.around.files.clone(), self.around.folder.clone());
         let name = format!("job-{}.units", job.id);
@@ -182,17 +195,23 @@ impl Owner {
         self.fix_commit(job, coalesced).await
     }
 
-    /// Puts the commit that is fixed, reads it back, and confirms it. It is never given up (rule P22).
+    /// Puts the commit that is fixed and confirms it. It is never given up (rule P22): if it cannot be put from here,
+    /// another node tries.
     async fn commit(&self, job: &Job, ticket: &CommitTicket) -> Result<Job, OwnError> {
-        let name = ticket.commit.name.as_str();
-        let put = || async {
-            self.site.put_same(name, ticket.bytes.clone()).await?;
-            let read = self.site.get(name).await?;
-            Commit::open(name, self.record.repository, &self.keys, &read).map(drop).map_err(OwnError::from)
-        };
-        Retry::for_ever(&self.around.clock, &self.options).run("put the commit", OwnError::kind, put).await?;
-        info!(job = %job.id, commit = name, "committed");
+        let put = || self.put_commit(job, ticket);
+        Retry::for_commit(&self.around.clock, &self.options).run("put the commit", OwnError::kind, put).await?;
+        info!(job = %job.id, commit = %ticket.commit.name, "committed");
         self.propose(JobOperation::Confirm { job: job.id, fence: job.fence }).await
+    }
+
+    /// Puts the commit and reads it back, if the site is still the right one and nobody else has committed there.
+    async fn put_commit(&self, job: &Job, ticket: &CommitTicket) -> Result<(), OwnError> {
+        let (name, site) = (ticket.commit.name.as_str(), self.around.in_time(&self.bare, &self.options));
+        self.around.check_site(&self.record, &site, &self.options).await?;
+        self.check_head(job, &site).await?;
+        site.put_same(name, ticket.bytes.clone()).await?;
+        let read = site.get(name).await?;
+        Ok(Commit::open(name, self.record.repository, &self.keys, &read).map(drop)?)
     }
 
     /// All objects that are noted for the job.
@@ -240,6 +259,15 @@ impl Owner {
             sequence: self.sequence.fetch_add(1, Ordering::Relaxed),
         }
     }
+}
+
+/// Opens the site of a job. One whose commit is fixed goes to another node before long if that fails.
+async fn open(around: &Surroundings, options: &Options, job: &Job, record: &types::Site) -> Result<Site, OpenError> {
+    if !matches!(job.phase, JobPhase::Committing(_)) {
+        return around.open_site_patiently(record, options).await;
+    }
+    let open = || around.open_site(record, options);
+    Retry::for_commit(&around.clock, options).run("open the site", OpenError::kind, open).await
 }
 
 fn plan(

@@ -3,8 +3,9 @@
 use namespace::Failure;
 use site::SiteError;
 use thiserror::Error;
-use types::ErrorKind;
+use types::{ErrorKind, Lin};
 
+use crate::OpenError;
 use crate::pack::PackError;
 use crate::surroundings::{BlockReadError, PeerError, StateError};
 
@@ -17,15 +18,27 @@ pub enum WorkError {
     /// The state cannot be read.
     #[error(transparent)]
     State(#[from] StateError),
-    /// A block cannot be read.
-    #[error(transparent)]
-    Block(#[from] BlockReadError),
+    /// A part of a file cannot be read.
+    #[error("cannot read {path} (LIN {lin}) from offset {offset}: {source}")]
+    Block {
+        /// A path of the file in the job's snapshot.
+        path: String,
+        /// The file.
+        lin: Lin,
+        /// Where the part begins, in bytes.
+        offset: u64,
+        /// Why not.
+        source: BlockReadError,
+    },
     /// Something cannot be packed.
     #[error(transparent)]
     Pack(#[from] PackError),
     /// The site failed.
     #[error(transparent)]
     Site(#[from] SiteError),
+    /// The site is not there, or is another one.
+    #[error(transparent)]
+    Open(#[from] OpenError),
     /// The owner of the job refuses what it is told.
     #[error(transparent)]
     Owner(#[from] PeerError),
@@ -41,9 +54,10 @@ impl WorkError {
         match self {
             Self::Tree(failure) => failure.kind(),
             Self::State(error) => error.kind(),
-            Self::Block(error) => error.kind,
+            Self::Block { source, .. } => source.kind,
             Self::Pack(error) => error.kind(),
             Self::Site(error) => error.kind(),
+            Self::Open(error) => error.kind(),
             Self::Owner(error) => error.kind,
             Self::Stopped => ErrorKind::Unavailable,
         }

@@ -4,12 +4,15 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::{StreamExt, TryStreamExt, stream};
+use namespace::View;
 use repo::Writer;
 use tokio::sync::mpsc;
+use types::Lin;
 
 use super::{WorkError, Worker};
 use crate::pack::{Differ, Difference, Loaded, PackError, Packed, Piece};
 use crate::plan::Unit;
+use crate::surroundings::BlockReadError;
 
 /// Differences that go from stage to stage together.
 const BATCH_DIFFERENCES: usize = 512;
@@ -58,12 +61,23 @@ impl Worker {
     }
 
     async fn load_one(&self, difference: Difference) -> Result<Loaded, WorkError> {
-        let Difference::Piece { piece: Piece::Block(extent), .. } = &difference else {
+        let Difference::Piece { lin, piece: Piece::Block(extent), .. } = &difference else {
             return Ok(Loaded { difference, stored: None });
         };
-        let stored = self.around.blocks.read(extent).await?;
+        let stored = match self.around.blocks.read(extent).await {
+            Ok(stored) => stored,
+            Err(source) => return Err(self.unreadable(*lin, extent.offset, source).await),
+        };
         self.around.metrics.read_bytes.inc_by(stored.len() as u64);
         Ok(Loaded { difference, stored: Some(stored) })
+    }
+
+    /// Names the file whose block cannot be read.
+    async fn unreadable(&self, lin: Lin, offset: u64, source: BlockReadError) -> WorkError {
+        let (state, snapshot) = (Arc::clone(&self.around.state), self.job.snapshot);
+        let path = runtime::blocking(move || path_of(&state.view()?.at(snapshot)?, lin));
+        let path = path.await.unwrap_or_else(|_| "a file that is gone".to_owned());
+        WorkError::Block { path, lin, offset, source }
     }
 
     async fn seal(
@@ -109,6 +123,16 @@ fn seal(packer: &Mutex<crate::pack::Packer>, batch: Vec<Loaded>, writer: Writer)
         full.extend(packer.take_full()?);
     }
     Ok(full)
+}
+
+/// The path of a LIN by the first of its names.
+fn path_of(view: &View, lin: Lin) -> Result<String, WorkError> {
+    let (mut path, mut at) = (String::new(), lin);
+    while let Some((parent, name)) = view.links(at)?.into_iter().next() {
+        path = format!("/{name}{path}");
+        at = parent;
+    }
+    Ok(path)
 }
 
 /// A stage's own failure, and not that it was stopped by another one's.

@@ -1,6 +1,6 @@
 //! Three nodes in one process: one state store that all of them see at once, one volume, one repository in a folder.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -33,7 +33,10 @@ pub struct Shared {
     applied: Mutex<u64>,
     blocks: BlockStore,
     keys: NewKeys,
+    other_keys: NewKeys,
     site: Mutex<Site>,
+    /// What single nodes find at the site's URL, where it is something else.
+    sites_of: Mutex<BTreeMap<NodeId, Site>>,
     leader: AtomicU64,
     dead: Mutex<BTreeSet<NodeId>>,
     handles: Mutex<Vec<(NodeId, Handle)>>,
@@ -115,6 +118,7 @@ impl Node {
 impl State for Node {
     fn propose(&self, step: JobOperation) -> BoxFuture<'_, Result<Outcome, StateError>> {
         Box::pin(async move {
+            self.shared.faults.fits(&step)?;
             self.shared.lag_at(&step);
             if let JobOperation::Report { object, .. } = &step {
                 self.shared.faults.note(object);
@@ -159,7 +163,7 @@ impl Peers for Node {
         })
     }
 
-    fn has_keys(&self, node: NodeId, _: RepositoryId) -> BoxFuture<'_, Result<bool, PeerError>> {
+    fn has_keys(&self, node: NodeId, _: types::Site) -> BoxFuture<'_, Result<bool, PeerError>> {
         Box::pin(async move { self.shared.handle(node).map(|_| self.shared.faults.ask_for_keys(node)) })
     }
 
@@ -186,13 +190,16 @@ impl BlockSource for Node {
 impl Keys for Node {
     fn writer_keys(&self, repository: RepositoryId) -> Option<WriterKeys> {
         let has_keys = repository == REPOSITORY && self.shared.faults.has_keys(self.id);
-        has_keys.then(|| self.shared.keys.keys.writer.clone())
+        let keys = if self.shared.faults.has_wrong_keys(self.id) { &self.shared.other_keys } else { &self.shared.keys };
+        has_keys.then(|| keys.keys.writer.clone())
     }
 }
 
 impl Sites for Node {
     fn open(&self, _: &types::Site) -> Result<Site, site::SiteError> {
-        Ok(self.shared.site.lock().unwrap().clone())
+        self.shared.faults.wait_for_mount(self.id);
+        let own = self.shared.sites_of.lock().unwrap().get(&self.id).cloned();
+        Ok(own.unwrap_or_else(|| self.shared.site.lock().unwrap().clone()))
     }
 }
 
@@ -203,6 +210,7 @@ impl Cluster {
         let store = Store::open(folder.path().join("state")).unwrap();
         let site = Site::create(&format!("file://{}", folder.path().join("site").display())).unwrap();
         let keys = KeyObject::create(REPOSITORY, "a long passphrase", PassphraseCost::LEAST, &seed).unwrap();
+        let other_keys = KeyObject::create(REPOSITORY, "another passphrase", PassphraseCost::LEAST, &seed).unwrap();
         let new = NewRepository {
             repository: REPOSITORY,
             cluster: ClusterId(Uuid::from_u128(2)),
@@ -226,6 +234,7 @@ impl Cluster {
             applied: Mutex::new(0),
             blocks,
             keys,
+            other_keys,
             leader: AtomicU64::new(0),
             dead: Mutex::default(),
             handles: Mutex::default(),
@@ -233,6 +242,7 @@ impl Cluster {
             lagging: Mutex::new(None),
             fetched: AtomicU64::new(0),
             site: Mutex::new(site.clone()),
+            sites_of: Mutex::default(),
             faults: Faults::default(),
         };
         let mut proposed = types::Site::proposed("away".into(), site.url().into(), REPOSITORY, Generation(1));
@@ -305,6 +315,11 @@ impl Cluster {
     pub fn decorate_site(&self, decorate: impl FnOnce(Arc<dyn Medium>) -> Arc<dyn Medium>) {
         let mut site = self.shared.site.lock().unwrap();
         *site = Site::over(site.url(), decorate(site.medium()));
+    }
+
+    /// Lets a node find something else at the site's URL.
+    pub fn replace_site_of(&self, node: NodeId, site: Site) {
+        self.shared.sites_of.lock().unwrap().insert(node, site);
     }
 
     /// Loses a block on the volume.

@@ -1,18 +1,26 @@
 //! What goes wrong between the nodes when a test says so.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex};
 
-use backup::{Pulled, Report};
-use types::{NodeId, ObjectReport};
+use backup::{Pulled, Report, StateError};
+use types::{JobOperation, NodeId, ObjectReport};
 
 /// The faults of all nodes, and what their workers were given.
 #[derive(Default)]
 pub struct Faults {
     /// Answers with units that get lost on their way to the worker.
     lost_answers: Mutex<u64>,
+    /// Whether commits are too large for an entry of the log.
+    has_small_log: AtomicBool,
     /// Nodes whose keystore has no keys.
     keyless: Mutex<BTreeSet<NodeId>>,
+    /// Nodes whose keystore has keys that are not the repository's.
+    wrong_keys: Mutex<BTreeSet<NodeId>>,
+    /// Nodes whose mount of the site hangs: whoever opens it waits.
+    hung_mounts: Mutex<BTreeSet<NodeId>>,
+    mounts_changed: Condvar,
     /// Nodes that wait for their disks for ever.
     stalled: Mutex<BTreeSet<NodeId>>,
     /// Nodes whose calls of other nodes are lost, while they answer to those of others.
@@ -83,15 +91,55 @@ impl Faults {
         *self.most_units_noted.lock().unwrap()
     }
 
+    /// Makes commits too large for an entry of the log.
+    pub fn shrink_log(&self) {
+        self.has_small_log.store(true, Ordering::Relaxed);
+    }
+
+    /// Refuses a step that does not fit into the log.
+    pub fn fits(&self, step: &JobOperation) -> Result<(), StateError> {
+        let is_commit = matches!(step, JobOperation::FixCommit { .. });
+        if is_commit && self.has_small_log.load(Ordering::Relaxed) {
+            return Err(StateError::TooLarge { source: "9 MiB are more than 8 MiB".into() });
+        }
+        Ok(())
+    }
+
     /// Takes the keys away from a node.
     pub fn take_keys(&self, node: NodeId) {
         self.keyless.lock().unwrap().insert(node);
     }
 
+    /// Gives a node the keys of another repository.
+    pub fn change_keys(&self, node: NodeId) {
+        self.wrong_keys.lock().unwrap().insert(node);
+    }
+
+    pub fn has_wrong_keys(&self, node: NodeId) -> bool {
+        self.wrong_keys.lock().unwrap().contains(&node)
+    }
+
+    /// Lets everyone who opens the site on a node wait.
+    pub fn hang_mount(&self, node: NodeId) {
+        self.hung_mounts.lock().unwrap().insert(node);
+    }
+
+    /// Lets all go on who wait for a mount.
+    pub fn recover_mounts(&self) {
+        self.hung_mounts.lock().unwrap().clear();
+        self.mounts_changed.notify_all();
+    }
+
+    /// Blocks the thread as long as the node's mount hangs.
+    pub fn wait_for_mount(&self, node: NodeId) {
+        let hung = self.hung_mounts.lock().unwrap();
+        drop(self.mounts_changed.wait_while(hung, |hung| hung.contains(&node)).unwrap());
+    }
+
     /// Answers a node that looks for one that has keys.
     pub fn ask_for_keys(&self, node: NodeId) -> bool {
         *self.asked_for_keys.lock().unwrap() += 1;
-        self.has_keys(node)
+        self.has_keys(node) && !self.has_wrong_keys(node)
     }
 
     pub fn asked_for_keys(&self) -> u64 {

@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use site::{Listed, Medium, Operation, Put, Reply, SiteError};
@@ -13,6 +13,9 @@ use site::{Listed, Medium, Operation, Put, Reply, SiteError};
 pub struct Gate {
     prefix: &'static str,
     is_open: AtomicBool,
+    refused: AtomicU64,
+    /// Puts that are still to hang for ever.
+    to_hang: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -23,7 +26,28 @@ struct Gated {
 
 impl Gate {
     pub fn closed(prefix: &'static str) -> Self {
-        Self { prefix, is_open: AtomicBool::new(false) }
+        Self { prefix, is_open: AtomicBool::new(false), refused: AtomicU64::new(0), to_hang: AtomicU64::new(0) }
+    }
+
+    /// An open one, in which the first puts hang for ever.
+    pub fn with_hanging_puts(prefix: &'static str, puts: u64) -> Self {
+        Self { prefix, is_open: AtomicBool::new(true), refused: AtomicU64::new(0), to_hang: AtomicU64::new(puts) }
+    }
+
+    /// Puts that were refused.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Puts that have not come yet, of those that are to hang.
+    pub fn puts_to_hang(&self) -> u64 {
+        self.to_hang.load(Ordering::Relaxed)
+    }
+
+    fn hangs(&self, name: &str) -> bool {
+        let one_less = |left: u64| left.checked_sub(1);
+        name.starts_with(self.prefix)
+            && self.to_hang.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
     }
 
     pub fn open(&self) {
@@ -37,9 +61,13 @@ impl Gate {
 
 impl Medium for Gated {
     fn put_new<'a>(&'a self, name: &'a str, bytes: Bytes) -> Reply<'a, Put> {
+        if self.gate.hangs(name) {
+            return Box::pin(std::future::pending());
+        }
         if self.gate.is_open.load(Ordering::Relaxed) || !name.starts_with(self.gate.prefix) {
             return self.inner.put_new(name, bytes);
         }
+        self.gate.refused.fetch_add(1, Ordering::Relaxed);
         let source = Box::new(io::Error::new(io::ErrorKind::ConnectionReset, "the gate is closed"));
         let refused = SiteError::Store { site: "gated".into(), name: name.into(), operation: Operation::Put, source };
         Box::pin(async { Err(refused) })

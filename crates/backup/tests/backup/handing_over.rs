@@ -52,6 +52,21 @@ async fn a_job_that_starts_at_a_node_without_keys_goes_to_one_that_has_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_keys_are_not_those_of_the_site_neither_owns_a_job_nor_packs() {
+    let (mut cluster, data, policy) = with_policy().await;
+    let [wrong, heir, _] = cluster.nodes[..] else { panic!("three nodes") };
+    cluster.shared.faults.change_keys(wrong);
+    cluster.start_all(small());
+    let job = cluster.start_job(&policy, wrong);
+    let done = cluster.wait(&job, is_over).await;
+    assert!(matches!(done.phase, JobPhase::Succeeded(_)), "{:?}", done.phase);
+    assert_eq!(done.coordinator, heir);
+    assert!(done.totals.bytes_by_node.iter().all(|(node, _)| *node != wrong), "{:?}", done.totals);
+    check(&cluster, &done, &cluster.view(), data).await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_job_waits_for_the_only_node_that_has_its_keys() {
     let (mut cluster, data, policy) = with_policy().await;
     let [first, second, with_keys] = cluster.nodes[..] else { panic!("three nodes") };

@@ -18,6 +18,7 @@ mod heads;
 mod history;
 mod roots;
 mod shrinking;
+mod sites;
 mod tree;
 mod workers;
 
@@ -308,6 +309,20 @@ async fn a_commit_that_is_fixed_is_put_by_the_next_owner_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_does_not_fit_into_the_log_fails_the_job() {
+    let mut cluster = Cluster::new().await;
+    let data = cluster.mkdir(Lin::ROOT, "data");
+    let policy = cluster.policy("nightly", &[(data, "/data")]);
+    cluster.shared.faults.shrink_log();
+    cluster.start_all(small());
+    let job = cluster.start_job(&policy, cluster.nodes[0]);
+    let failed = cluster.wait(&job, is_over).await;
+    let says_so = |reason: &String| reason.contains("9 MiB") && reason.contains("add a new site");
+    assert!(matches!(&failed.phase, JobPhase::Failed(reason) if says_so(reason)), "{:?}", failed.phase);
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_block_that_nobody_has_fails_the_job_and_is_named() {
     let mut cluster = Cluster::new().await;
     let data = cluster.mkdir(Lin::ROOT, "data");
@@ -318,7 +333,10 @@ async fn a_block_that_nobody_has_fails_the_job_and_is_named() {
     cluster.start(cluster.nodes[0], small());
     let job = cluster.start_job(&policy, cluster.nodes[0]);
     let failed = cluster.wait(&job, is_over).await;
-    let named = |reason: &String| reason.contains(&block.to_string());
+    let named = |reason: &String| {
+        let place = [block.to_string(), file.to_string(), "/data/f".to_owned(), "offset 0".to_owned()];
+        place.iter().all(|part| reason.contains(part))
+    };
     assert!(matches!(&failed.phase, JobPhase::Failed(reason) if named(reason)), "{:?}", failed.phase);
     cluster.stop().await;
 }

@@ -37,6 +37,8 @@ pub fn small() -> Options {
     options.poll = std::time::Duration::from_millis(20);
     options.restart_pause = std::time::Duration::from_millis(50);
     options.retry_first = std::time::Duration::from_millis(10);
+    options.request_deadline = std::time::Duration::from_secs(2);
+    options.check_deadline = std::time::Duration::from_secs(1);
     options.owner_grace = std::time::Duration::from_millis(200);
     options
 }

@@ -1,6 +1,7 @@
 //! Shared secrets reach the nodes that need them, and no others (rule P32).
 
-use repo::{Secret, WriterKeys};
+use repo::names::BOOTSTRAP_NAME;
+use repo::{Bootstrap, Secret, WriterKeys};
 use types::{Generation, RepositoryId, Site};
 use wire::v1;
 
@@ -15,7 +16,7 @@ pub fn request(daemons: &Daemons, name: &str, number: u128) -> v1::AddSiteReques
     (site.data_key_public, site.keys_fingerprint) = (keys.data_public, keys.fingerprint());
     v1::AddSiteRequest {
         site: Some(site.into()),
-        objects: vec![v1::NewObject { name: "holdfast.json".to_owned(), bytes: (&b"{}"[..]).into() }],
+        objects: vec![v1::NewObject { name: BOOTSTRAP_NAME.to_owned(), bytes: Bootstrap::new(repository).encode() }],
         metadata_key: vec![2; 32].into(),
         digest_key: vec![3; 32].into(),
     }

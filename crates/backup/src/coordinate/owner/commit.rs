@@ -10,12 +10,15 @@ use repo::{
     SealedState,
 };
 use serde::Serialize;
+use site::Site;
 use tracing::warn;
 use types::{
-    CommitReference, CommitTicket, Epoch, ErrorKind, Job, JobOperation, Lin, Name, ObjectReport, Policy, Root,
+    CommitReference, CommitTicket, Epoch, ErrorKind, Job, JobOperation, JobPhase, Lin, Name, ObjectReport, Policy, Root,
 };
 
 use super::{OwnError, Owner};
+use crate::OpenError;
+use crate::retry::Retry;
 use crate::surroundings::StateError;
 
 /// Names of commits that are listed at a time: the newest come first, and seldom is anything before them.
@@ -39,16 +42,18 @@ struct Configuration {
 }
 
 impl Owner {
-    /// Refuses to begin if the newest commit at the site is not the one that the state knows (rule P21), or does not
-    /// open: the commit of this job could not build on it.
-    pub(super) async fn check_head(&self) -> Result<(), OwnError> {
+    /// Refuses to go on if the newest commit at the site is not the one that the state knows (rule P21), nor the one that
+    /// the job has fixed and an owner before this one may have put; or if it does not open: the commit of this job could
+    /// not build on it.
+    pub(super) async fn check_head(&self, job: &Job, site: &Site) -> Result<(), OwnError> {
         let before = self.site_record().await?;
-        let found = self.newest_commit().await?;
+        let found = self.newest_commit(site).await?;
         let record = self.site_record().await?;
         let name = |record: &types::Site| record.state.head.as_ref().map(|head| head.name.clone());
         let known = name(&record);
         // The commit of another policy's job may be there before it is confirmed, or be confirmed in between.
-        if found == known || found == name(&before) || record.state.pending.is_some() {
+        let is_of_another = record.state.pending.is_some_and(|pending| pending != job.id);
+        if found == known || found == name(&before) || is_of_another || is_own(job, found.as_deref()) {
             return Ok(());
         }
         let text = |name: Option<String>| name.unwrap_or_else(|| "none".to_owned());
@@ -57,10 +62,10 @@ impl Owner {
 
     /// The newest commit at the site. Of several names of one generation and number those that do not open count for
     /// nothing: whoever can write to the site, but has no key, can put a name there, and no more.
-    async fn newest_commit(&self) -> Result<Option<String>, OwnError> {
+    async fn newest_commit(&self, site: &Site) -> Result<Option<String>, OwnError> {
         let (mut sound, mut damage) = (None, None);
-        for name in self.newest_names().await? {
-            let bytes = self.site.get(&name).await?;
+        for name in self.newest_names(site).await? {
+            let bytes = site.get(&name).await?;
             match Commit::open(&name, self.record.repository, &self.keys, &bytes) {
                 Ok(_) => {
                     if let Some(first) = sound.replace(name.clone()) {
@@ -78,11 +83,11 @@ impl Owner {
     }
 
     /// The names of the largest generation and number among the commits. Names that are no commits' are passed by.
-    async fn newest_names(&self) -> Result<Vec<String>, OwnError> {
+    async fn newest_names(&self, site: &Site) -> Result<Vec<String>, OwnError> {
         let (mut newest, mut names) = (None, Vec::new());
         let mut after: Option<String> = None;
         loop {
-            let page = self.site.list(COMMITS_PREFIX, after.as_deref(), PAGE).await?;
+            let page = site.list(COMMITS_PREFIX, after.as_deref(), PAGE).await?;
             let is_last = page.len() < PAGE;
             after = page.last().map(|listed| listed.name.clone());
             for listed in page {
@@ -96,6 +101,12 @@ impl Owner {
                 return Ok(names);
             }
         }
+    }
+
+    async fn check_site(&self) -> Result<(), OwnError> {
+        let retry = Retry::bounded(&self.around.clock, &self.options);
+        let check = || self.around.check_site(&self.record, &self.bare, &self.options);
+        Ok(retry.run("check the site", OpenError::kind, check).await?)
     }
 
     /// Merges the tables of the objects into the epoch's runs.
@@ -130,12 +141,15 @@ impl Owner {
                 self.around.clock.sleep(self.options.poll).await;
                 continue;
             }
+            self.check_head(job, &self.site).await?;
             let parent = record.state.head;
             let commit = self.make_commit(job, &coalesced, parent.as_ref()).await?;
             let ticket = CommitTicket {
                 commit: CommitReference { number: commit.number, name: commit.name().to_string() },
                 bytes: commit.seal(&self.keys, &self.around.seed)?,
             };
+            // All that the commit names was put before this, and must be where the commit goes.
+            self.check_site().await?;
             let parent = parent.map(|parent| parent.number);
             let step = JobOperation::FixCommit { job: job.id, fence: job.fence, parent, ticket };
             match self.propose(step).await {
@@ -221,6 +235,11 @@ impl Owner {
         let state = self.site_record().await?.state;
         Ok(state.pending.is_some() || state.head.map(|head| head.number) != parent)
     }
+}
+
+/// Whether a commit at the site is the one that the job has fixed.
+fn is_own(job: &Job, found: Option<&str>) -> bool {
+    matches!(&job.phase, JobPhase::Committing(ticket) if found == Some(ticket.commit.name.as_str()))
 }
 
 fn is_refused(error: &OwnError) -> bool {
