@@ -56,8 +56,9 @@ pub enum SiteError {
         /// Its scheme.
         scheme: String,
     },
-    /// The folder of a `file://` site cannot be used.
-    #[error("the folder of site {site} cannot be opened")]
+    /// The folder of a `file://` site cannot be used. It is never made: where something should be mounted and is not, a
+    /// backup would go to the wrong disk.
+    #[error("the folder of site {site} cannot be used ({source}): mount what belongs there, or make it first")]
     Folder {
         /// The site.
         site: String,

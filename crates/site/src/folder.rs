@@ -43,18 +43,6 @@ impl Folder {
         }
     }
 
-    /// Opens a folder, and makes it if there is none.
-    ///
-    /// # Errors
-    /// [`SiteError::Folder`]: it cannot be made or read.
-    pub fn create(path: &Path) -> Result<Self, SiteError> {
-        let site = || format!("file://{}", path.display());
-        Files::real()
-            .create_dirs(path)
-            .map_err(|source| SiteError::Folder { site: site(), source: Box::new(source) })?;
-        Self::open(path)
-    }
-
     fn object_path(&self, name: &str) -> Result<ObjectPath, SiteError> {
         // `#` marks staging files, and a path that is parsed to another text would give one object two names.
         let path = ObjectPath::parse(name).ok().filter(|path| path.as_ref() == name && !name.contains('#'));

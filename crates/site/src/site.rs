@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -48,24 +47,9 @@ impl Site {
     /// # Errors
     /// A URL that is none or of a kind that is not supported, or a folder that cannot be used.
     pub fn open(url: &str) -> Result<Self, SiteError> {
-        match url.parse()? {
-            Location::File(path) => Self::over_folder(&path, Folder::open),
-        }
-    }
-
-    /// Opens the site of that URL, and makes its folder if there is none.
-    ///
-    /// # Errors
-    /// As [`Site::open`].
-    pub fn create(url: &str) -> Result<Self, SiteError> {
-        match url.parse()? {
-            Location::File(path) => Self::over_folder(&path, Folder::create),
-        }
-    }
-
-    fn over_folder(path: &Path, open: fn(&Path) -> Result<Folder, SiteError>) -> Result<Self, SiteError> {
-        let folder = open(path)?;
-        Ok(Self::over(&Location::File(path.to_owned()).to_string(), Arc::new(folder)))
+        let location: Location = url.parse()?;
+        let Location::File(path) = &location;
+        Ok(Self::over(&location.to_string(), Arc::new(Folder::open(path)?)))
     }
 
     /// Gives a medium a name: for tests, simulations and decorators.

@@ -30,13 +30,14 @@ async fn a_staging_file_left_by_a_crash_is_not_listed() {
 }
 
 #[tokio::test]
-async fn a_folder_that_is_not_there_is_an_error_until_it_is_created() {
+async fn a_folder_that_is_not_there_is_an_error_and_is_never_made() {
     let parent = tempfile::tempdir().unwrap();
     let url = format!("file://{}/a/b", parent.path().display());
     let error = Site::open(&url).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(error.to_string().contains(&url), "{error}");
-    Site::create(&url).unwrap();
+    assert!(!parent.path().join("a").exists());
+    Files::real().create_dirs(&parent.path().join("a/b")).unwrap();
     assert_eq!(Site::open(&url).unwrap().url(), url);
 }
 

@@ -208,7 +208,9 @@ impl Cluster {
         let folder = tempfile::tempdir().unwrap();
         let (seed, tasks) = (Seed::from_os(), Tasks::new("test"));
         let store = Store::open(folder.path().join("state")).unwrap();
-        let site = Site::create(&format!("file://{}", folder.path().join("site").display())).unwrap();
+        let place = folder.path().join("site");
+        std::fs::create_dir(&place).unwrap();
+        let site = Site::open(&format!("file://{}", place.display())).unwrap();
         let keys = KeyObject::create(REPOSITORY, "a long passphrase", PassphraseCost::LEAST, &seed).unwrap();
         let other_keys = KeyObject::create(REPOSITORY, "another passphrase", PassphraseCost::LEAST, &seed).unwrap();
         let new = NewRepository {

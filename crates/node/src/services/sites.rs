@@ -47,7 +47,7 @@ impl Sites for SitesService {
         }
         let keys = writer_keys(&record, &metadata_key, &digest_key)?;
         refuse_taken_name(member, &record.name).await?;
-        let site = Site::create(&record.url).map_err(site_failure)?;
+        let site = Site::open(&record.url).map_err(site_failure)?;
         site.probe(&member.platform.seed.uuid().to_string()).await.map_err(site_failure)?;
         distribute(member, record.repository, &keys).await?;
         for object in objects {

@@ -11,7 +11,9 @@ use crate::daemons::Daemons;
 pub fn request(daemons: &Daemons, name: &str, number: u128) -> v1::AddSiteRequest {
     let repository = RepositoryId(uuid::Uuid::from_u128(number));
     let keys = WriterKeys { data_public: [1; 32], metadata: Secret::new([2; 32]), digest: Secret::new([3; 32]) };
-    let url = format!("file://{}", daemons.home(0).with_file_name(name).display());
+    let folder = daemons.home(0).with_file_name(name);
+    runtime::Files::real().create_dirs(&folder).expect("the site's folder");
+    let url = format!("file://{}", folder.display());
     let mut site = Site::proposed(name.to_owned(), url, repository, Generation(1));
     (site.data_key_public, site.keys_fingerprint) = (keys.data_public, keys.fingerprint());
     v1::AddSiteRequest {
@@ -85,5 +87,5 @@ async fn a_site_whose_keys_do_not_fit_leaves_nothing_behind() {
     let refused = client.add_site(wrong).await.unwrap_err();
     assert_eq!(refused.kind(), types::ErrorKind::InvalidRequest, "{refused}");
     assert!(client.sites().await.unwrap().is_empty());
-    assert!(!runtime::Files::real().exists(&daemons.home(0).with_file_name("cloud")).unwrap());
+    assert!(runtime::Files::real().list(&daemons.home(0).with_file_name("cloud")).unwrap().is_empty());
 }

@@ -53,7 +53,9 @@ impl World {
     /// One that has such a tree, whose roots the set has by those paths.
     pub async fn with_roots(roots: &[(u64, &'static [u8])], fill: impl FnOnce(&mut Tree)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let site = Site::create(&format!("file://{}", folder.path().join("site").display())).unwrap();
+        let place = folder.path().join("site");
+        std::fs::create_dir(&place).unwrap();
+        let site = Site::open(&format!("file://{}", place.display())).unwrap();
         let seed = Seed::fixed(5);
         let keys = KeyObject::create(REPOSITORY, "a long passphrase", PassphraseCost::LEAST, &seed).unwrap();
         let new = NewRepository {
