@@ -34,7 +34,8 @@ async fn with_policy() -> (Cluster, Lin, Policy) {
 /// Takes the mount of the site away from a node: what it finds is the empty folder below. Gives the folder.
 fn unmount(cluster: &Cluster, node: NodeId) -> PathBuf {
     let folder = cluster.folder.path().join(format!("mount-point-{node}"));
-    cluster.replace_site_of(node, Site::create(&format!("file://{}", folder.display())).unwrap());
+    Files::real().create_dirs(&folder).unwrap();
+    cluster.replace_site_of(node, Site::open(&format!("file://{}", folder.display())).unwrap());
     folder
 }
 
