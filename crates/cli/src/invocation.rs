@@ -1,5 +1,6 @@
 //! One run of the program.
 
+use std::mem::ManuallyDrop;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::fs;
 use crate::output::{Format, Output, Verbosity, complain_line};
-use crate::stop::Signals;
+use crate::stop::{Signal, Signals};
 
 /// How long the end of a session may take that is closed because a command failed or was stopped.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
@@ -48,7 +49,7 @@ impl Invocation {
     /// Carries out a command. When it fails or is stopped, what it left running cleans up after itself, and its session
     /// is closed, so that the cluster can clear away the blocks that nobody will publish.
     async fn carry_out(&mut self, command: Command) -> Result<(), CliError> {
-        let mut signals = Signals::watch()?;
+        let mut signals = Signals::watch(end)?;
         let done = signals.or_stop(dispatch(command, self)).await;
         if done.is_err() {
             signals.wind_up(&self.tasks).await;
@@ -86,11 +87,20 @@ fn run_typed(arguments: Arguments, format: Format) -> Result<(), CliError> {
 }
 
 fn run_on(runtime: Runtime, mut invocation: Invocation, command: Command) -> Result<(), CliError> {
+    // It ends with the process: signals are obeyed until then, whatever is written to whomever; and threads that still
+    // read a file that nobody wants any more do not hold up the end.
+    let runtime = ManuallyDrop::new(runtime);
     let done = runtime.block_on(invocation.carry_out(command));
-    let flushed = invocation.output.flush();
-    // Threads that still read a file that nobody wants any more must not hold up the end.
-    runtime.shutdown_background();
-    done.and(flushed)
+    if matches!(done, Err(CliError::Stopped { .. })) {
+        invocation.output.discard();
+    }
+    done.and(invocation.output.flush())
+}
+
+/// Ends the process although the command goes on. Nothing is said: whoever reads standard error may be the one that does
+/// not read.
+fn end(signal: Signal) {
+    std::process::exit(CliError::Stopped { signal }.exit().code().into());
 }
 
 async fn dispatch(command: Command, invocation: &mut Invocation) -> Result<(), CliError> {

@@ -1,7 +1,8 @@
 //! The one way to standard output. A reader that goes away ends the program quietly.
 
 use std::fmt::{self, Display};
-use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::mem;
 
 use serde_json::{Value, json};
 
@@ -31,13 +32,26 @@ pub struct Output {
     format: Format,
     verbosity: Verbosity,
     is_terminal: bool,
-    out: BufWriter<Stdout>,
+    out: BufWriter<StandardOutput>,
+}
+
+/// Standard output without the buffer of the standard library, which is written out at the end of the process whether
+/// anybody reads or not.
+struct StandardOutput;
+
+impl Write for StandardOutput {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(rustix::io::write(io::stdout(), bytes)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Output {
     pub fn new(format: Format, verbosity: Verbosity) -> Self {
-        let out = io::stdout();
-        Self { format, verbosity, is_terminal: out.is_terminal(), out: BufWriter::new(out) }
+        Self { format, verbosity, is_terminal: io::stdout().is_terminal(), out: BufWriter::new(StandardOutput) }
     }
 
     pub const fn format(&self) -> Format {
@@ -90,6 +104,12 @@ impl Output {
             return self.bytes(name);
         }
         self.bytes(text::printable(name).as_bytes())
+    }
+
+    /// Drops what is still held back.
+    pub fn discard(&mut self) {
+        let held_back = mem::replace(&mut self.out, BufWriter::new(StandardOutput));
+        drop(held_back.into_parts());
     }
 
     /// Writes what is still held back.

@@ -6,7 +6,11 @@
 mod tests {
     use std::fs;
     use std::path::Path;
-    use std::process::{Command, Output, Stdio};
+    use std::process::{Child, Command, Output, Stdio};
+    use std::time::{Duration, Instant};
+
+    use rustix::io::ioctl_fionread;
+    use rustix::process::{Pid, Signal, kill_process};
 
     fn holdfast(folder: &Path, arguments: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
@@ -98,6 +102,43 @@ mod tests {
 
         let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
         assert_eq!(command.stdout(full).stderr(Stdio::null()).status().unwrap().code(), Some(8));
+    }
+
+    /// Waits for the end of a process, and gives its exit code; one that does not end is killed.
+    fn ends_within(limit: Duration, process: &mut Child) -> Option<i32> {
+        let begin = Instant::now();
+        loop {
+            if let Some(status) = process.try_wait().unwrap() {
+                return status.code();
+            }
+            if begin.elapsed() > limit {
+                process.kill().unwrap();
+                process.wait().unwrap();
+                panic!("it still ran after {limit:?}");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    #[test]
+    fn a_signal_ends_what_waits_for_a_reader_that_does_not_read() {
+        let home = tempfile::tempdir().unwrap();
+        for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
+            let (reader, writer) = std::io::pipe().unwrap();
+            // Standard error goes the same way, as in `holdfast … 2>&1 | less`.
+            let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
+            command.env("HOME", home.path()).args(["completions", "zsh"]).stderr(writer.try_clone().unwrap());
+            let mut process = command.stdout(writer).spawn().unwrap();
+            drop(command);
+            // The script is longer than a pipe holds.
+            let begin = Instant::now();
+            while ioctl_fionread(&reader).unwrap() < 65_536 {
+                assert!(begin.elapsed() < Duration::from_secs(60), "the pipe is not full");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            kill_process(Pid::from_child(&process), signal).unwrap();
+            assert_eq!(ends_within(Duration::from_secs(10), &mut process), Some(code));
+        }
     }
 
     #[test]
