@@ -19,6 +19,10 @@ const DEFAULT_SOCKET: &str = "/run/holdfast/holdfastd.sock";
 const AUTHORITY_FILE: &str = "authority.pem";
 const CERTIFICATE_FILE: &str = "admin.pem";
 const KEY_FILE: &str = "admin.key";
+/// What is written to see whether anything can be.
+const PROBE_FILE: &str = ".probe";
+/// More than key and certificates come to.
+const PROBE_LENGTH: usize = 16 << 10;
 const PUBLIC_MODE: u32 = 0o644;
 const SECRET_MODE: u32 = 0o600;
 
@@ -89,8 +93,21 @@ impl ClusterChoice {
         }
     }
 
-    /// Makes sure that a context of that name can be made.
-    pub fn check_new(&self, name: &str) -> Result<(), CliError> {
+    /// Makes sure that a context of that name can be kept: its name is free, and there is room for its files where they
+    /// will lie.
+    pub fn prepare(&self, name: &str) -> Result<(), CliError> {
+        self.check_new(name)?;
+        let file = self.file()?;
+        let folder = folder(&file, name);
+        let files = Files::real();
+        files.create_dirs(&folder)?;
+        let probed = [Some(&*folder), file.parent()].into_iter().flatten().try_for_each(|folder| probe(&files, folder));
+        // It is made again when there is something to be kept.
+        let _ = std::fs::remove_dir(&folder);
+        probed
+    }
+
+    fn check_new(&self, name: &str) -> Result<(), CliError> {
         let is_folder_name = !name.is_empty() && !name.starts_with('.') && !name.contains('/');
         if !is_folder_name {
             return Err(CliError::Usage { message: format!("{name:?} cannot be the name of a context") });
@@ -235,6 +252,13 @@ fn folder(file: &Path, name: &str) -> PathBuf {
     file.parent().unwrap_or(Path::new(".")).join(name)
 }
 
+/// Writes as much into a folder as an identity needs, and removes it again.
+fn probe(files: &Files, folder: &Path) -> Result<(), CliError> {
+    let path = folder.join(PROBE_FILE);
+    files.write_atomic(&path, &[0; PROBE_LENGTH], SECRET_MODE)?;
+    Ok(files.remove(&path)?)
+}
+
 fn read_text(file: &Path) -> Result<Zeroizing<String>, CliError> {
     let bytes = Files::real().read(file)?;
     let text = String::from_utf8(bytes)
@@ -274,6 +298,17 @@ mod tests {
         let key = folder.path().join("home/admin.key");
         assert_eq!(key.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert!(matches!(choice.check_new("home"), Err(CliError::Exists { .. })));
+    }
+
+    #[test]
+    fn a_place_where_nothing_can_be_kept_is_noticed_before_there_is_something_to_keep() {
+        let folder = tempfile::tempdir().unwrap();
+        let choice = choice(folder.path());
+        Files::real().write_atomic(&folder.path().join("home"), b"in the way", 0o600).unwrap();
+        let error = choice.prepare("home").unwrap_err();
+        assert!(error.to_string().contains("home"), "{error}");
+        choice.prepare("away").unwrap();
+        assert!(!folder.path().join("away").exists() && !folder.path().join(PROBE_FILE).exists());
     }
 
     #[test]

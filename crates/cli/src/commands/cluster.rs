@@ -67,8 +67,8 @@ pub async fn run(command: Command, invocation: &mut Invocation) -> Result<(), Cl
 
 async fn init(first_nodes: u32, name: &str, invocation: &mut Invocation) -> Result<(), CliError> {
     need_socket(invocation)?;
-    // The admin's key is given out once: whether it can be kept is asked first.
-    invocation.choice.check_new(name)?;
+    // The admin's key is given out once: that it can be kept is made sure of first.
+    invocation.choice.prepare(name)?;
     let admin = std::env::var("USER").unwrap_or_else(|_| "admin".to_owned());
     let made = invocation.connect().await?.initialize(v1::InitializeRequest { first_nodes, admin }).await?;
     let identity = AdminIdentity {
@@ -78,11 +78,13 @@ async fn init(first_nodes: u32, name: &str, invocation: &mut Invocation) -> Resu
         certificate_pem: made.admin_certificate_pem,
         key_pem: Zeroizing::new(made.admin_key_pem),
     };
-    let file = invocation.choice.add(name, identity)?;
-    let mut lines = vec![
-        format!("cluster {} of {first_nodes} first nodes, this one at {}", made.cluster, made.address),
-        format!("the admin's identity is context {name:?} in {}", file.display()),
-    ];
+    // If that fails after all, the cluster is there all the same, and its tokens are told.
+    let kept = invocation.choice.add(name, identity);
+    let mut lines =
+        vec![format!("cluster {} of {first_nodes} first nodes, this one at {}", made.cluster, made.address)];
+    if let Ok(file) = &kept {
+        lines.push(format!("the admin's identity is context {name:?} in {}", file.display()));
+    }
     if !made.tokens.is_empty() {
         lines.push("on each of the other nodes, with a token of its own:".to_owned());
         lines.extend(made.tokens.iter().map(|token| format!("  holdfast --socket SOCKET cluster join {token}")));
@@ -90,11 +92,12 @@ async fn init(first_nodes: u32, name: &str, invocation: &mut Invocation) -> Resu
     let value = json!({
         "cluster": made.cluster,
         "address": made.address,
-        "context": name,
-        "config": file,
+        "context": kept.is_ok().then_some(name),
+        "config": kept.as_ref().ok(),
         "tokens": made.tokens,
     });
-    invocation.output.result(lines.join("\n"), &value)
+    invocation.output.result(lines.join("\n"), &value)?;
+    kept.map(drop)
 }
 
 async fn join(token: String, invocation: &mut Invocation) -> Result<(), CliError> {
