@@ -1,7 +1,10 @@
 //! Files go in through one node and come out of another.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
+use rustix::fs::{XattrFlags, removexattr, setxattr};
 use testkit::cluster::Cluster;
 use testkit::compare::{CompareOptions, compare};
 use testkit::tree::{TreeOptions, make};
@@ -27,6 +30,38 @@ fn a_tree_comes_out_as_it_went_in() {
 
     cluster.cli(1).ok(&["fs", "put", "-r", &tree.display().to_string(), "/tree"]).unwrap();
     cluster.cli(2).ok(&["fs", "get", "-r", "/tree", &back.display().to_string()]).unwrap();
+
+    let comparison = compare(&tree, &back, CompareOptions::default()).unwrap();
+    assert_eq!(comparison.differences, []);
+}
+
+/// Puts the content of a folder into a directory that is there, and gets that back.
+fn put_again_and_get(cluster: &Cluster, tree: &Path, back: &Path) {
+    let content = format!("{}/.", tree.display());
+    cluster.cli(1).ok(&["fs", "put", "-r", &content, "/tree"]).unwrap();
+    cluster.cli(1).ok(&["fs", "get", "-r", "/tree", &back.display().to_string()]).unwrap();
+}
+
+#[test]
+fn directories_that_are_there_become_as_those_that_are_put_onto_them() {
+    let cluster = Cluster::formed(1).unwrap();
+    let [tree, back] = ["tree", "back"].map(|name| cluster.path(name));
+    let below = tree.join("below");
+    fs::create_dir_all(&below).unwrap();
+    for folder in [&tree, &below] {
+        for name in ["user.gone", "user.kept", "user.other"] {
+            setxattr(folder, name, b"old", XattrFlags::empty()).unwrap();
+        }
+    }
+    cluster.cli(1).ok(&["fs", "put", "-r", &tree.display().to_string(), "/tree"]).unwrap();
+
+    for folder in [&tree, &below] {
+        removexattr(folder, "user.gone").unwrap();
+        setxattr(folder, "user.other", b"new", XattrFlags::empty()).unwrap();
+        setxattr(folder, "user.new", b"new", XattrFlags::empty()).unwrap();
+        fs::set_permissions(folder, Permissions::from_mode(0o2750)).unwrap();
+    }
+    put_again_and_get(&cluster, &tree, &back);
 
     let comparison = compare(&tree, &back, CompareOptions::default()).unwrap();
     assert_eq!(comparison.differences, []);

@@ -1,5 +1,6 @@
 //! Whole trees between the local file system and the cluster.
 
+mod adoption;
 mod download;
 mod links;
 mod scan;

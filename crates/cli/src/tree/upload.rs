@@ -11,12 +11,13 @@ use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use client::{CHANGES_MAX, ChangeResult, ClientError, FileWriter, Pending, Session, SmallFile, Target};
+use client::{CHANGES_MAX, ChangeResult, ClientError, FileWriter, Parts, Pending, Session, SmallFile, Target};
 use runtime::{Shutdown, Tasks};
 use types::{
     AttributeChanges, Attributes, Change, Create, ErrorKind, FileKind, Lin, Name, NewInode, Outcome, Removal, Timestamp,
 };
 
+use super::adoption::adoption;
 use super::links::{FurtherName, Links};
 use super::scan::{Found, Met, NotTaken, scan};
 use super::source::{self, Body, FileId, LocalInode, Pieces};
@@ -114,9 +115,13 @@ impl Upload {
         self.trees(made).await
     }
 
-    /// Uploads the entries of a directory into one that is there.
+    /// Uploads the entries of a directory into one that is there, and makes that as the local one is.
     pub async fn entries(&mut self, path: PathBuf, lin: Lin) -> Result<(), CliError> {
-        self.trees(vec![Directory { path, lin, times: None }]).await
+        let Some(LocalInode { inode, .. }) = source::inspect(&path)? else {
+            return self.special(&path);
+        };
+        self.adopt(&path, lin, &inode).await?;
+        self.trees(vec![Directory { path, lin, times: Some(times_of(&inode)) }]).await
     }
 
     /// Waits for everything in flight and makes the further names.
@@ -300,7 +305,7 @@ impl Upload {
         Ok(())
     }
 
-    /// Makes directories; one that is there already is used and gets mode and owner.
+    /// Makes directories; one that is there already is used, and becomes as the local one is.
     async fn make_directories(&mut self, new: Vec<NewDirectory>) -> Result<Vec<Directory>, CliError> {
         let create = |(_, parent, name, inode): &NewDirectory| {
             let (parent, name, inode) = (*parent, name.clone(), inode.clone());
@@ -323,8 +328,7 @@ impl Upload {
             let Some(lin) = lin else { continue };
             self.report.copied.directories += 1;
             self.progress.add_file();
-            let times = AttributeChanges { atime: inode.atime, mtime: inode.mtime, ..AttributeChanges::default() };
-            made.push(Directory { path, lin, times: Some(times) });
+            made.push(Directory { path, lin, times: Some(times_of(&inode)) });
         }
         Ok(made)
     }
@@ -341,10 +345,19 @@ impl Upload {
             self.failed(&format!("{}: a file of that name is in the way", path.display()));
             return Ok(None);
         };
-        let (lin, mode, uid, gid) = (found.lin, Some(inode.mode), Some(inode.uid), Some(inode.gid));
-        let changes = AttributeChanges { mode, uid, gid, ..AttributeChanges::default() };
-        self.session.execute_one("set attributes", Change::SetAttributes { lin, changes }).await?;
+        let lin = found.lin;
+        self.adopt(path, lin, inode).await?;
         Ok(Some(lin))
+    }
+
+    /// Makes a directory that is there as the local one is, but for its times.
+    async fn adopt(&mut self, path: &Path, lin: Lin, inode: &NewInode) -> Result<(), CliError> {
+        let parts = Parts { xattrs: true, content: false };
+        let there = self.session.client().describe(lin, parts, None).await?;
+        for failure in self.session.execute(adoption(&there, inode)).await?.into_iter().filter_map(Result::err) {
+            self.failed(&format!("{}: {failure}", path.display()));
+        }
+        Ok(())
     }
 
     async fn set_times(&mut self, times: Vec<(Lin, AttributeChanges)>) -> Result<(), CliError> {
@@ -406,6 +419,10 @@ impl Upload {
 }
 
 type NewDirectory = (PathBuf, Lin, Name, NewInode);
+
+fn times_of(inode: &NewInode) -> AttributeChanges {
+    AttributeChanges { atime: inode.atime, mtime: inode.mtime, ..AttributeChanges::default() }
+}
 
 /// Copies a file, unless the program is told to stop; what was begun then goes away.
 async fn copy_large(
