@@ -2,13 +2,15 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{PipeReader, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rustix::io::ioctl_fionread;
+use rustix::process::{Pid, Signal, kill_process};
 use testkit::cluster::{Cluster, wait_for};
 use testkit::compare::{CompareOptions, compare};
 
@@ -85,8 +87,7 @@ fn wait_until_it_writes(process: &Child) {
 }
 
 fn interrupt(process: &Child) {
-    let sent = Command::new("kill").args(["-INT", &process.id().to_string()]).status().unwrap();
-    assert!(sent.success());
+    kill_process(Pid::from_child(process), Signal::INT).unwrap();
 }
 
 #[test]
@@ -122,6 +123,51 @@ fn an_interrupted_put_leaves_no_file() {
 
     assert_eq!(put.wait().unwrap().code(), Some(130));
     assert_eq!(cluster.cli(1).ok(&["fs", "ls", "/"]).unwrap(), b"");
+}
+
+/// Waits until a pipe holds as much as it can.
+fn wait_until_full(reader: &PipeReader) {
+    let held = || ioctl_fionread(reader).unwrap();
+    wait_for("a full pipe", DEADLINE, || if held() >= 65_536 { Ok(()) } else { Err(held()) }).unwrap();
+}
+
+#[test]
+fn a_signal_ends_a_cat_whose_reader_does_not_read() {
+    let (cluster, _) = cluster_with_big_file();
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut cat = cluster.cli(1).command(&["fs", "cat", "/big"]).stdout(writer).spawn().unwrap();
+    wait_until_full(&reader);
+
+    kill_process(Pid::from_child(&cat), Signal::TERM).unwrap();
+
+    let ended = wait_for("the end of the cat", Duration::from_secs(10), || cat.try_wait().unwrap().ok_or("it runs"));
+    if ended.is_err() {
+        cat.kill().unwrap();
+        cat.wait().unwrap();
+    }
+    assert_eq!(ended.unwrap().code(), Some(143));
+}
+
+#[test]
+fn a_cluster_whose_admin_cannot_be_kept_is_not_made() {
+    let cluster = Cluster::start(1).unwrap();
+    let home = configuration_of(&cluster);
+    fs::create_dir_all(home.join("holdfast")).unwrap();
+    // The files of a new context go into a folder of its name.
+    fs::write(home.join("holdfast/holdfast"), b"in the way").unwrap();
+    let init = ["cluster", "init", "--first-nodes", "1"];
+
+    let refused = cluster.cli(1).run(&init).unwrap();
+    assert_ne!(refused.code, Some(0));
+    assert!(refused.stderr.contains("holdfast/holdfast"), "{}", refused.stderr);
+
+    fs::remove_file(home.join("holdfast/holdfast")).unwrap();
+    cluster.cli(1).ok(&init).unwrap();
+}
+
+/// Where the command lines of a cluster keep their configuration.
+fn configuration_of(cluster: &Cluster) -> PathBuf {
+    cluster.path("home/config")
 }
 
 #[test]
@@ -202,6 +248,48 @@ fn odd_names_and_kinds_come_back_and_special_files_are_counted() {
     assert!(String::from_utf8_lossy(&on_terminal).contains(r"\x1b[31mred"));
 }
 
+/// A command line of an ordinary user, to whom the way to the socket is opened; it is root's alone otherwise.
+fn as_nobody(cluster: &Cluster, arguments: &[&str]) -> Command {
+    for path in [cluster.folder().to_owned(), cluster.path("n1"), cluster.path("n1/admin.sock")] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    let command = cluster.cli(1).command(arguments);
+    let mut as_nobody = Command::new("setpriv");
+    as_nobody.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(command.get_program());
+    as_nobody.args(command.get_args());
+    as_nobody
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_does_not_keep_the_rest_from_coming() {
+    if !rustix_is_root() {
+        testkit::skip("only root can become another user");
+        return;
+    }
+    let cluster = Cluster::formed(1).unwrap();
+    let (tree, theirs) = (cluster.path("tree"), cluster.path("theirs"));
+    for folder in ["a", "b", "c"] {
+        fs::create_dir_all(tree.join(folder)).unwrap();
+        fs::write(tree.join(folder).join("file"), folder).unwrap();
+    }
+    cluster.cli(1).ok(&["fs", "put", "-r", &shown(&tree), "/tree"]).unwrap();
+    // What has the name of one is another's.
+    fs::create_dir_all(theirs.join("tree/b")).unwrap();
+    for folder in [&theirs, &theirs.join("tree")] {
+        chown(folder, Some(65534), Some(65534)).unwrap();
+    }
+
+    let mut get = as_nobody(&cluster, &["fs", "get", "-r", "/tree", &shown(&theirs)]);
+    let output = get.env("HOME", &theirs).output().unwrap();
+
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.starts_with("holdfast: cannot make /tree/b: ") && said.lines().count() == 2, "{said}");
+    for folder in ["a", "c"] {
+        assert_eq!(fs::read(theirs.join("tree").join(folder).join("file")).unwrap(), folder.as_bytes());
+    }
+}
+
 #[test]
 fn an_ordinary_user_is_told_once_what_could_not_be_set() {
     if !rustix_is_root() {
@@ -221,15 +309,9 @@ fn an_ordinary_user_is_told_once_what_could_not_be_set() {
     let theirs = cluster.path("theirs");
     fs::create_dir(&theirs).unwrap();
     chown(&theirs, Some(65534), Some(65534)).unwrap();
-    // The way to the socket and to the folder must be open to them; the socket is root's alone otherwise.
-    for path in [cluster.folder().to_owned(), cluster.path("n1"), cluster.path("n1/admin.sock")] {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
-    }
 
-    let command = cluster.cli(1).command(&["fs", "get", "-r", "/tree", &shown(&theirs.join("tree"))]);
-    let mut as_nobody = Command::new("setpriv");
-    as_nobody.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(command.get_program());
-    let output = as_nobody.args(command.get_args()).env("HOME", &theirs).output().unwrap();
+    let mut get = as_nobody(&cluster, &["fs", "get", "-r", "/tree", &shown(&theirs.join("tree"))]);
+    let output = get.env("HOME", &theirs).output().unwrap();
 
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     let said = String::from_utf8_lossy(&output.stdout);

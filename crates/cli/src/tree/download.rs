@@ -9,7 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use client::{Client, ClientError, Entry, Inode, Parts, Pending};
-use restore::{LocalTarget, Metadata, RelativePath, Warnings};
+use restore::{LocalTarget, Metadata, RelativePath, TargetError, Warnings};
 use runtime::{Shutdown, Tasks, blocking};
 use types::{FileKind, Lin, Name, SnapshotId};
 use wire::Failure;
@@ -122,7 +122,10 @@ impl Download {
             for (entry, inode) in page.entries {
                 let path = path.join(&entry.name);
                 match inode {
-                    Ok(inode) => below.extend(self.take(path, inode).await?),
+                    Ok(inode) => match self.take(path.clone(), inode).await {
+                        Ok(found) => below.extend(found),
+                        Err(error) => self.failed_or_fatal(&path, error)?,
+                    },
                     // At the head a file may go away between the list and here.
                     Err(failure) => self.failed(&path, &failure),
                 }
@@ -134,7 +137,8 @@ impl Download {
         }
     }
 
-    /// Makes what an inode describes; a directory is given back, to be entered.
+    /// Makes what an inode describes; a directory is given back, to be entered. An error is that of a directory which
+    /// cannot be made, or ends the download.
     async fn take(&mut self, path: RelativePath, inode: Inode) -> Result<Option<(RelativePath, Lin)>, CliError> {
         let (lin, metadata) = (inode.attributes.lin, metadata(&inode));
         match inode.attributes.kind {
@@ -232,12 +236,20 @@ impl Download {
         if !error.is_about_one_file() {
             return Err(error);
         }
-        self.failed(path, &error);
+        match error {
+            // It names the path itself.
+            CliError::Target(error @ TargetError::Entry { .. }) => self.count_failed(&error),
+            error => self.failed(path, &error),
+        }
         Ok(())
     }
 
     fn failed(&mut self, path: &RelativePath, error: &impl std::fmt::Display) {
-        self.progress.warn(format!("{path}: {error}"));
+        self.count_failed(&format_args!("{path}: {error}"));
+    }
+
+    fn count_failed(&mut self, text: &impl std::fmt::Display) {
+        self.progress.warn(text);
         self.report.failed += 1;
     }
 }
