@@ -19,6 +19,7 @@ mod wait;
 pub use cli::{Cli, Output};
 pub use daemon::Daemon;
 pub use error::ClusterError;
+pub use ports::free_ports;
 pub use processes::Cluster;
 pub use programs::Programs;
 pub use wait::wait_for;

@@ -13,7 +13,11 @@ const COUNT: u64 = 12_000;
 const TRIES_MAX: u32 = 1000;
 
 /// As many ports as asked for, all different, none in use.
-pub(super) fn free_ports(count: usize) -> Result<Vec<u16>, ClusterError> {
+///
+/// # Errors
+///
+/// [`ClusterError::NoPort`] when the machine has not as many.
+pub fn free_ports(count: usize) -> Result<Vec<u16>, ClusterError> {
     let seed = Seed::from_os();
     // Held until all are found, so that none is found twice.
     let mut held = Vec::new();
