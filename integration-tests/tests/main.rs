@@ -7,6 +7,8 @@ mod backups;
 #[cfg(test)]
 mod command_line;
 #[cfg(test)]
+mod every_command;
+#[cfg(test)]
 mod failover;
 #[cfg(test)]
 mod failures;
