@@ -1,11 +1,11 @@
 //! The largest things that a namespace may hold go through a backup.
 
 use bytes::Bytes;
-use repo::{CheckDepth, InodeRecord, InodeRow, ObjectNumber};
+use repo::{CheckDepth, EntryRecord, EntryRow, InodeRecord, InodeRow, ObjectNumber};
 use site::Operation;
-use types::{Epoch, FileKind, Lin, Timestamp, XATTR_NAME_LENGTH_MAX, XATTR_VALUE_LENGTH_MAX, XATTRS_MAX};
+use types::{Epoch, FileKind, Lin, Name, Timestamp, XATTR_NAME_LENGTH_MAX, XATTR_VALUE_LENGTH_MAX, XATTRS_MAX};
 
-use crate::world::{SET, World};
+use crate::world::{ROOT, SET, World};
 
 /// As many attributes as an inode may have, each as long as it may be, and none like the other.
 fn all_xattrs(world: &World) -> Vec<(Bytes, Bytes)> {
@@ -25,8 +25,8 @@ fn inode(lin: u64, xattrs: Vec<(Bytes, Bytes)>) -> InodeRow {
         mode: u32::MAX,
         uid: u32::MAX,
         gid: u32::MAX,
-        nlink: u32::MAX,
-        size: u64::MAX,
+        nlink: 1,
+        size: types::SYMLINK_LENGTH_MAX as u64,
         atime: time,
         mtime: time,
         ctime: time,
@@ -40,12 +40,21 @@ fn inode(lin: u64, xattrs: Vec<(Bytes, Bytes)>) -> InodeRow {
 async fn inodes_with_all_the_attributes_that_they_may_have_come_back() {
     let world = World::new(70).await;
     let mut reports = vec![];
-    let mut expected = vec![];
+    let mut root = inode(ROOT.0, vec![]);
+    let record = root.inode.as_mut().unwrap();
+    (record.kind, record.size, record.nlink, record.target) = (FileKind::Directory, 4, 2, Bytes::new());
+    let mut expected = vec![root.clone()];
     for sequence in 0..2 {
         let mut object = world.object(1, sequence);
+        if sequence == 0 {
+            object.add_inode(root.clone());
+        }
         for lin in [10 + sequence, 20 + sequence] {
             let row = inode(lin, if lin == 21 { vec![] } else { all_xattrs(&world) });
             object.add_inode(row.clone());
+            let (parent, name) = (ROOT, Name::new(lin.to_string()).unwrap());
+            let entry = Some(EntryRecord { lin: Lin(lin), kind: FileKind::Symlink });
+            object.add_entry(EntryRow { set: SET, parent, name, from: Epoch(1), seq: ObjectNumber::OWN, entry });
             expected.push(row);
         }
         reports.push(world.put(&object.finish().unwrap()).await);

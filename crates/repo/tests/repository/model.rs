@@ -1,5 +1,6 @@
 //! Random histories: whatever is backed up, each backup stays what it was when it was made.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use repo::{CheckDepth, CoalesceOptions, RunOptions};
@@ -7,7 +8,7 @@ use runtime::Seed;
 use site::{FaultPlan, Faulty, Medium, Site};
 use types::{Lin, Name};
 
-use crate::world::{Tree, World, read};
+use crate::world::{ROOT, Tree, World, read};
 
 /// The seed of a failed run, to be run again.
 fn seed() -> u64 {
@@ -33,12 +34,20 @@ fn change(tree: &mut Tree, next: &mut u64, seed: &Seed) {
                 tree.files.insert(lin, content);
             }
         }
-        let key = (Lin(seed.below(4)), Name::new(format!("n{}", seed.below(12))).unwrap());
+        let key = (Lin(1 + seed.below(4)), Name::new(format!("n{}", seed.below(12))).unwrap());
         match seed.below(3) {
             0 => drop(tree.entries.remove(&key)),
             _ => drop(tree.entries.insert(key, lin)),
         }
     }
+    // Names of what is gone go too, and what has no name gets one.
+    let Tree { files, entries } = tree;
+    entries.retain(|_, lin| files.contains_key(lin));
+    let named: BTreeSet<Lin> = entries.values().copied().collect();
+    for lin in files.keys().filter(|lin| !named.contains(lin)) {
+        entries.insert((ROOT, Name::new(format!("file {lin}")).unwrap()), *lin);
+    }
+    (2..=4).for_each(|lin| tree.mkdir(Lin(lin)));
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use repo::{
     CoalesceContext, CoalesceOptions, Commit, CommitTotals, EntryRecord, EntryRow, ExtentRecord, ExtentRow,
-    InodeRecord, InodeRow, KeyObject, NewKeys, NewRepository, ObjectNumber, ObjectOptions, ObjectWriter,
+    InodeRecord, InodeRow, KeyObject, Listed, NewKeys, NewRepository, ObjectNumber, ObjectOptions, ObjectWriter,
     PassphraseCost, Repository, RootRecord, RunOptions, SealedObject, SealedState, StoredBlock, Unlock, Writer,
 };
 use runtime::{Files, Seed};
@@ -24,11 +24,49 @@ pub const PASSPHRASE: &str = "correct horse battery";
 pub const SET: SetId = SetId(3);
 pub const ROOT: Lin = Lin(1);
 
-/// A file tree as a backup should give it back: content by LIN, LIN by directory and name.
+/// A file tree as a backup should give it back: content by LIN, LIN by directory and name. What has a name and no content
+/// is a directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tree {
     pub files: BTreeMap<Lin, Vec<u8>>,
     pub entries: BTreeMap<(Lin, Name), Lin>,
+}
+
+/// What an inode says that follows from content and names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    pub kind: FileKind,
+    pub size: u64,
+    pub nlink: u32,
+}
+
+impl Tree {
+    /// Puts a directory into the root.
+    pub fn mkdir(&mut self, lin: Lin) {
+        self.entries.insert((ROOT, Name::new(format!("z {lin}")).unwrap()), lin);
+    }
+
+    fn kind(&self, lin: Lin) -> FileKind {
+        if self.files.contains_key(&lin) { FileKind::File } else { FileKind::Directory }
+    }
+
+    /// All inodes; the root is there if anything is in it.
+    pub fn inodes(&self) -> BTreeMap<Lin, Facts> {
+        let mut inodes = BTreeMap::new();
+        for (lin, content) in &self.files {
+            inodes.insert(*lin, Facts { kind: FileKind::File, size: content.len() as u64, nlink: 0 });
+        }
+        let empty = Facts { kind: FileKind::Directory, size: 0, nlink: 2 };
+        for ((parent, _), lin) in &self.entries {
+            let kind = self.kind(*lin);
+            let directory = inodes.entry(*parent).or_insert(empty);
+            directory.size += 1;
+            directory.nlink += u32::from(kind == FileKind::Directory);
+            let named = inodes.entry(*lin).or_insert(empty);
+            named.nlink += u32::from(kind == FileKind::File);
+        }
+        inodes
+    }
 }
 
 pub struct World {
@@ -174,18 +212,23 @@ impl World {
     /// Backs up the difference of two trees, through several objects.
     pub async fn back_up(&self, epoch: u64, base: Option<u64>, before: &Tree, after: &Tree) -> Commit {
         let mut packer = Packer { world: self, epoch, object: self.object(epoch, 0), sequence: 0, reports: vec![] };
-        for (lin, content) in &after.files {
-            let old = before.files.get(lin);
-            if old != Some(content) {
+        let (old_inodes, inodes) = (before.inodes(), after.inodes());
+        for (lin, facts) in &inodes {
+            let (old, content) = (before.files.get(lin), after.files.get(lin));
+            if old_inodes.get(lin) != Some(facts) || old != content {
+                packer.object.add_inode(inode(*lin, *facts, epoch));
+            }
+            if let Some(content) = content.filter(|content| old != Some(content)) {
                 packer.file(*lin, content, old.map_or(0, Vec::len)).await;
             }
         }
-        for lin in before.files.keys().filter(|lin| !after.files.contains_key(lin)) {
+        for lin in old_inodes.keys().filter(|lin| !inodes.contains_key(lin)) {
             packer.object.add_inode(removed(*lin, epoch));
         }
         for ((parent, name), lin) in &after.entries {
             if before.entries.get(&(*parent, name.clone())) != Some(lin) {
-                packer.object.add_entry(entry(*parent, name, Some(*lin), epoch));
+                let record = EntryRecord { lin: *lin, kind: after.kind(*lin) };
+                packer.object.add_entry(entry(*parent, name, Some(record), epoch));
             }
         }
         for (parent, name) in before.entries.keys().filter(|key| !after.entries.contains_key(key)) {
@@ -209,7 +252,6 @@ const BLOCK: usize = 150_000;
 
 impl Packer<'_> {
     async fn file(&mut self, lin: Lin, content: &[u8], length_before: usize) {
-        self.object.add_inode(inode(lin, content, self.epoch));
         let mut offset = 0_usize;
         for plain in content.chunks(BLOCK) {
             let digest = block::digest(plain);
@@ -256,15 +298,16 @@ impl Packer<'_> {
     }
 }
 
-fn inode(lin: Lin, content: &[u8], epoch: u64) -> InodeRow {
+fn inode(lin: Lin, facts: Facts, epoch: u64) -> InodeRow {
     let time = |seconds: i64| Timestamp { seconds: seconds - 5, nanoseconds: 999_999_999 };
+    let Facts { kind, size, nlink } = facts;
     let inode = InodeRecord {
-        kind: FileKind::File,
+        kind,
         mode: 0o4755,
         uid: u32::MAX,
         gid: 7,
-        nlink: 1,
-        size: content.len() as u64,
+        nlink,
+        size,
         atime: time(1),
         mtime: time(2),
         ctime: time(3),
@@ -278,14 +321,14 @@ fn removed(lin: Lin, epoch: u64) -> InodeRow {
     InodeRow { set: SET, lin, from: Epoch(epoch), seq: ObjectNumber::OWN, inode: None }
 }
 
-fn entry(parent: Lin, name: &Name, lin: Option<Lin>, epoch: u64) -> EntryRow {
-    let entry = lin.map(|lin| EntryRecord { lin, kind: FileKind::File });
+fn entry(parent: Lin, name: &Name, entry: Option<EntryRecord>, epoch: u64) -> EntryRow {
     EntryRow { set: SET, parent, name: name.clone(), from: Epoch(epoch), seq: ObjectNumber::OWN, entry }
 }
 
 /// Two trees: of the second, files are the same, new, changed, cut, longer, renamed or gone.
 fn trees(seed: &Seed, files: u64, lengths: &[usize]) -> (Tree, Tree) {
     let mut first = Tree::default();
+    [2, 3].into_iter().for_each(|lin| first.mkdir(Lin(lin)));
     for number in 0..files {
         let lin = Lin((1 << 56) + 10 + number);
         let length = lengths[usize::try_from(number).unwrap() % lengths.len()];
@@ -312,18 +355,21 @@ fn trees(seed: &Seed, files: u64, lengths: &[usize]) -> (Tree, Tree) {
     }
     let (key, lin) = second.entries.iter().next().map(|(key, lin)| (key.clone(), *lin)).unwrap();
     second.entries.remove(&key);
+    second.mkdir(Lin(77));
     second.entries.insert((Lin(77), Name::new("renamed").unwrap()), lin);
     (first, second)
 }
 
 /// Reads a whole backup.
-pub async fn read(repository: &Repository<repo::Listed>, epoch: u64) -> Result<Tree, repo::RepoError> {
+pub async fn read(repository: &Repository<Listed>, epoch: u64) -> Result<Tree, repo::RepoError> {
     let backup = repository.at(SET, Epoch(epoch))?;
     let mut tree = Tree::default();
     let mut inodes = backup.inodes().await?;
     while let Some(row) = inodes.next().await? {
-        let size = usize::try_from(row.inode.unwrap().size).unwrap();
-        tree.files.insert(row.lin, vec![0; size]);
+        let inode = row.inode.unwrap();
+        if inode.kind == FileKind::File {
+            tree.files.insert(row.lin, vec![0; usize::try_from(inode.size).unwrap()]);
+        }
     }
     let mut extents = backup.extents().await?;
     while let Some(row) = extents.next().await? {

@@ -1,12 +1,13 @@
 //! A repository with one backup of a small tree that has everything a tree can have.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use bytes::Bytes;
 use repo::{
     CoalesceContext, CoalesceOptions, Commit, EntryRecord, EntryRow, ExtentRecord, ExtentRow, InodeRecord, InodeRow,
     KeyObject, Location, NewKeys, NewRepository, ObjectNumber, ObjectOptions, ObjectWriter, PassphraseCost, Repository,
-    RootRecord, StoredBlock, Unlock, Writer,
+    RootRecord, SealedObject, StoredBlock, Unlock, Writer,
 };
 use restore::{Existing, LocalTarget, Plan, Report, RestoreError, RestoreOptions, Selection, Source, Summary};
 use runtime::{Files, Seed};
@@ -37,6 +38,11 @@ pub struct World {
 /// Adds rows to an object.
 pub struct Tree {
     object: ObjectWriter,
+    inodes: Vec<InodeRow>,
+    /// How many names each directory holds, and how many of them are directories.
+    held: BTreeMap<Lin, (u64, u32)>,
+    /// How many names each inode has.
+    names: BTreeMap<Lin, u32>,
 }
 
 impl World {
@@ -82,9 +88,10 @@ impl World {
         };
         let keys = &self.keys.keys.writer;
         let object = ObjectWriter::new(writer, REPOSITORY, keys, &self.seed, ObjectOptions::default()).unwrap();
-        let mut tree = Tree { object };
+        let (inodes, held, names) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+        let mut tree = Tree { object, inodes, held, names };
         fill(&mut tree);
-        let sealed = tree.object.finish().unwrap();
+        let sealed = tree.finish();
         self.site.put_same(&sealed.name, sealed.bytes.clone()).await.unwrap();
         self.object = sealed.name.clone();
         let report = ObjectReport {
@@ -243,9 +250,7 @@ impl Tree {
         let time = Timestamp::default();
         let (atime, mtime, ctime) = (time, time, time);
         let (kind, target, xattrs) = (FileKind::File, Bytes::new(), Vec::new());
-        let inode = InodeRecord { kind, mode, uid, gid, nlink: 1, size: 0, atime, mtime, ctime, target, xattrs };
-        let seq = ObjectNumber::OWN;
-        self.object.add_inode(InodeRow { set: SET, lin: Lin(lin), from: EPOCH, seq, inode: Some(inode) });
+        self.record(lin, InodeRecord { kind, mode, uid, gid, nlink: 1, size: 0, atime, mtime, ctime, target, xattrs });
     }
 
     pub fn inode_with(
@@ -261,12 +266,34 @@ impl Tree {
         let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
         let (mode, target) = (mode_of(lin), Bytes::from_static(target));
         let (atime, ctime) = (mtime, mtime);
-        let inode = InodeRecord { kind, mode, uid, gid, nlink: 1, size, atime, mtime, ctime, target, xattrs };
+        self.record(lin, InodeRecord { kind, mode, uid, gid, nlink: 1, size, atime, mtime, ctime, target, xattrs });
+    }
+
+    fn record(&mut self, lin: u64, inode: InodeRecord) {
         let seq = ObjectNumber::OWN;
-        self.object.add_inode(InodeRow { set: SET, lin: Lin(lin), from: EPOCH, seq, inode: Some(inode) });
+        self.inodes.push(InodeRow { set: SET, lin: Lin(lin), from: EPOCH, seq, inode: Some(inode) });
+    }
+
+    /// Gives the inodes the sizes and link counts that the names make.
+    fn finish(mut self) -> SealedObject {
+        for mut row in self.inodes {
+            let names = self.names.get(&row.lin).copied().unwrap_or(0);
+            if let Some(inode) = &mut row.inode {
+                let (held, directories) = self.held.get(&row.lin).copied().unwrap_or_default();
+                match inode.kind {
+                    FileKind::Directory => (inode.size, inode.nlink) = (held, 2 + directories),
+                    FileKind::File | FileKind::Symlink => inode.nlink = names.max(1),
+                }
+            }
+            self.object.add_inode(row);
+        }
+        self.object.finish().unwrap()
     }
 
     pub fn entry(&mut self, parent: u64, name: &str, lin: u64, kind: FileKind) {
+        let held = self.held.entry(Lin(parent)).or_default();
+        (held.0, held.1) = (held.0 + 1, held.1 + u32::from(kind == FileKind::Directory));
+        *self.names.entry(Lin(lin)).or_default() += 1;
         let (name, entry) = (Name::new(name.to_owned()).unwrap(), Some(EntryRecord { lin: Lin(lin), kind }));
         let row = EntryRow { set: SET, parent: Lin(parent), name, from: EPOCH, seq: ObjectNumber::OWN, entry };
         self.object.add_entry(row);
