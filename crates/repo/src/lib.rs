@@ -49,8 +49,8 @@ pub use object::{
 };
 pub use owner::OwnerObject;
 pub use repository::{
-    Backup, BackupInfo, CheckDepth, CheckReport, Finding, Listed, LostBackup, NewRepository, Opened, Repository,
-    RowStream, Unlock, check_without_key,
+    Backup, BackupInfo, CheckDepth, CheckOptions, CheckReport, Finding, Listed, LostBackup, Misfit, NewRepository,
+    Opened, Repository, RowFinding, RowStream, Unlock, check_without_key,
 };
 pub use rows::{
     BlockRow, EntryRecord, EntryRow, ExtentRecord, ExtentRow, InodeRecord, InodeRow, KeyedDigest, Location,

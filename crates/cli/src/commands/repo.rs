@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use repo::{BackupInfo, CheckDepth, CheckReport, RecoveryKit, Repository, Unlock, check_without_key};
+use repo::{
+    BackupInfo, CheckDepth, CheckOptions, CheckReport, Finding, RecoveryKit, Repository, Unlock, check_without_key,
+};
 use runtime::Files;
 use serde_json::{Value, json};
 use site::Site;
@@ -148,8 +150,7 @@ impl Check {
             report => report?,
         };
         for finding in &report.findings {
-            let value = json!({ "name": finding.name, "what": finding.what });
-            invocation.output.result(format!("{}: {}", finding.name, finding.what), &value)?;
+            invocation.output.result(finding, &finding_value(finding))?;
         }
         show_report(&report, invocation)?;
         match report.findings_total {
@@ -167,8 +168,21 @@ impl Check {
             (_, true) => CheckDepth::Blocks,
             _ => CheckDepth::Bytes,
         };
-        Ok(self.repository.list().await?.check(depth).await?)
+        let folder = std::env::temp_dir().join(format!("holdfast-check-{}", std::process::id()));
+        let options = CheckOptions::new(depth, Files::real(), folder);
+        Ok(self.repository.list().await?.check(&options).await?)
     }
+}
+
+fn finding_value(finding: &Finding) -> Value {
+    let mut value = json!({ "name": finding.name(), "what": finding.what() });
+    if let (Finding::Rows(rows), Some(object)) = (finding, value.as_object_mut()) {
+        object.insert("backups".to_owned(), json!({ "first": rows.first, "last": rows.last }));
+        object.insert("table".to_owned(), json!(rows.table.name()));
+        object.insert("lin".to_owned(), json!(rows.lin));
+        object.insert("path".to_owned(), rows.path.as_deref().map_or(Value::Null, text::name));
+    }
+    value
 }
 
 fn show_report(report: &CheckReport, invocation: &mut Invocation) -> Result<(), CliError> {

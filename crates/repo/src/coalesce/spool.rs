@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use runtime::{File, FileError, Files, blocking};
+use serde::de::DeserializeOwned;
 
 use super::{CoalesceOptions, Sources};
 use crate::RepoError;
@@ -185,8 +186,9 @@ pub(crate) struct SpooledRows<R> {
     row: PhantomData<R>,
 }
 
-impl<R: Row> SpooledRows<R> {
-    fn new(file: File, left: Range<u64>, read_length: u64) -> Self {
+impl<R: DeserializeOwned> SpooledRows<R> {
+    /// Reads rows from a range of a file, each with its length before it.
+    pub(crate) fn new(file: File, left: Range<u64>, read_length: u64) -> Self {
         Self { file, left, read_length, buffer: Bytes::new(), row: PhantomData }
     }
 

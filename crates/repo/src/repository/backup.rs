@@ -55,7 +55,8 @@ impl RunSet {
         Self { runs, readers: Mutex::default(), groups: Arc::default(), objects: Mutex::default() }
     }
 
-    async fn reader(&self, shared: &Shared, reference: &RunReference) -> Result<Arc<RunReader>, RepoError> {
+    /// Opens a run, unless it is open.
+    pub(super) async fn reader(&self, shared: &Shared, reference: &RunReference) -> Result<Arc<RunReader>, RepoError> {
         let name = reference.name();
         if let Some(reader) = locked(&self.readers).get(&name) {
             return Ok(Arc::clone(reader));
@@ -65,16 +66,13 @@ impl RunSet {
         Ok(reader)
     }
 
-    /// Opens every run.
-    pub(super) async fn check(&self, shared: &Shared) -> Result<(), RepoError> {
-        for reference in &self.runs {
-            self.reader(shared, reference).await?;
-        }
-        Ok(())
+    /// What the commit says of the runs.
+    pub(super) fn references(&self) -> &[RunReference] {
+        &self.runs
     }
 
     /// Merges the rows of a table whose keys begin with these numbers.
-    pub(super) async fn merge<R: Row>(&self, shared: &Shared, key: &[u64], use_: Use) -> Result<Merge<R>, RepoError> {
+    async fn merge<R: Row>(&self, shared: &Shared, key: &[u64], use_: Use) -> Result<Merge<R>, RepoError> {
         self.merge_some(shared, key, use_, |_| true).await
     }
 
@@ -84,7 +82,8 @@ impl RunSet {
         self.merge_some(shared, &[number.0], Use::Lookup, may_hold).await?.next().await
     }
 
-    async fn merge_some<R: Row>(
+    /// Merges such rows of some runs.
+    pub(super) async fn merge_some<R: Row>(
         &self,
         shared: &Shared,
         key: &[u64],

@@ -8,7 +8,7 @@ mod open;
 mod stream;
 
 pub use backup::Backup;
-pub use check::{CheckDepth, CheckReport, Finding, check_without_key};
+pub use check::{CheckDepth, CheckOptions, CheckReport, Finding, Misfit, RowFinding, check_without_key};
 pub use list::{BackupInfo, Listed, LostBackup};
 pub use open::{NewRepository, Opened, Unlock};
 pub use stream::RowStream;

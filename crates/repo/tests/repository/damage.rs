@@ -9,7 +9,7 @@ use repo::{CheckDepth, RepoError, Repository};
 use site::{Memory, Site};
 use types::ErrorKind;
 
-use crate::world::{Tree, World, read};
+use crate::world::{Tree, World, check, read};
 
 /// What is done to an object.
 #[derive(Clone, Copy, Debug)]
@@ -81,12 +81,13 @@ impl Reading {
             return Ok(Belief::Opened(repository.id().to_string(), repository.keys().fingerprint()));
         }
         let repository = repository.list().await?;
-        let check = async |depth| {
-            let report = repository.check(depth).await?;
+        let findings = async |depth| {
+            let report = check(&repository, depth).await?;
             for finding in &report.findings {
-                assert!(!finding.what.contains(&finding.name), "{}: {} names it twice", finding.name, finding.what);
+                let (name, what) = (finding.name(), finding.what());
+                assert!(!what.contains(name), "{name}: {what} names it twice");
             }
-            Ok(Belief::Findings(report.findings.into_iter().map(|finding| finding.name).collect()))
+            Ok(Belief::Findings(report.findings.iter().map(|finding| finding.name().to_owned()).collect()))
         };
         match self {
             Self::Open | Self::List => {
@@ -94,9 +95,9 @@ impl Reading {
             }
             Self::First => Ok(Belief::Tree(read(&repository, 1).await?)),
             Self::Second => Ok(Belief::Tree(read(&repository, 2).await?)),
-            Self::CheckStructure => check(CheckDepth::Structure).await,
-            Self::CheckBytes => check(CheckDepth::Bytes).await,
-            Self::CheckBlocks => check(CheckDepth::Blocks).await,
+            Self::CheckStructure => findings(CheckDepth::Structure).await,
+            Self::CheckBytes => findings(CheckDepth::Bytes).await,
+            Self::CheckBlocks => findings(CheckDepth::Blocks).await,
         }
     }
 }

@@ -5,7 +5,7 @@ use types::{ErrorKind, Generation, RepositoryId};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use crate::world::{CLUSTER, REPOSITORY, World, read};
+use crate::world::{CLUSTER, REPOSITORY, World, check, read};
 
 #[tokio::test]
 async fn the_recovery_kit_alone_reads_everything() {
@@ -28,8 +28,8 @@ async fn the_kit_gets_by_without_bootstrap_and_with_one_key_object() {
     world.memory.replace(&keys[0], Some("{}".into()));
     let repository = Repository::open(&world.site, Unlock::Kit(kit.clone())).await.unwrap().list().await.unwrap();
     assert_eq!(read(&repository, 1).await.unwrap(), first);
-    let findings = repository.check(repo::CheckDepth::Structure).await.unwrap().findings;
-    let named: Vec<_> = findings.iter().map(|finding| finding.name.as_str()).collect();
+    let findings = check(&repository, repo::CheckDepth::Structure).await.unwrap().findings;
+    let named: Vec<_> = findings.iter().map(|finding| finding.name()).collect();
     assert_eq!(named, ["holdfast.json", keys[0].as_str()]);
     world.memory.replace(&keys[1], Some("{}".into()));
     let error = Repository::open(&world.site, Unlock::Kit(kit)).await.unwrap_err();

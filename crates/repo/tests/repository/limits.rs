@@ -5,7 +5,7 @@ use repo::{CheckDepth, EntryRecord, EntryRow, InodeRecord, InodeRow, ObjectNumbe
 use site::Operation;
 use types::{Epoch, FileKind, Lin, Name, Timestamp, XATTR_NAME_LENGTH_MAX, XATTR_VALUE_LENGTH_MAX, XATTRS_MAX};
 
-use crate::world::{ROOT, SET, World};
+use crate::world::{ROOT, SET, World, check};
 
 /// As many attributes as an inode may have, each as long as it may be, and none like the other.
 fn all_xattrs(world: &World) -> Vec<(Bytes, Bytes)> {
@@ -71,6 +71,6 @@ async fn inodes_with_all_the_attributes_that_they_may_have_come_back() {
     assert!(inodes.next().await.unwrap().is_none());
     let reads = world.recording.take().of(Operation::GetRange);
     assert!(reads > 3, "{reads} reads: a row group ends at so many bytes, not only at so many rows");
-    let report = repository.check(CheckDepth::Bytes).await.unwrap();
+    let report = check(&repository, CheckDepth::Bytes).await.unwrap();
     assert!(report.is_clean(), "{:?}", report.findings);
 }

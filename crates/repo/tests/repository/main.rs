@@ -11,6 +11,7 @@
 mod check;
 mod damage;
 mod export;
+mod joins;
 mod keys;
 mod limits;
 mod merging;

@@ -7,7 +7,7 @@ use repo::{
 };
 use types::{Epoch, FileKind, Lin, Name, ObjectReport, Timestamp};
 
-use crate::world::{ROOT, SET, World};
+use crate::world::{ROOT, SET, World, check};
 
 const OBJECTS: u64 = 23;
 const EPOCH: Epoch = Epoch(1);
@@ -104,7 +104,7 @@ async fn many_objects_are_merged_some_at_a_time_and_come_to_the_same_rows() {
         let bytes_uploaded = reports.iter().map(|report| report.size).sum();
         assert_eq!((commit.totals.objects, commit.totals.bytes_uploaded), (OBJECTS, bytes_uploaded));
         let repository = world.open().await.list().await.unwrap();
-        assert!(repository.check(CheckDepth::Blocks).await.unwrap().is_clean());
+        assert!(check(&repository, CheckDepth::Blocks).await.unwrap().is_clean());
         found.push(rows_of(&repository.at(SET, EPOCH).unwrap()).await);
     }
     let (inodes, ..) = &found[0];

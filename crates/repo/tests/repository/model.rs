@@ -8,7 +8,7 @@ use runtime::Seed;
 use site::{FaultPlan, Faulty, Medium, Site};
 use types::{Lin, Name};
 
-use crate::world::{ROOT, Tree, World, read};
+use crate::world::{ROOT, Tree, World, check, read};
 
 /// The seed of a failed run, to be run again.
 fn seed() -> u64 {
@@ -76,7 +76,7 @@ async fn every_backup_of_a_random_history_comes_back() {
     for (epoch, tree) in (1..).zip(&history[1..]) {
         assert_eq!(read(&repository, epoch).await.unwrap(), *tree, "epoch {epoch}");
     }
-    let report = repository.check(CheckDepth::Blocks).await.unwrap();
+    let report = check(&repository, CheckDepth::Blocks).await.unwrap();
     assert!(report.is_clean(), "{:?}", report.findings);
 }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use repo::{Commit, ExtentRecord, ExtentRow, ObjectNumber, RepoError, Repository, Unlock};
 use types::{Epoch, ErrorKind, Lin, NodeId, SetId};
 
-use crate::world::{REPOSITORY, SET, World, read};
+use crate::world::{REPOSITORY, SET, World, check, read};
 
 #[tokio::test]
 async fn two_commits_of_one_number_are_a_fork_that_names_both() {
@@ -79,8 +79,8 @@ async fn a_lost_commit_takes_no_other_backup_with_it() {
             let error = listed.at(SET, Epoch(lost)).err().unwrap();
             assert!(matches!(&error, RepoError::LostBackup { .. }) && error.kind() == ErrorKind::Corrupt, "{error}");
             assert!(error.to_string().contains(&name), "{error}");
-            let report = listed.check(repo::CheckDepth::Structure).await.unwrap();
-            assert!(report.findings.iter().any(|finding| finding.name == name), "{:?}", report.findings);
+            let report = check(&listed, repo::CheckDepth::Structure).await.unwrap();
+            assert!(report.findings.iter().any(|finding| finding.name() == name), "{:?}", report.findings);
         }
     }
 }
@@ -97,9 +97,9 @@ async fn what_somebody_without_a_key_puts_among_the_commits_stops_no_reader() {
     let listed = world.open().await.list().await.unwrap();
     assert_eq!(listed.backups().len(), 2);
     assert_eq!(read(&listed, 2).await.unwrap(), second);
-    let report = listed.check(repo::CheckDepth::Structure).await.unwrap();
+    let report = check(&listed, repo::CheckDepth::Structure).await.unwrap();
     for stray in strays {
-        assert!(report.findings.iter().any(|finding| finding.name == stray), "{stray}: {:?}", report.findings);
+        assert!(report.findings.iter().any(|finding| finding.name() == stray), "{stray}: {:?}", report.findings);
     }
 }
 

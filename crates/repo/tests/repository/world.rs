@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use repo::{
-    CoalesceContext, CoalesceOptions, Commit, CommitTotals, EntryRecord, EntryRow, ExtentRecord, ExtentRow,
-    InodeRecord, InodeRow, KeyObject, Listed, NewKeys, NewRepository, ObjectNumber, ObjectOptions, ObjectWriter,
-    PassphraseCost, Repository, RootRecord, RunOptions, SealedObject, SealedState, StoredBlock, Unlock, Writer,
+    CheckDepth, CheckOptions, CheckReport, CoalesceContext, CoalesceOptions, Commit, CommitTotals, EntryRecord,
+    EntryRow, ExtentRecord, ExtentRow, InodeRecord, InodeRow, KeyObject, Listed, NewKeys, NewRepository, ObjectNumber,
+    ObjectOptions, ObjectWriter, PassphraseCost, Repository, RootRecord, RunOptions, SealedObject, SealedState,
+    StoredBlock, Unlock, Writer,
 };
 use runtime::{Files, Seed};
 use site::{Memory, Recording, Site};
@@ -389,4 +390,13 @@ pub async fn read(repository: &Repository<Listed>, epoch: u64) -> Result<Tree, r
 /// What a commit's totals should add up to.
 pub fn rows(totals: &CommitTotals) -> u64 {
     totals.rows.iter().sum()
+}
+
+/// Checks a repository, with everything that is sorted in files.
+pub async fn check(repository: &Repository<Listed>, depth: CheckDepth) -> Result<CheckReport, repo::RepoError> {
+    let folder = tempfile::tempdir().unwrap();
+    let options = CheckOptions { memory: 2000, ..CheckOptions::new(depth, Files::real(), folder.path().join("check")) };
+    let report = repository.check(&options).await;
+    assert!(!options.folder.exists(), "nothing is left behind");
+    report
 }

@@ -68,6 +68,7 @@ async fn everything_comes_back_under_the_paths_that_it_had() {
     assert_eq!((summary.requests, summary.bytes_fetched), (report.requests, report.bytes_fetched));
     assert_eq!(summary.bytes, report.bytes_written);
     assert_eq!(report.requests, 1, "all slots lie side by side in one object");
+    assert_eq!(world.findings().await, [] as [String; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -253,6 +254,11 @@ async fn an_extent_in_a_block_longer_than_any_costs_its_file_and_no_memory() {
     assert_eq!(read(&world.out().join("srv/data/sound")), b"sound");
     assert_eq!((report.failed, report.damaged), (1, 1));
     assert_eq!(report.failures[0].reason, "one of its blocks is longer than the format allows: the tables are damaged");
+    let findings = world.findings().await;
+    assert_eq!(
+        findings[0],
+        "backup 4, extents, /srv/data/bomb: its extent at 0 has a block longer than the format allows"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -297,4 +303,10 @@ async fn directories_that_hang_nowhere_cost_what_is_in_them_and_nothing_else() {
     expected.push(format!("/round: {circle}: the tables are damaged"));
     assert_eq!(failed, expected);
     assert_eq!(report.damaged, 5);
+
+    let findings = world.findings().await;
+    let found = |what: &str| findings.iter().filter(|finding| finding.contains(what)).count();
+    assert_eq!(found("the directories above it lie below themselves"), 2, "{findings:?}");
+    assert_eq!(found("inode 91: 1 names lie in it, and it has no inode"), 1, "{findings:?}");
+    assert_eq!(findings.len(), 3, "a check finds what a restore meets: {findings:?}");
 }

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use bytes::Bytes;
 use repo::{
-    CoalesceContext, CoalesceOptions, Commit, EntryRecord, EntryRow, ExtentRecord, ExtentRow, InodeRecord, InodeRow,
-    KeyObject, Location, NewKeys, NewRepository, ObjectNumber, ObjectOptions, ObjectWriter, PassphraseCost, Repository,
-    RootRecord, SealedObject, StoredBlock, Unlock, Writer,
+    CheckDepth, CheckOptions, CoalesceContext, CoalesceOptions, Commit, EntryRecord, EntryRow, ExtentRecord, ExtentRow,
+    InodeRecord, InodeRow, KeyObject, Location, NewKeys, NewRepository, ObjectNumber, ObjectOptions, ObjectWriter,
+    PassphraseCost, Repository, RootRecord, SealedObject, StoredBlock, Unlock, Writer,
 };
 use restore::{Existing, LocalTarget, Plan, Report, RestoreError, RestoreOptions, Selection, Source, Summary};
 use runtime::{Files, Seed};
@@ -130,6 +130,14 @@ impl World {
         };
         let bytes = commit.seal(keys, &self.seed).unwrap();
         self.site.put_same(&commit.name().to_string(), bytes).await.unwrap();
+    }
+
+    /// What a check of the repository finds.
+    pub async fn findings(&self) -> Vec<String> {
+        let unlock = Unlock::PrivateKey(self.keys.keys.private.clone());
+        let repository = Repository::open(&self.site, unlock).await.unwrap().list().await.unwrap();
+        let options = CheckOptions::new(CheckDepth::Blocks, Files::real(), self.folder.path().join("check"));
+        repository.check(&options).await.unwrap().findings.iter().map(ToString::to_string).collect()
     }
 
     pub async fn plan(&self, path: Option<&str>, options: Options) -> Result<Plan, RestoreError> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Check;
 use crate::RepoError;
+use crate::names::Name;
 use crate::object::{FooterCursor, ObjectReader};
 use crate::rows::{BlockRow, Location, ObjectRow};
 
@@ -24,7 +25,7 @@ impl Check<'_> {
                 continue;
             };
             let end = slot_offset.saturating_add(u64::from(slot_length));
-            let sealed = shared.site.get_range(&Self::object_name(row.writer), slot_offset..end).await;
+            let sealed = shared.site.get_range(&Name::Object(row.writer).to_string(), slot_offset..end).await;
             let sealed = sealed.map_err(|error| RepoError::missing(error, "the table of objects"))?;
             let opened = key.open(slot, &sealed)?;
             for block in blocks {
