@@ -96,6 +96,19 @@ pub enum RepoError {
         /// The other.
         second: String,
     },
+    /// More commits of one generation and number than anybody but a vandal writes.
+    #[error(
+        "more than {most} names among the commits have number {number}, {name} among them: somebody puts names there; \
+         `holdfast repo check` tells which of them are none of the repository, take those away"
+    )]
+    Twins {
+        /// The number.
+        number: u64,
+        /// The first name that was not looked at any more.
+        name: String,
+        /// How many are opened.
+        most: usize,
+    },
     /// The repository has no such backup.
     #[error("the repository has no backup {epoch} of set {set}: `holdfast repo list` shows what it has")]
     NoBackup {
@@ -186,7 +199,7 @@ impl RepoError {
             Self::ShortPassphrase { .. } | Self::Limit { .. } => ErrorKind::InvalidRequest,
             Self::Spool(error) if error.is_no_space() => ErrorKind::NoSpace,
             Self::Spool(_) => ErrorKind::Unavailable,
-            Self::TwoOwners { .. } | Self::Fork { .. } => ErrorKind::Conflict,
+            Self::TwoOwners { .. } | Self::Fork { .. } | Self::Twins { .. } => ErrorKind::Conflict,
         }
     }
 }

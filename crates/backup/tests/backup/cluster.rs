@@ -436,7 +436,17 @@ impl Cluster {
         let started = self.start_job(policy, self.nodes[0]);
         let job = self.wait(&started, is_over).await;
         assert!(matches!(job.phase, JobPhase::Succeeded(_)), "{:?}", job.phase);
+        self.check_rows().await;
         job
+    }
+
+    /// Compares the rows of all backups with each other.
+    async fn check_rows(&self) {
+        let folder = self.folder.path().join("check");
+        let options = repo::CheckOptions::new(repo::CheckDepth::Structure, Files::real(), folder);
+        let mut report = self.repository().await.check(&options).await.unwrap();
+        report.findings.retain(|finding| matches!(finding, repo::Finding::Rows(_)));
+        assert!(report.findings.is_empty(), "{:?}", report.findings);
     }
 
     pub async fn repository(&self) -> Repository<repo::Listed> {

@@ -56,6 +56,24 @@ async fn a_twin_of_the_newest_commit_that_does_not_open_is_passed_by() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn more_twins_of_the_newest_commit_than_anybody_writes_fail_the_job_until_they_are_gone() {
+    let (cluster, policy) = backed_up_once().await;
+    let commit = only_commit(&cluster);
+    let name = commit.file_name().unwrap().to_str().unwrap().to_owned();
+    let twins: Vec<_> = (1..=16_u64)
+        .map(|twin| commit.with_file_name(format!("{}{:016x}", &name[..name.len() - 16], (1_u64 << 40) + twin)))
+        .collect();
+    twins.iter().for_each(|twin| write(twin, b"junk"));
+    let job = cluster.wait(&cluster.start_job(&policy, cluster.nodes[0]), is_over).await;
+    let JobPhase::Failed(reason) = &job.phase else { panic!("{:?}", job.phase) };
+    assert!(reason.contains("more than 16 names among the commits have number 1"), "{reason}");
+
+    twins.iter().for_each(|twin| Files::real().remove(twin).unwrap());
+    cluster.back_up(&policy).await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_head_is_told_before_anything_is_packed() {
     let (cluster, policy) = backed_up_once().await;
     let commit = only_commit(&cluster);

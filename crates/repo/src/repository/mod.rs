@@ -4,12 +4,14 @@ mod backup;
 mod check;
 mod export;
 mod list;
+mod newest;
 mod open;
 mod stream;
 
 pub use backup::Backup;
 pub use check::{CheckDepth, CheckOptions, CheckReport, Finding, Misfit, RowFinding, check_without_key};
 pub use list::{BackupInfo, Listed, LostBackup};
+pub use newest::newest_commit;
 pub use open::{NewRepository, Opened, Unlock};
 pub use stream::RowStream;
 

@@ -104,6 +104,47 @@ async fn what_somebody_without_a_key_puts_among_the_commits_stops_no_reader() {
 }
 
 #[tokio::test]
+async fn the_newest_commit_is_found_among_a_few_strays_and_not_looked_for_among_many() {
+    let (world, _) = World::with_two_backups(61).await;
+    let keys = &world.keys.keys.writer;
+    let head = world.open().await.list().await.unwrap().head().unwrap().clone();
+    let newest = async || repo::newest_commit(&world.site, REPOSITORY, keys).await;
+    for node in 100..115 {
+        let mut rival = head.clone();
+        rival.writer.node = NodeId(node);
+        world.site.put_new(&rival.name().to_string(), Bytes::from_static(b"junk")).await.unwrap();
+    }
+    assert_eq!(newest().await.unwrap(), Some(head.name().to_string()));
+
+    let mut rival = head.clone();
+    rival.writer.node = NodeId(115);
+    world.site.put_new(&rival.name().to_string(), Bytes::from_static(b"junk")).await.unwrap();
+    let _ = world.recording.take();
+    let error = newest().await.unwrap_err();
+    assert!(matches!(error, RepoError::Twins { number: 2, most: 16, .. }), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert_eq!(world.recording.take().of(site::Operation::Get), 0, "none of them is opened");
+}
+
+#[tokio::test]
+async fn a_newest_commit_that_does_not_open_is_named_and_two_that_do_are_a_fork() {
+    let (world, _) = World::with_two_backups(62).await;
+    let keys = &world.keys.keys.writer;
+    let mut rival = world.open().await.list().await.unwrap().head().unwrap().clone();
+    let name = rival.name().to_string();
+    let sound = world.memory.contents()[&name].clone();
+    world.memory.replace(&name, Some(Bytes::from_static(b"junk")));
+    let error = repo::newest_commit(&world.site, REPOSITORY, keys).await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Corrupt && error.to_string().contains(&name), "{error}");
+
+    world.memory.replace(&name, Some(sound));
+    rival.writer.node = NodeId(99);
+    put(&world, &rival).await;
+    let error = repo::newest_commit(&world.site, REPOSITORY, keys).await.unwrap_err();
+    assert!(matches!(error, RepoError::Fork { .. }), "{error}");
+}
+
+#[tokio::test]
 async fn a_damaged_run_harms_only_the_backups_that_need_it() {
     for table in ["inodes", "entries", "extents", "blocks", "objects"] {
         let (world, backups) = World::with_three_backups(59).await;

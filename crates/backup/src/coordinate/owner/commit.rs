@@ -4,10 +4,8 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use namespace::View;
-use repo::names::COMMITS_PREFIX;
 use repo::{
-    CoalesceContext, CoalesceOptions, Coalesced, Commit, ParentReference, RepoError, RootRecord, RunReference,
-    SealedState,
+    CoalesceContext, CoalesceOptions, Coalesced, Commit, ParentReference, RootRecord, RunReference, SealedState,
 };
 use serde::Serialize;
 use site::Site;
@@ -20,9 +18,6 @@ use super::{OwnError, Owner};
 use crate::OpenError;
 use crate::retry::Retry;
 use crate::surroundings::StateError;
-
-/// Names of commits that are listed at a time: the newest come first, and seldom is anything before them.
-const PAGE: usize = 16;
 
 /// Runs of one merge at most; sequence numbers are set aside for them.
 const RUNS_MAX: u64 = 1 << 20;
@@ -60,47 +55,13 @@ impl Owner {
         Err(OwnError::StrangeHead { site: record.name, found: text(found), known: text(known) })
     }
 
-    /// The newest commit at the site. Of several names of one generation and number those that do not open count for
-    /// nothing: whoever can write to the site, but has no key, can put a name there, and no more.
+    /// The newest commit at the site.
     async fn newest_commit(&self, site: &Site) -> Result<Option<String>, OwnError> {
-        let (mut sound, mut damage) = (None, None);
-        for name in self.newest_names(site).await? {
-            let bytes = site.get(&name).await?;
-            match Commit::open(&name, self.record.repository, &self.keys, &bytes) {
-                Ok(_) => {
-                    if let Some(first) = sound.replace(name.clone()) {
-                        return Err(RepoError::Fork { first, second: name }.into());
-                    }
-                }
-                Err(error) if error.kind() == ErrorKind::Corrupt => damage = Some(error),
-                Err(error) => return Err(error.into()),
-            }
-        }
-        match (sound, damage) {
-            (None, Some(source)) => Err(OwnError::DamagedHead { site: self.record.name.clone(), source }),
-            (sound, _) => Ok(sound),
-        }
-    }
-
-    /// The names of the largest generation and number among the commits. Names that are no commits' are passed by.
-    async fn newest_names(&self, site: &Site) -> Result<Vec<String>, OwnError> {
-        let (mut newest, mut names) = (None, Vec::new());
-        let mut after: Option<String> = None;
-        loop {
-            let page = site.list(COMMITS_PREFIX, after.as_deref(), PAGE).await?;
-            let is_last = page.len() < PAGE;
-            after = page.last().map(|listed| listed.name.clone());
-            for listed in page {
-                let Ok(repo::names::Name::Commit { number, writer }) = listed.name.parse() else { continue };
-                if *newest.get_or_insert((writer.generation, number)) != (writer.generation, number) {
-                    return Ok(names);
-                }
-                names.push(listed.name);
-            }
-            if is_last {
-                return Ok(names);
-            }
-        }
+        let found = repo::newest_commit(site, self.record.repository, &self.keys).await;
+        found.map_err(|source| match source.kind() {
+            ErrorKind::Corrupt => OwnError::DamagedHead { site: self.record.name.clone(), source },
+            _ => source.into(),
+        })
     }
 
     async fn check_site(&self) -> Result<(), OwnError> {
