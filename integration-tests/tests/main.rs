@@ -15,4 +15,6 @@ mod failures;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
+mod power;
+#[cfg(test)]
 mod readme;

@@ -29,6 +29,15 @@ impl Cluster {
     ///
     /// When a program is missing or does not start.
     pub fn start(nodes: usize) -> Result<Self, ClusterError> {
+        Self::start_prepared(nodes, |_, _| ())
+    }
+
+    /// As [`Cluster::start`]; `prepare` is given the number and the folder of each node before it is started.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cluster::start`].
+    pub fn start_prepared(nodes: usize, mut prepare: impl FnMut(usize, &Path)) -> Result<Self, ClusterError> {
         let programs = Programs::find()?;
         let folder = tempfile::Builder::new().prefix("holdfast-test-").tempdir();
         let folder =
@@ -38,6 +47,7 @@ impl Cluster {
         for (number, pair) in (1..).zip(ports.chunks_exact(2)) {
             let [port, metrics_port] = pair else { continue };
             let node = NodeFolder::create(folder.path().join(format!("n{number}")), *port, *metrics_port)?;
+            prepare(number, node.root());
             let mut daemon = Daemon::new(number, programs.holdfastd.clone(), node);
             daemon.start()?;
             daemons.push(daemon);
@@ -53,13 +63,23 @@ impl Cluster {
     /// When a program is missing, does not start, or the cluster does not form in time.
     pub fn formed(nodes: usize) -> Result<Self, ClusterError> {
         let cluster = Self::start(nodes)?;
-        let answer = cluster.cli(1).json(&["cluster", "init", "--first-nodes", &nodes.to_string()])?;
+        cluster.form()?;
+        Ok(cluster)
+    }
+
+    /// Makes the processes that were started one cluster that files can be written to.
+    ///
+    /// # Errors
+    ///
+    /// When it does not form in time.
+    pub fn form(&self) -> Result<(), ClusterError> {
+        let nodes = self.daemons.len();
+        let answer = self.cli(1).json(&["cluster", "init", "--first-nodes", &nodes.to_string()])?;
         let tokens = answer.get("tokens").and_then(Value::as_array).cloned().unwrap_or_default();
         for (node, token) in (2..=nodes).zip(tokens.iter().filter_map(Value::as_str)) {
-            cluster.cli(node).ok(&["cluster", "join", token])?;
+            self.cli(node).ok(&["cluster", "join", token])?;
         }
-        cluster.wait_until_ready()?;
-        Ok(cluster)
+        self.wait_until_ready()
     }
 
     /// Waits until the first node says that files can be written.
