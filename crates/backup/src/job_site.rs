@@ -12,7 +12,6 @@ use site::{Site, SiteError};
 use thiserror::Error;
 use types::{ErrorKind, NodeId, RepositoryId};
 
-use crate::retry::Retry;
 use crate::{Options, Surroundings};
 
 /// Why a node cannot use the site of a job.
@@ -62,6 +61,15 @@ impl OpenError {
             Self::Other { .. } => ErrorKind::Conflict,
         }
     }
+
+    /// What the node found, to be told beside what other nodes found.
+    pub(crate) fn finding(&self) -> String {
+        match self {
+            Self::Site(error) => error.to_string(),
+            Self::Silent { url, limit, .. } => format!("{url} did not answer within {limit:?}"),
+            Self::Other { url, found, .. } => format!("{url} {found}"),
+        }
+    }
 }
 
 impl Surroundings {
@@ -80,7 +88,7 @@ impl Surroundings {
     /// Opens a site for work: tries again what may pass.
     pub(crate) async fn open_site_patiently(&self, record: &types::Site, options: &Options) -> Result<Site, OpenError> {
         let open = || self.open_site(record, options);
-        Retry::bounded(&self.clock, options).run("open the site", OpenError::kind, open).await
+        options.retry(&self.clock).run("open the site", OpenError::kind, open).await
     }
 
     /// Makes sure that a site holds its repository.

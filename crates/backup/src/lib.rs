@@ -8,17 +8,15 @@ mod metrics;
 mod options;
 mod pack;
 mod plan;
-mod retry;
 mod runner;
 mod set;
-mod steady_site;
 mod surroundings;
 mod work;
 mod worker;
 #[cfg(test)]
 mod world;
 
-pub use coordinate::{Desk, Desks, Next, OwnError, Owner, Queues, Ticket};
+pub use coordinate::{Desk, Desks, Finding, Next, OwnError, Owner, Queues, Ticket};
 pub use job_site::OpenError;
 pub use metrics::BackupMetrics;
 pub use options::Options;

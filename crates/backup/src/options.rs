@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use repo::ObjectOptions;
+use runtime::Clock;
+use site::Retry;
 
 use crate::plan::CutOptions;
 
@@ -47,6 +49,19 @@ pub struct Options {
     pub worker_silence: Duration,
     /// How long the owner of a job may be silent before the leader gives the job to another node.
     pub owner_grace: Duration,
+}
+
+impl Options {
+    /// Tries again what may pass by itself.
+    pub(crate) fn retry(&self, clock: &Clock) -> Retry {
+        Retry::new(clock, self.retries_max, self.retry_first)
+    }
+
+    /// Tries a commit that is fixed a few times, whatever the error is: it must not be given up (rule P22), and another
+    /// node may be able to put it.
+    pub(crate) fn retry_of_commit(&self, clock: &Clock) -> Retry {
+        Retry::new(clock, self.commit_tries.saturating_sub(1), self.retry_first).after_any_error()
+    }
 }
 
 impl Default for Options {

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 use types::{Fence, Job, JobId, JobOperation, JobPhase, NodeId};
 
-use crate::coordinate::{Desks, Heir, Owner, find_heir, give_to, hand_on};
+use crate::coordinate::{Desks, Heir, Owner, find_heir, give_to, hand_on, pass_on};
 use crate::surroundings::{PeerError, StateError};
 use crate::work::{Pull, Pulled, Report, WorkerId};
 use crate::worker::{Assignment, Line, WorkError, Worker};
@@ -22,6 +22,8 @@ use crate::{Options, OwnError, Surroundings};
 /// Takes calls of other nodes' workers. Clones are the same.
 #[derive(Clone)]
 pub struct Handle {
+    around: Surroundings,
+    options: Options,
     desks: Desks,
 }
 
@@ -40,6 +42,11 @@ impl Handle {
     /// This node does not own the job, or not under that fence, or the object could not be noted.
     pub async fn report(&self, report: Report) -> Result<(), PeerError> {
         self.desks.report(report).await
+    }
+
+    /// Why this node cannot use a site: it is not there, hangs, or is another one. `None` if it can.
+    pub async fn site_problem(&self, site: &types::Site) -> Option<String> {
+        self.around.open_site(site, &self.options).await.err().map(|error| error.finding())
     }
 }
 
@@ -78,7 +85,7 @@ impl Runner {
     #[must_use]
     pub fn new(around: Surroundings, options: Options) -> (Self, Handle) {
         let desks = Desks::new(around.node);
-        let handle = Handle { desks: desks.clone() };
+        let handle = Handle { around: around.clone(), options, desks: desks.clone() };
         let runner = Self {
             around,
             options,
@@ -295,8 +302,8 @@ async fn hand_over(around: &Surroundings, job: &Job) -> Result<(), OwnError> {
     }
 }
 
-/// Ends a job whose owner cannot even begin. One whose commit is fixed goes to another node (rule P22); one for which
-/// the cluster did not answer stays as it is.
+/// Ends a job whose owner cannot even begin. One whose commit is fixed goes to another node (rule P22), and so does one
+/// whose site this node alone cannot use; one for which the cluster did not answer stays as it is.
 async fn give_up(around: &Surroundings, job: &Job, error: OwnError) -> Result<(), OwnError> {
     if error.is_of_the_cluster() {
         return Err(error);
@@ -304,6 +311,7 @@ async fn give_up(around: &Surroundings, job: &Job, error: OwnError) -> Result<()
     if matches!(job.phase, JobPhase::Committing(_)) {
         return hand_on(around, job, error).await;
     }
+    let Some(error) = pass_on(around, job, error).await? else { return Ok(()) };
     let fail = JobOperation::Fail { job: job.id, fence: job.fence, reason: error.to_string() };
     around.state.propose(fail).await?;
     Err(error)

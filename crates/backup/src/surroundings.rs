@@ -8,12 +8,10 @@ use futures::future::BoxFuture;
 use namespace::{Failure, StoreError, View};
 use repo::WriterKeys;
 use runtime::{Clock, Files, Seed};
-use site::{Site, SiteError};
+use site::{Retry, Site, SiteError};
 use thiserror::Error;
 use types::{ErrorKind, Extent, Incarnation, JobOperation, NodeId, OperationError, Outcome, RepositoryId};
 
-use crate::retry::Retry;
-use crate::steady_site::steady;
 use crate::work::{Pull, Pulled, Report};
 use crate::{BackupMetrics, Options};
 
@@ -96,6 +94,9 @@ pub trait Peers: Send + Sync + 'static {
 
     /// Whether a node has the keys of a site's repository, with the fingerprint that the site's record names.
     fn has_keys(&self, node: NodeId, site: types::Site) -> BoxFuture<'_, Result<bool, PeerError>>;
+
+    /// Why a node cannot use a site; `None` if it can.
+    fn site_problem(&self, node: NodeId, site: types::Site) -> BoxFuture<'_, Result<Option<String>, PeerError>>;
 
     /// Whether a node is there, as far as this one can tell: one that was silent for some seconds is not.
     fn is_alive(&self, node: NodeId) -> bool;
@@ -188,11 +189,11 @@ impl Surroundings {
 
     /// A site whose requests end in time and are tried again, as the options say.
     pub(crate) fn steady(&self, site: &Site, options: &Options) -> Site {
-        steady(site, &self.clock, options.request_deadline, Retry::bounded(&self.clock, options))
+        site.steady(options.request_deadline, options.retry(&self.clock))
     }
 
     /// A site whose requests end in time.
     pub(crate) fn in_time(&self, site: &Site, options: &Options) -> Site {
-        steady(site, &self.clock, options.request_deadline, Retry::never(&self.clock, options))
+        site.steady(options.request_deadline, Retry::new(&self.clock, 0, options.retry_first))
     }
 }

@@ -65,6 +65,9 @@ pub enum CliError {
     /// A name that nothing has.
     #[error("there is no {what} {name:?}")]
     NoRecord { what: &'static str, name: String },
+    /// Not one of what was asked for.
+    #[error("there is no {what}")]
+    Nothing { what: String },
     /// A name that is taken.
     #[error("there is already a {what} {name:?}: {advice}")]
     Exists { what: &'static str, name: String, advice: &'static str },
@@ -109,11 +112,16 @@ impl CliError {
     }
 
     /// Says which path an error is about, for those of the cluster that know LINs alone.
-    pub fn at(path: &FilePath) -> impl FnOnce(ClientError) -> Self {
+    pub fn at<E: Into<Self>>(path: &FilePath) -> impl FnOnce(E) -> Self + use<E> {
         let path = path.to_string();
-        move |error| match error {
-            ClientError::Refused { .. } => Self::At { path, source: Box::new(error.into()) },
-            error => error.into(),
+        move |error| match error.into() {
+            Self::Client(
+                error @ (ClientError::Refused { .. }
+                | ClientError::Damaged { .. }
+                | ClientError::BadExtent { .. }
+                | ClientError::NotAFile { .. }),
+            ) => Self::At { path, source: Box::new(error.into()) },
+            error => error,
         }
     }
 
@@ -135,7 +143,7 @@ impl CliError {
             Self::Configuration { .. } | Self::NoCluster { .. } | Self::Usage { .. } | Self::Passphrase { .. } => {
                 Exit::Usage
             }
-            Self::NoRecord { .. } => Exit::NotFound,
+            Self::NoRecord { .. } | Self::Nothing { .. } => Exit::NotFound,
             Self::Exists { .. } | Self::SiteInUse { .. } => Exit::Conflict,
             Self::Partial { .. } | Self::Job { .. } | Self::Start { .. } => Exit::Failed,
             Self::SiteUnusable { .. } => Exit::Unavailable,
@@ -161,7 +169,7 @@ impl CliError {
             Self::Configuration { .. } => "configuration",
             Self::NoCluster { .. } => "no_context",
             Self::Usage { .. } => "usage",
-            Self::NoRecord { .. } => "no_record",
+            Self::NoRecord { .. } | Self::Nothing { .. } => "no_record",
             Self::Exists { .. } => "record_exists",
             Self::SiteInUse { .. } => "site_in_use",
             Self::Partial { .. } => "partial",
@@ -215,5 +223,22 @@ fn exit_of(kind: io::ErrorKind) -> Exit {
         io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty => Exit::Conflict,
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Exit::NoSpace,
         _ => Exit::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use types::Lin;
+
+    use super::*;
+
+    #[test]
+    fn what_the_cluster_says_of_a_lin_is_told_with_its_path() {
+        let path = FilePath::new("/a/b".to_owned()).unwrap();
+        let error = CliError::at(&path)(ClientError::BadExtent { lin: Lin(7), offset: 0 });
+        assert!(error.to_string().starts_with("/a/b: an extent of inode 7"), "{error}");
+        assert!(error.is_about_one_file());
+        let twice = CliError::at(&path)(error);
+        assert_eq!(twice.to_string().matches("/a/b").count(), 1, "{twice}");
     }
 }

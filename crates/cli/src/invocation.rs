@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use client::{Client, Options, Session};
 use runtime::Tasks;
-use runtime::telemetry::{self, TelemetryOptions};
+use runtime::telemetry::{self, LogFormat, TelemetryOptions};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -21,6 +21,9 @@ use crate::stop::{Signal, Signals};
 
 /// How long the end of a session may take that is closed because a command failed or was stopped.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Errors, and of sites warnings too: whoever waits is told that a request is tried again.
+const DEFAULT_LOG: &str = "error,site=warn";
 
 /// What every command has at hand.
 pub struct Invocation {
@@ -75,8 +78,9 @@ pub fn run(arguments: Arguments) -> Result<(), Exit> {
 }
 
 fn run_typed(arguments: Arguments, format: Format) -> Result<(), CliError> {
-    let filter = std::env::var("HOLDFAST_LOG").unwrap_or_else(|_| "error".to_owned());
-    telemetry::init(&TelemetryOptions { filter, ..TelemetryOptions::default() })
+    let filter = std::env::var("HOLDFAST_LOG").unwrap_or_else(|_| DEFAULT_LOG.to_owned());
+    let look = if format == Format::Json { LogFormat::Json } else { LogFormat::Text };
+    telemetry::init(&TelemetryOptions { filter, format: look })
         .map_err(|error| CliError::Usage { message: format!("$HOLDFAST_LOG: {error}") })?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|source| CliError::Start { source })?;

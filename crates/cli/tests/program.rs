@@ -5,12 +5,21 @@
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::io::{BufRead, BufReader};
+    use std::os::unix::fs::symlink;
     use std::path::Path;
     use std::process::{Child, Command, Output, Stdio};
     use std::time::{Duration, Instant};
 
     use rustix::io::ioctl_fionread;
     use rustix::process::{Pid, Signal, kill_process};
+
+    use repo::{KeyObject, NewRepository, PassphraseCost, Repository};
+    use runtime::Seed;
+    use site::Site;
+    use types::{ClusterId, Generation, RepositoryId};
+
+    const PASSPHRASE: &str = "a long passphrase";
 
     fn holdfast(folder: &Path, arguments: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
@@ -150,5 +159,41 @@ mod tests {
         assert_eq!(refused.status.code(), Some(2));
         let said = String::from_utf8(refused.stderr).unwrap();
         assert!(said.contains("--passphrase-file") && said.contains("$HOLDFAST_PASSPHRASE"), "{said}");
+    }
+
+    /// Makes a repository without backups in a folder, and gives its URL.
+    fn repository(folder: &Path) -> String {
+        fs::create_dir(folder).unwrap();
+        let (url, seed) = (format!("file://{}", folder.display()), Seed::from_os());
+        let repository = RepositoryId(seed.uuid());
+        let keys = KeyObject::create(repository, PASSPHRASE, PassphraseCost::LEAST, &seed).unwrap().object;
+        let cluster = ClusterId(seed.uuid());
+        let new = NewRepository { repository, cluster, generation: Generation(1), keys, random: 1 };
+        let made = async { Repository::create(&Site::open(&url).unwrap(), &new).await.map(drop) };
+        tokio::runtime::Runtime::new().unwrap().block_on(made).unwrap();
+        url
+    }
+
+    #[test]
+    fn a_site_that_fails_for_a_while_is_asked_again_and_whoever_waits_is_told() {
+        let home = tempfile::tempdir().unwrap();
+        let url = repository(&home.path().join("site"));
+        let [bootstrap, aside, passphrase] =
+            ["site/holdfast.json", "aside", "passphrase"].map(|name| home.path().join(name));
+        fs::write(&passphrase, PASSPHRASE).unwrap();
+        // A link to itself: the system does not say that nothing is there, and not what is.
+        fs::rename(&bootstrap, &aside).unwrap();
+        symlink("holdfast.json", &bootstrap).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
+        command.env_clear().env("HOME", home.path()).args(["--json", "repo", "list", "--url", &url]);
+        command.arg("--passphrase-file").arg(&passphrase).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        let mut told = String::new();
+        BufReader::new(process.stderr.as_mut().unwrap()).read_line(&mut told).unwrap();
+        serde_json::from_str::<serde_json::Value>(&told).unwrap_or_else(|error| panic!("{error}: {told}"));
+        assert!(told.contains("tried again") && told.contains("holdfast.json"), "{told}");
+        fs::remove_file(&bootstrap).unwrap();
+        fs::rename(&aside, &bootstrap).unwrap();
+        assert_eq!(process.wait_with_output().unwrap().status.code(), Some(0));
     }
 }

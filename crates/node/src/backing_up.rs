@@ -31,6 +31,9 @@ const PAYLOAD_VERSION: u8 = 1;
 /// A node that is asked what keys it has answers from a small file.
 const ASK_DEADLINE: Duration = Duration::from_secs(5);
 
+/// A node that is asked whether it can use a site opens and probes it; a mount that hangs takes its time.
+const TEST_DEADLINE: Duration = Duration::from_mins(2);
+
 /// This node, as backups see it.
 struct ThisNode {
     member: Arc<Member>,
@@ -109,6 +112,20 @@ impl Peers for ThisNode {
             let name = SharedSecret::Repository(site.repository).to_string();
             let keys = answer.map_err(|status| lost(node, status))?.into_inner().keys;
             Ok(keys.iter().any(|key| key.name == name && key.fingerprint == site.keys_fingerprint[..]))
+        }
+        .boxed()
+    }
+
+    fn site_problem(&self, node: NodeId, site: types::Site) -> BoxFuture<'_, Result<Option<String>, PeerError>> {
+        async move {
+            let silent = || Failure::new(ErrorKind::Unavailable, "no_answer", "it did not test the site".to_owned());
+            let mut client = self.connection(node)?.sites();
+            let asked = client.test(v1::TestSiteRequest { site: site.id.0 });
+            let late = |_| peer_error(node, silent());
+            let answer = self.member.platform.clock.timeout(TEST_DEADLINE, asked).await.map_err(late)?;
+            let tests = answer.map_err(|status| lost(node, status))?.into_inner().nodes;
+            let test = tests.into_iter().find(|test| test.node == node.0).ok_or_else(|| peer_error(node, silent()))?;
+            Ok(Some(test.problem).filter(|problem| !problem.is_empty()))
         }
         .boxed()
     }

@@ -14,7 +14,7 @@ use rustix::fs::statvfs;
 
 use crate::file_error::Locate;
 use crate::watch::Watched;
-use crate::{DirectoryEntry, File, FileError, FileOperation, LockError, LockGuard, Watch};
+use crate::{DirectoryEntry, File, FileError, FileOperation, HeldFolder, LockError, LockGuard, Watch};
 
 /// The mode of folders that hold our data.
 const FOLDER_MODE: u32 = 0o700;
@@ -180,6 +180,14 @@ impl Files {
     /// The system's, with path and operation.
     pub fn sync_dir(&self, path: &Path) -> Result<(), FileError> {
         self.run(FileOperation::SyncFolder, path, || std::fs::File::open(path)?.sync_all())
+    }
+
+    /// Holds a folder open, so that it can be told from another one that takes its place.
+    ///
+    /// # Errors
+    /// The system's, with path and operation.
+    pub fn hold_folder(&self, path: &Path) -> Result<HeldFolder, FileError> {
+        self.run(FileOperation::Open, path, || HeldFolder::open(path, self.watched.clone()))
     }
 
     /// Whether something is at that path; a symbolic link counts as itself.

@@ -1,5 +1,6 @@
 //! What can go wrong at a site.
 
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::ops::Range;
@@ -58,13 +59,21 @@ pub enum SiteError {
     },
     /// The folder of a `file://` site cannot be used. It is never made: where something should be mounted and is not, a
     /// backup would go to the wrong disk.
-    #[error("the folder of site {site} cannot be used ({source}): mount what belongs there, or make it first")]
+    #[error(
+        "the folder of site {site} cannot be used ({}): mount what belongs there, or make it first",
+        told(cause.as_ref())
+    )]
     Folder {
         /// The site.
         site: String,
-        /// Why not.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        /// Why not. The text has it with all its own causes; it is no source, so that nobody tells it again.
+        cause: Box<dyn Error + Send + Sync>,
+    },
+    /// The path of a `file://` site leads to another folder than when the site was opened.
+    #[error("the folder of site {site} is not the one that it was: its mount was lost, or something else was mounted")]
+    Replaced {
+        /// The site.
+        site: String,
     },
     /// The name is not one that every object store takes.
     #[error("{name:?} is not the name of an object at site {site}")]
@@ -113,7 +122,7 @@ pub enum SiteError {
         length: u64,
     },
     /// The store failed.
-    #[error("cannot {operation} {name} at site {site}")]
+    #[error("cannot {operation} {name} at site {site}: {}", told(cause.as_ref()))]
     Store {
         /// The site.
         site: String,
@@ -121,9 +130,8 @@ pub enum SiteError {
         name: String,
         /// What was asked.
         operation: Operation,
-        /// Why it failed.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        /// Why it failed. The text has it with all its own causes; it is no source, so that nobody tells it again.
+        cause: Box<dyn Error + Send + Sync>,
     },
     /// The store does not keep a promise that repositories rely on.
     #[error("site {site} cannot keep a repository: {broken}")]
@@ -143,16 +151,30 @@ impl SiteError {
             Self::NotAUrl { .. } | Self::BadName { .. } => ErrorKind::InvalidRequest,
             Self::Unsupported { .. } | Self::Probe { .. } => ErrorKind::Unsupported,
             Self::NotFound { .. } => ErrorKind::NotFound,
-            Self::Different { .. } => ErrorKind::Conflict,
+            Self::Different { .. } | Self::Replaced { .. } => ErrorKind::Conflict,
             Self::OutOfRange { .. } | Self::TooLong { .. } => ErrorKind::Corrupt,
-            Self::Folder { source, .. } | Self::Store { source, .. } => kind_of_cause(source.as_ref()),
+            Self::Folder { cause, .. } | Self::Store { cause, .. } => kind_of_cause(cause.as_ref()),
         }
     }
 }
 
+/// A cause with its own causes, each said once: most libraries put the text of a cause into their own.
+fn told(cause: &(dyn Error + Send + Sync + 'static)) -> String {
+    let mut text = cause.to_string();
+    let mut next = cause.source();
+    while let Some(error) = next {
+        let below = error.to_string();
+        if !text.contains(&below) {
+            text = format!("{text}: {below}");
+        }
+        next = error.source();
+    }
+    text
+}
+
 /// Looks for the operating system's answer in the chain of causes: a full disk and a missing right need other hands
 /// than a network that is down.
-fn kind_of_cause(cause: &(dyn std::error::Error + 'static)) -> ErrorKind {
+fn kind_of_cause(cause: &(dyn Error + 'static)) -> ErrorKind {
     let mut next = Some(cause);
     while let Some(error) = next {
         match error.downcast_ref::<io::Error>().map(io::Error::kind) {

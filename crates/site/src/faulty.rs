@@ -44,9 +44,10 @@ impl Faulty {
     }
 }
 
-fn injected(operation: Operation, name: &str) -> SiteError {
-    let source = Box::new(io::Error::new(io::ErrorKind::ConnectionReset, "injected fault"));
-    SiteError::Store { site: "faulty".into(), name: name.to_owned(), operation, source }
+/// A failure that may pass.
+pub(crate) fn injected(operation: Operation, name: &str) -> SiteError {
+    let cause = Box::new(io::Error::new(io::ErrorKind::ConnectionReset, "injected fault"));
+    SiteError::Store { site: "faulty".into(), name: name.to_owned(), operation, cause }
 }
 
 impl Medium for Faulty {

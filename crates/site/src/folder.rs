@@ -6,18 +6,25 @@
 //! shows; after the link the object is there and whole. A put that finds the name taken syncs the directory too: the
 //! writer before it may have died between its link and its sync.
 //!
+//! The folder is held open, and is proven to be the one at its path before and after each put, and before anything is
+//! told to be absent: below a mount point whose mount is gone lies an empty folder that takes objects gladly. An unmount
+//! that is not forced fails while the folder is held; of one that is, a put that runs at that very moment may leave its
+//! object in the wrong folder, but fails.
+//!
 //! A delete is not synced: an object that comes back after a power cut is deleted again by the next run of the reaper.
 
 use std::collections::BinaryHeap;
+use std::error::Error;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{FutureExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
 use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, PutPayload};
-use runtime::{Files, blocking};
+use runtime::{FileError, Files, HeldFolder, blocking};
 
 use crate::{Listed, Medium, Operation, Put, READ_LENGTH_MAX, Reply, SiteError};
 
@@ -26,6 +33,7 @@ use crate::{Listed, Medium, Operation, Put, READ_LENGTH_MAX, Reply, SiteError};
 pub struct Folder {
     site: String,
     path: PathBuf,
+    held: Arc<HeldFolder>,
     store: LocalFileSystem,
     files: Files,
 }
@@ -36,10 +44,19 @@ impl Folder {
     /// # Errors
     /// [`SiteError::Folder`]: there is no such folder, or it cannot be read.
     pub fn open(path: &Path) -> Result<Self, SiteError> {
-        let site = format!("file://{}", path.display());
-        match LocalFileSystem::new_with_prefix(path) {
-            Ok(store) => Ok(Self { site, path: path.to_owned(), store: store.with_fsync(true), files: Files::real() }),
-            Err(source) => Err(SiteError::Folder { site, source: Box::new(source) }),
+        let (site, files) = (format!("file://{}", path.display()), Files::real());
+        let held = files.hold_folder(path).map_err(|cause| folder_error(&site, cause))?;
+        let store = LocalFileSystem::new_with_prefix(path).map_err(|cause| folder_error(&site, cause))?;
+        Ok(Self { site, path: path.to_owned(), held: Arc::new(held), store: store.with_fsync(true), files })
+    }
+
+    /// Makes sure that the path still leads to the folder that was opened.
+    async fn prove(&self) -> Result<(), SiteError> {
+        let held = Arc::clone(&self.held);
+        match blocking(move || held.is_in_place()).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(SiteError::Replaced { site: self.site.clone() }),
+            Err(cause) => Err(folder_error(&self.site, cause)),
         }
     }
 
@@ -50,21 +67,26 @@ impl Folder {
         path.filter(|_| !name.is_empty()).ok_or_else(bad)
     }
 
-    fn failed(&self, operation: Operation, name: &str, source: StoreError) -> SiteError {
+    async fn failed(&self, operation: Operation, name: &str, cause: StoreError) -> SiteError {
         let (site, name) = (self.site.clone(), name.to_owned());
-        match source {
-            StoreError::NotFound { .. } => SiteError::NotFound { site, name },
-            source => SiteError::Store { site, name, operation, source: Box::new(source) },
+        match cause {
+            StoreError::NotFound { .. } => self.prove().await.err().unwrap_or(SiteError::NotFound { site, name }),
+            cause => SiteError::Store { site, name, operation, cause: Box::new(cause) },
         }
     }
 
     async fn put(&self, name: &str, bytes: Bytes) -> Result<Put, SiteError> {
         let path = self.object_path(name)?;
-        match self.store.put_opts(&path, PutPayload::from(bytes), PutMode::Create.into()).await {
-            Ok(_) => Ok(Put::Created),
-            Err(StoreError::AlreadyExists { .. }) => self.settle(name).await.map(|()| Put::AlreadyThere),
-            Err(source) => Err(self.failed(Operation::Put, name, source)),
-        }
+        self.prove().await?;
+        let put = match self.store.put_opts(&path, PutPayload::from(bytes), PutMode::Create.into()).await {
+            Ok(_) => Put::Created,
+            Err(StoreError::AlreadyExists { .. }) => {
+                self.settle(name).await?;
+                Put::AlreadyThere
+            }
+            Err(cause) => return Err(self.failed(Operation::Put, name, cause).await),
+        };
+        self.prove().await.map(|()| put)
     }
 
     /// Makes an entry durable that somebody else has made.
@@ -72,11 +94,11 @@ impl Folder {
         let directory = self.path.join(name).parent().map_or_else(|| self.path.clone(), Path::to_owned);
         let files = self.files.clone();
         let synced = blocking(move || files.sync_dir(&directory)).await;
-        synced.map_err(|source| SiteError::Store {
+        synced.map_err(|cause: FileError| SiteError::Store {
             site: self.site.clone(),
             name: name.to_owned(),
             operation: Operation::Put,
-            source: Box::new(source),
+            cause: Box::new(cause),
         })
     }
 
@@ -90,9 +112,9 @@ impl Folder {
         match self.store.get_range(&path, range.clone()).await {
             Ok(bytes) if bytes.len() as u64 == wanted => Ok(bytes),
             Ok(_) => Err(outside(range)),
-            Err(source) => match self.size_of(name).await {
+            Err(cause) => match self.size_of(name).await {
                 Ok(size) if size < range.end => Err(outside(range)),
-                _ => Err(self.failed(Operation::GetRange, name, source)),
+                _ => Err(self.failed(Operation::GetRange, name, cause).await),
             },
         }
     }
@@ -101,7 +123,7 @@ impl Folder {
         let path = self.object_path(name)?;
         match self.store.head(&path).await {
             Ok(meta) => Ok(meta.size),
-            Err(source) => Err(self.failed(Operation::Size, name, source)),
+            Err(cause) => Err(self.failed(Operation::Size, name, cause).await),
         }
     }
 
@@ -110,7 +132,12 @@ impl Folder {
         let folder = prefix.rsplit_once('/').map(|(folder, _)| self.object_path(folder)).transpose()?;
         let mut smallest: BinaryHeap<(String, u64)> = BinaryHeap::new();
         let mut found = self.store.list(folder.as_ref());
-        while let Some(meta) = found.try_next().await.map_err(|source| self.failed(Operation::List, prefix, source))? {
+        loop {
+            let meta = match found.try_next().await {
+                Ok(Some(meta)) => meta,
+                Ok(None) => break,
+                Err(cause) => return Err(self.failed(Operation::List, prefix, cause).await),
+            };
             let name = String::from(meta.location);
             if !name.starts_with(prefix) || after.is_some_and(|after| name.as_str() <= after) {
                 continue;
@@ -120,6 +147,7 @@ impl Folder {
                 smallest.pop();
             }
         }
+        self.prove().await?;
         Ok(smallest.into_sorted_vec().into_iter().map(|(name, size)| Listed { name, size }).collect())
     }
 }
@@ -132,13 +160,18 @@ impl Medium for Folder {
     fn get<'a>(&'a self, name: &'a str) -> Reply<'a, Bytes> {
         async move {
             let path = self.object_path(name)?;
-            let failed = |source| self.failed(Operation::Get, name, source);
-            let found = self.store.get(&path).await.map_err(failed)?;
+            let found = match self.store.get(&path).await {
+                Ok(found) => found,
+                Err(cause) => return Err(self.failed(Operation::Get, name, cause).await),
+            };
             if found.meta.size > READ_LENGTH_MAX {
                 let (site, length) = (self.site.clone(), found.meta.size);
                 return Err(SiteError::TooLong { site, name: name.to_owned(), length });
             }
-            found.bytes().await.map_err(failed)
+            match found.bytes().await {
+                Ok(bytes) => Ok(bytes),
+                Err(cause) => Err(self.failed(Operation::Get, name, cause).await),
+            }
         }
         .boxed()
     }
@@ -159,9 +192,13 @@ impl Medium for Folder {
         async move {
             match self.store.delete(&self.object_path(name)?).await {
                 Ok(()) | Err(StoreError::NotFound { .. }) => Ok(()),
-                Err(source) => Err(self.failed(Operation::Delete, name, source)),
+                Err(cause) => Err(self.failed(Operation::Delete, name, cause).await),
             }
         }
         .boxed()
     }
+}
+
+fn folder_error(site: &str, cause: impl Error + Send + Sync + 'static) -> SiteError {
+    SiteError::Folder { site: site.to_owned(), cause: Box::new(cause) }
 }

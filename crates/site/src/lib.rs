@@ -8,27 +8,35 @@
 //! What is implemented: `file:///path`, through `object_store` with syncing switched on, so that an acknowledged object
 //! survives the loss of power. A URL of another kind gives a typed error that says so.
 //!
-//! [`Medium`] is the trait behind a site; [`Recording`] and [`Faulty`] wrap one, [`Memory`] is one for tests and
+//! Whoever works with a site for long asks for a [`Site::steady`] one: its requests end in time, and what may pass is
+//! tried again.
+//!
+//! [`Medium`] is the trait behind a site; [`Recording`], [`Faulty`] and [`Flaky`] wrap one, [`Memory`] is one for tests and
 //! simulations. Every medium passes the same [`conformance`] suite.
 
 mod error;
 mod faulty;
+mod flaky;
 mod folder;
 mod location;
 mod medium;
 mod memory;
 mod probe;
 mod recording;
+mod retry;
 mod site;
+mod steady;
 
 pub mod conformance;
 
 pub use error::{Operation, SiteError};
 pub use faulty::{FaultPlan, Faulty};
+pub use flaky::Flaky;
 pub use folder::Folder;
 pub use location::Location;
 pub use medium::{Medium, Reply};
 pub use memory::Memory;
 pub use probe::ProbeReport;
 pub use recording::{Recording, Requests};
+pub use retry::Retry;
 pub use site::{LIST_LIMIT_MAX, Listed, Put, READ_LENGTH_MAX, Site};

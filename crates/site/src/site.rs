@@ -3,10 +3,12 @@
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::{Folder, Location, Medium, ProbeReport, SiteError, probe};
+use crate::steady::Steady;
+use crate::{Folder, Location, Medium, ProbeReport, Retry, SiteError, probe};
 
 /// The most objects that one listing gives; what the large object stores give per request.
 pub const LIST_LIMIT_MAX: usize = 1000;
@@ -56,6 +58,13 @@ impl Site {
     #[must_use]
     pub fn over(url: &str, medium: Arc<dyn Medium>) -> Self {
         Self { url: url.into(), medium }
+    }
+
+    /// The same site, each of whose requests counts as failed after the deadline, and is tried again as `retry` says.
+    #[must_use]
+    pub fn steady(&self, deadline: Duration, retry: Retry) -> Self {
+        let (site, inner) = (Arc::clone(&self.url), self.medium());
+        Self { url: Arc::clone(&self.url), medium: Arc::new(Steady { site, inner, deadline, retry }) }
     }
 
     /// The URL.

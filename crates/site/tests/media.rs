@@ -42,6 +42,35 @@ async fn a_folder_that_is_not_there_is_an_error_and_is_never_made() {
 }
 
 #[tokio::test]
+async fn a_folder_that_took_the_place_of_the_sites_gets_nothing_and_shows_nothing() {
+    let (files, parent) = (Files::real(), tempfile::tempdir().unwrap());
+    let [path, elsewhere] = ["site", "elsewhere"].map(|name| parent.path().join(name));
+    files.create_dirs(&path).unwrap();
+    let site = Site::open(&format!("file://{}", path.display())).unwrap();
+    site.put_new("objects/a", Bytes::from_static(b"a")).await.unwrap();
+    // As an unmount leaves it: an empty folder where the site was.
+    files.rename(&path, &elsewhere).unwrap();
+    files.create_dirs(&path).unwrap();
+
+    let errors = [
+        site.put_new("objects/b", Bytes::from_static(b"b")).await.unwrap_err(),
+        site.get("objects/a").await.unwrap_err(),
+        site.get_range("objects/a", 0..1).await.unwrap_err(),
+        site.size("objects/a").await.unwrap_err(),
+        site.list("", None, 10).await.unwrap_err(),
+    ];
+    for error in errors {
+        assert!(matches!(error, SiteError::Replaced { .. }), "{error}");
+        assert!(error.to_string().contains(site.url()), "{error}");
+    }
+    assert!(files.list(&path).unwrap().is_empty());
+
+    files.remove_dir_all(&path).unwrap();
+    files.rename(&elsewhere, &path).unwrap();
+    assert_eq!(site.get("objects/a").await.unwrap(), "a");
+}
+
+#[tokio::test]
 async fn names_that_a_store_could_take_for_another_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let site = Site::open(&format!("file://{}", folder.path().display())).unwrap();

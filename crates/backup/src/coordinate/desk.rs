@@ -35,6 +35,8 @@ struct DeskState {
     heard: BTreeMap<WorkerId, Instant>,
     /// Why a worker failed last.
     failure: Option<String>,
+    /// How often a worker reported that it failed, with a unit or without.
+    failures: u64,
 }
 
 impl Desk {
@@ -46,7 +48,7 @@ impl Desk {
         let mut totals = JobTotals { lins_changed: job.totals.lins_changed, ..JobTotals::default() };
         reported.iter().for_each(|object| add_object(&mut totals, object));
         let noted = reported.iter().map(|object| object.name.clone()).collect();
-        let state = Mutex::new(DeskState { queues, noted, totals, heard: BTreeMap::new(), failure: None });
+        let state = Mutex::new(DeskState { queues, noted, totals, heard: BTreeMap::new(), failure: None, failures: 0 });
         Self { around, job: job.id, fence: job.fence, spool, state, changed: Notify::new() }
     }
 
@@ -114,6 +116,7 @@ impl Desk {
         }
         let mut state = self.lock();
         state.queues.complete(&units);
+        state.failures += u64::from(report.failure.is_some());
         if report.failure.is_some() && state.queues.fail(report.worker) > 0 {
             state.failure = report.failure;
         }
@@ -147,6 +150,11 @@ impl Desk {
         let state = self.lock();
         let unit = state.queues.hopeless(UNIT_FAILURES_MAX)?.clone();
         Some((unit, state.failure.clone().unwrap_or_else(|| "their logs say why".to_owned())))
+    }
+
+    /// How often workers reported that they failed.
+    pub fn failures(&self) -> u64 {
+        self.lock().failures
     }
 
     /// Whether every unit is done.

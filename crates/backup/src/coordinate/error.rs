@@ -7,6 +7,7 @@ use site::SiteError;
 use thiserror::Error;
 use types::{ErrorKind, Lin, RepositoryId, SiteId};
 
+use super::Finding;
 use crate::OpenError;
 use crate::plan::{PlanError, UnitName};
 use crate::surroundings::StateError;
@@ -40,6 +41,20 @@ pub enum OwnError {
     NoKeys {
         /// The repository.
         repository: RepositoryId,
+    },
+    /// No node that is there can use the site.
+    #[error(
+        "no node that is there can use site {site:?}, which should hold repository {repository}: {}; mount there what \
+         belongs there, and run the backup again",
+        findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    )]
+    NoWay {
+        /// The site's name.
+        site: String,
+        /// Its repository.
+        repository: RepositoryId,
+        /// What each node found.
+        findings: Vec<Finding>,
     },
     /// No node's keystore has the repository's keys.
     #[error("no node has the keys of site {site}: its backups cannot go on, adopt its repository by a recovery kit")]
@@ -125,9 +140,28 @@ impl OwnError {
             Self::Spool(_) => ErrorKind::Unavailable,
             Self::NoKeys { .. } | Self::NoKeysAnywhere { .. } => ErrorKind::Denied,
             Self::NoRootPath { .. } => ErrorKind::NotFound,
+            Self::NoWay { .. } => ErrorKind::Unavailable,
             Self::HopelessUnit { .. } => ErrorKind::Internal,
             Self::Shrunk { .. } | Self::StrangeHead { .. } => ErrorKind::Conflict,
         }
+    }
+
+    /// Whether another node may do better: this one cannot use the site.
+    #[must_use]
+    pub fn is_of_the_way(&self) -> bool {
+        match self {
+            Self::Open(_) => true,
+            Self::Site(error) | Self::Repository(RepoError::Site(error)) => {
+                matches!(error, SiteError::Replaced { .. })
+                    || matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Denied)
+            }
+            _ => false,
+        }
+    }
+
+    /// What this node found, to be told beside what other nodes found.
+    pub(super) fn finding(&self) -> String {
+        if let Self::Open(error) = self { error.finding() } else { self.to_string() }
     }
 
     /// Whether the cluster did not answer: the job is as it was, and its owner begins again later.

@@ -48,7 +48,7 @@ pub async fn hand_on(around: &Surroundings, job: &Job, cause: OwnError) -> Resul
 
 /// The job's site, and the other nodes in the order in which they come after this one: so each gets its turn when a job
 /// goes from node to node.
-async fn site_and_others(around: &Surroundings, job: &Job) -> Result<(Site, Vec<NodeId>), OwnError> {
+pub async fn site_and_others(around: &Surroundings, job: &Job) -> Result<(Site, Vec<NodeId>), OwnError> {
     let (state, site, here) = (around.state.clone(), job.site, around.node);
     let read = move || {
         let view = state.view().map_err(OwnError::from)?;

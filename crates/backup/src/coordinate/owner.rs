@@ -18,9 +18,8 @@ use site::Site;
 use tracing::{error, info};
 use types::{CommitTicket, Job, JobId, JobOperation, JobPhase, ObjectReport, Outcome, Policy, Shrinkage};
 
-use super::{Desk, Desks, OwnError, hand_on};
+use super::{Desk, Desks, OwnError, hand_on, pass_on};
 use crate::plan::{CutOptions, PlanError, PlanTotals, Planner, UnitSpool};
-use crate::retry::Retry;
 use crate::{OpenError, Options, Surroundings};
 
 mod commit;
@@ -104,7 +103,7 @@ impl Owner {
     }
 
     /// Fails the job, unless it has another owner by now, or another phase. One whose commit is fixed goes to another
-    /// node.
+    /// node, and so does one whose site this node alone cannot use.
     async fn after(&self, job: &Job, cause: OwnError) -> Result<Option<Job>, OwnError> {
         let now = self.now(job.id).await?;
         if now.fence != job.fence {
@@ -116,6 +115,7 @@ impl Owner {
         if matches!(now.phase, JobPhase::Committing(_)) {
             return hand_on(&self.around, &now, cause).await.map(|()| None);
         }
+        let Some(cause) = pass_on(&self.around, &now, cause).await? else { return Ok(None) };
         error!(job = %job.id, error = %cause, "the backup failed");
         let reason = cause.to_string();
         self.propose(JobOperation::Fail { job: job.id, fence: job.fence, reason }).await.map(Some)
@@ -157,10 +157,11 @@ impl Owner {
         planned.await
     }
 
-    /// Waits until all units are done, takes back those of lost workers, and notes progress.
+    /// Waits until all units are done, takes back those of lost workers, and notes progress. Whenever workers fail, it
+    /// makes sure that the site is still there: a job whose workers cannot even open it would wait for ever.
     async fn supervise(&self, job: &Job, desk: &Desk) -> Result<(), OwnError> {
         let mut tick = self.around.clock.interval(TICK);
-        let mut noted = (self.around.clock.now(), desk.totals());
+        let (mut noted, mut failures) = ((self.around.clock.now(), desk.totals()), 0);
         let queue = self.around.metrics.queue(&self.policy.name);
         while !desk.is_finished() {
             tokio::select! {
@@ -174,6 +175,10 @@ impl Owner {
             }
             if let Some((unit, reason)) = desk.hopeless() {
                 return Err(OwnError::HopelessUnit { unit, reason });
+            }
+            if desk.failures() > failures {
+                failures = desk.failures();
+                self.check_site().await?;
             }
             let (waiting, at_worker) = desk.queue_lengths();
             queue.set(waiting, at_worker);
@@ -199,7 +204,7 @@ impl Owner {
     /// another node tries.
     async fn commit(&self, job: &Job, ticket: &CommitTicket) -> Result<Job, OwnError> {
         let put = || self.put_commit(job, ticket);
-        Retry::for_commit(&self.around.clock, &self.options).run("put the commit", OwnError::kind, put).await?;
+        self.options.retry_of_commit(&self.around.clock).run("put the commit", OwnError::kind, put).await?;
         info!(job = %job.id, commit = %ticket.commit.name, "committed");
         self.propose(JobOperation::Confirm { job: job.id, fence: job.fence }).await
     }
@@ -233,7 +238,7 @@ impl Owner {
 
     /// Takes a step. All steps may be taken twice, so one whose answer was lost is taken again.
     async fn propose(&self, step: JobOperation) -> Result<Job, OwnError> {
-        let retry = Retry::bounded(&self.around.clock, &self.options);
+        let retry = self.options.retry(&self.around.clock);
         let id = job_of(&step);
         let propose = || self.around.state.propose(step.clone());
         let outcome = retry.run("take a step of the job", crate::surroundings::StateError::kind, propose).await?;
@@ -267,7 +272,7 @@ async fn open(around: &Surroundings, options: &Options, job: &Job, record: &type
         return around.open_site_patiently(record, options).await;
     }
     let open = || around.open_site(record, options);
-    Retry::for_commit(&around.clock, options).run("open the site", OpenError::kind, open).await
+    options.retry_of_commit(&around.clock).run("open the site", OpenError::kind, open).await
 }
 
 fn plan(

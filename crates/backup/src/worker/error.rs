@@ -30,6 +30,14 @@ pub enum WorkError {
         /// Why not.
         source: BlockReadError,
     },
+    /// What is stored of a file is damaged.
+    #[error("{path}: {source}")]
+    Damaged {
+        /// A path of the file in the job's snapshot.
+        path: String,
+        /// What is damaged.
+        source: PackError,
+    },
     /// Something cannot be packed.
     #[error(transparent)]
     Pack(#[from] PackError),
@@ -55,7 +63,7 @@ impl WorkError {
             Self::Tree(failure) => failure.kind(),
             Self::State(error) => error.kind(),
             Self::Block { source, .. } => source.kind,
-            Self::Pack(error) => error.kind(),
+            Self::Pack(error) | Self::Damaged { source: error, .. } => error.kind(),
             Self::Site(error) => error.kind(),
             Self::Open(error) => error.kind(),
             Self::Owner(error) => error.kind,

@@ -74,10 +74,21 @@ impl Worker {
 
     /// Names the file whose block cannot be read.
     async fn unreadable(&self, lin: Lin, offset: u64, source: BlockReadError) -> WorkError {
+        WorkError::Block { path: self.path(lin).await, lin, offset, source }
+    }
+
+    /// Names the file of which something cannot be packed, if it is about a file.
+    async fn unpackable(&self, error: PackError) -> WorkError {
+        match error {
+            PackError::Block { lin, .. } => WorkError::Damaged { path: self.path(lin).await, source: error },
+            PackError::Object(_) => error.into(),
+        }
+    }
+
+    async fn path(&self, lin: Lin) -> String {
         let (state, snapshot) = (Arc::clone(&self.around.state), self.job.snapshot);
         let path = runtime::blocking(move || path_of(&state.view()?.at(snapshot)?, lin));
-        let path = path.await.unwrap_or_else(|_| "a file that is gone".to_owned());
-        WorkError::Block { path, lin, offset, source }
+        path.await.unwrap_or_else(|_| "a file that is gone".to_owned())
     }
 
     async fn seal(
@@ -88,7 +99,11 @@ impl Worker {
     ) -> Result<(), WorkError> {
         while let Some(batch) = loaded.recv().await {
             let packer = Arc::clone(&self.packer);
-            for packed in runtime::blocking(move || seal(&packer, batch, writer)).await? {
+            let sealed = match runtime::blocking(move || seal(&packer, batch, writer)).await {
+                Ok(sealed) => sealed,
+                Err(error) => return Err(self.unpackable(error).await),
+            };
+            for packed in sealed {
                 sender.send(packed).await.map_err(|_| WorkError::Stopped)?;
             }
         }

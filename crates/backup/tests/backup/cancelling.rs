@@ -7,7 +7,7 @@ use types::{Job, JobOperation, JobPhase, Lin, Operation, OperationError, Policy}
 use crate::cluster::{Cluster, is_over};
 use crate::gate::Gate;
 use crate::tree::small;
-use crate::{check, grow};
+use crate::{check, with_policy};
 
 fn cancel(cluster: &Cluster, job: &Job) -> Result<(), OperationError> {
     cluster.shared.try_apply(Operation::Job(JobOperation::Cancel { job: job.id })).map(drop)
@@ -26,9 +26,7 @@ async fn check_cancelled(cluster: Cluster, job: &Job, policy: &Policy, data: Lin
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_whose_units_are_with_workers_is_cancelled() {
-    let mut cluster = Cluster::new().await;
-    let data = grow(&mut cluster).await;
-    let policy = cluster.policy("nightly", &[(data, "/data")]);
+    let (mut cluster, data, policy) = with_policy().await;
     let worker = cluster.nodes[2];
     cluster.shared.faults.stall(worker);
     cluster.start_all(small());
@@ -41,9 +39,7 @@ async fn a_job_whose_units_are_with_workers_is_cancelled() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_whose_tables_are_being_merged_is_cancelled() {
-    let mut cluster = Cluster::new().await;
-    let data = grow(&mut cluster).await;
-    let policy = cluster.policy("nightly", &[(data, "/data")]);
+    let (mut cluster, data, policy) = with_policy().await;
     let gate = Arc::new(Gate::closed("tables/"));
     cluster.decorate_site(|inner| gate.before(inner));
     cluster.start_all(small());
@@ -57,9 +53,7 @@ async fn a_job_whose_tables_are_being_merged_is_cancelled() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_whose_commit_is_fixed_is_not_cancelled_any_more() {
-    let mut cluster = Cluster::new().await;
-    let data = grow(&mut cluster).await;
-    let policy = cluster.policy("nightly", &[(data, "/data")]);
+    let (mut cluster, data, policy) = with_policy().await;
     let gate = Arc::new(Gate::closed("commits/"));
     cluster.decorate_site(|inner| gate.before(inner));
     cluster.start_all(small());
@@ -69,8 +63,7 @@ async fn a_job_whose_commit_is_fixed_is_not_cancelled_any_more() {
     let text = format!("job {} cannot be cancelled: its commit is fixed and must not be given up any more", job.id);
     assert_eq!(refused.to_string(), text);
     gate.open();
-    let done = cluster.wait(&job, is_over).await;
-    assert!(matches!(done.phase, JobPhase::Succeeded(_)), "{:?}", done.phase);
+    let done = cluster.succeed(&job).await;
     check(&cluster, &done, &cluster.view(), data).await;
     assert!(matches!(cancel(&cluster, &job), Err(OperationError::WrongPhase { .. })));
     cluster.stop().await;

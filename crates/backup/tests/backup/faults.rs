@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex};
 
 use backup::{Pulled, Report, StateError};
-use types::{JobOperation, NodeId, ObjectReport};
+use bytes::Bytes;
+use types::{BlockId, JobOperation, NodeId, ObjectReport};
 
 /// The faults of all nodes, and what their workers were given.
 #[derive(Default)]
@@ -30,6 +31,8 @@ pub struct Faults {
     /// Whose first object is never noted, and then its name.
     refused: Mutex<Option<(NodeId, Option<String>)>>,
     most_units_noted: Mutex<usize>,
+    /// A block whose stored bytes come damaged.
+    damaged: Mutex<Option<BlockId>>,
 }
 
 impl Faults {
@@ -150,6 +153,21 @@ impl Faults {
         !self.keyless.lock().unwrap().contains(&node)
     }
 
+    /// Damages a block on its way to whoever reads it.
+    pub fn damage(&self, block: BlockId) {
+        *self.damaged.lock().unwrap() = Some(block);
+    }
+
+    /// The stored bytes of a block as they come.
+    pub fn as_read(&self, block: BlockId, stored: Bytes) -> Bytes {
+        if *self.damaged.lock().unwrap() != Some(block) {
+            return stored;
+        }
+        let mut stored = stored.to_vec();
+        *stored.last_mut().unwrap() ^= 1;
+        stored.into()
+    }
+
     /// Lets a node wait for its disk for ever.
     pub fn stall(&self, node: NodeId) {
         self.stalled.lock().unwrap().insert(node);
@@ -158,6 +176,11 @@ impl Faults {
     /// Loses all calls that a node makes from now on.
     pub fn mute(&self, node: NodeId) {
         self.muted.lock().unwrap().insert(node);
+    }
+
+    /// Lets its calls through again.
+    pub fn unmute(&self, node: NodeId) {
+        self.muted.lock().unwrap().remove(&node);
     }
 
     pub fn is_muted(&self, node: NodeId) -> bool {

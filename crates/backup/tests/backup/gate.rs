@@ -68,8 +68,8 @@ impl Medium for Gated {
             return self.inner.put_new(name, bytes);
         }
         self.gate.refused.fetch_add(1, Ordering::Relaxed);
-        let source = Box::new(io::Error::new(io::ErrorKind::ConnectionReset, "the gate is closed"));
-        let refused = SiteError::Store { site: "gated".into(), name: name.into(), operation: Operation::Put, source };
+        let cause = Box::new(io::Error::new(io::ErrorKind::ConnectionReset, "the gate is closed"));
+        let refused = SiteError::Store { site: "gated".into(), name: name.into(), operation: Operation::Put, cause };
         Box::pin(async { Err(refused) })
     }
 

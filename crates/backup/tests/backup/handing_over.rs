@@ -5,18 +5,11 @@ use std::time::Duration;
 
 use backup::{Desk, Desks, Pull, Pulled, UnitSpool, WorkerId};
 use runtime::{Clock, Files};
-use types::{Fence, Incarnation, Job, JobPhase, Policy};
+use types::{Fence, Incarnation, Job, JobPhase};
 
-use crate::cluster::{Cluster, is_over};
+use crate::cluster::is_over;
 use crate::tree::small;
-use crate::{check, grow};
-
-async fn with_policy() -> (Cluster, types::Lin, Policy) {
-    let mut cluster = Cluster::new().await;
-    let data = grow(&mut cluster).await;
-    let policy = cluster.policy("nightly", &[(data, "/data")]);
-    (cluster, data, policy)
-}
+use crate::{check, with_policy};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_without_keys_gives_the_job_of_a_dead_owner_to_a_node_that_has_them() {
@@ -30,8 +23,7 @@ async fn a_leader_without_keys_gives_the_job_of_a_dead_owner_to_a_node_that_has_
     cluster.kill(owner).await;
     cluster.shared.faults.recover(heir);
     cluster.restart(heir, small()).await;
-    let done = cluster.wait(&job, is_over).await;
-    assert!(matches!(done.phase, JobPhase::Succeeded(_)), "{:?}", done.phase);
+    let done = cluster.succeed(&job).await;
     assert_eq!(done.coordinator, heir);
     check(&cluster, &done, &cluster.view(), data).await;
     cluster.stop().await;
@@ -44,8 +36,7 @@ async fn a_job_that_starts_at_a_node_without_keys_goes_to_one_that_has_them() {
     cluster.shared.faults.take_keys(keyless);
     cluster.start_all(small());
     let job = cluster.start_job(&policy, keyless);
-    let done = cluster.wait(&job, is_over).await;
-    assert!(matches!(done.phase, JobPhase::Succeeded(_)), "{:?}", done.phase);
+    let done = cluster.succeed(&job).await;
     assert_ne!(done.coordinator, keyless);
     check(&cluster, &done, &cluster.view(), data).await;
     cluster.stop().await;
@@ -58,8 +49,7 @@ async fn a_node_whose_keys_are_not_those_of_the_site_neither_owns_a_job_nor_pack
     cluster.shared.faults.change_keys(wrong);
     cluster.start_all(small());
     let job = cluster.start_job(&policy, wrong);
-    let done = cluster.wait(&job, is_over).await;
-    assert!(matches!(done.phase, JobPhase::Succeeded(_)), "{:?}", done.phase);
+    let done = cluster.succeed(&job).await;
     assert_eq!(done.coordinator, heir);
     assert!(done.totals.bytes_by_node.iter().all(|(node, _)| *node != wrong), "{:?}", done.totals);
     check(&cluster, &done, &cluster.view(), data).await;
@@ -77,8 +67,7 @@ async fn a_job_waits_for_the_only_node_that_has_its_keys() {
     let waits = cluster.wait(&job, |job| is_over(job) || cluster.shared.faults.asked_for_keys() > 3).await;
     assert_eq!((waits.phase, waits.fence), (JobPhase::Packing, job.fence), "nobody else takes it");
     cluster.revive(with_keys, small());
-    let done = cluster.wait(&job, is_over).await;
-    assert!(matches!(done.phase, JobPhase::Succeeded(_)), "{:?}", done.phase);
+    let done = cluster.succeed(&job).await;
     assert_eq!(done.coordinator, with_keys);
     check(&cluster, &done, &cluster.view(), data).await;
     cluster.stop().await;
@@ -90,9 +79,8 @@ async fn a_job_whose_keys_no_node_has_fails_and_says_so() {
     cluster.nodes.iter().for_each(|node| cluster.shared.faults.take_keys(*node));
     cluster.start_all(small());
     let job = cluster.start_job(&policy, cluster.nodes[0]);
-    let failed = cluster.wait(&job, is_over).await;
-    let says_so = |reason: &String| reason.contains("no node has the keys");
-    assert!(matches!(&failed.phase, JobPhase::Failed(reason) if says_so(reason)), "{:?}", failed.phase);
+    let reason = cluster.fail(&job).await;
+    assert!(reason.contains("no node has the keys"), "{reason}");
     cluster.stop().await;
 }
 

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use runtime::Files;
-use types::{JobPhase, Lin, Policy};
+use types::{Lin, Policy};
 
 use crate::bytes;
-use crate::cluster::{Cluster, is_over};
+use crate::cluster::Cluster;
 use crate::tree::small;
 
 /// A cluster with one backup, and the files that its next one would take.
@@ -64,8 +64,7 @@ async fn more_twins_of_the_newest_commit_than_anybody_writes_fail_the_job_until_
         .map(|twin| commit.with_file_name(format!("{}{:016x}", &name[..name.len() - 16], (1_u64 << 40) + twin)))
         .collect();
     twins.iter().for_each(|twin| write(twin, b"junk"));
-    let job = cluster.wait(&cluster.start_job(&policy, cluster.nodes[0]), is_over).await;
-    let JobPhase::Failed(reason) = &job.phase else { panic!("{:?}", job.phase) };
+    let reason = cluster.fail(&cluster.start_job(&policy, cluster.nodes[0])).await;
     assert!(reason.contains("more than 16 names among the commits have number 1"), "{reason}");
 
     twins.iter().for_each(|twin| Files::real().remove(twin).unwrap());
@@ -82,8 +81,9 @@ async fn a_damaged_head_is_told_before_anything_is_packed() {
     damaged[sound.len() / 2] ^= 1;
     write(&commit, &damaged);
     let fetched = cluster.blocks_fetched();
-    let job = cluster.wait(&cluster.start_job(&policy, cluster.nodes[0]), is_over).await;
-    let JobPhase::Failed(reason) = &job.phase else { panic!("{:?}", job.phase) };
+    let job = cluster.start_job(&policy, cluster.nodes[0]);
+    let reason = cluster.fail(&job).await;
+    let job = cluster.view().job(job.id).unwrap();
     let name = commit.file_name().unwrap().to_str().unwrap();
     assert!(reason.contains(name) && reason.contains("put it back from a copy"), "{reason}");
     assert_eq!((cluster.blocks_fetched() - fetched, job.totals.objects), (0, 0), "nothing was packed");

@@ -26,13 +26,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster::{Cluster, is_over};
+use cluster::{Cluster, Shared};
 use gate::Gate;
 use repo::ObjectNumber;
 use runtime::{Clock, Files};
 use site::{FaultPlan, Faulty, Site};
 use tree::{assert_same, lins, of_cluster, restored, small};
-use types::{AttributeChanges, Change, Job, JobOperation, JobPhase, Lin, Name, Operation, Removal, Rename, RenameMode};
+use types::{
+    AttributeChanges, BlockId, Change, Job, JobOperation, JobPhase, Lin, Name, Operation, Policy, Removal, Rename,
+    RenameMode,
+};
 
 fn name(text: &str) -> Name {
     Name::new(text.to_owned()).unwrap()
@@ -48,6 +51,14 @@ fn bytes(cluster: &Cluster, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
     cluster.seed.fill(&mut bytes);
     bytes
+}
+
+/// A cluster with a tree, and a policy that backs it up; gives the root of its set.
+async fn with_policy() -> (Cluster, Lin, Policy) {
+    let mut cluster = Cluster::new().await;
+    let data = grow(&mut cluster).await;
+    let policy = cluster.policy("nightly", &[(data, "/data")]);
+    (cluster, data, policy)
 }
 
 /// A tree with small and large files, holes, links; gives the root of the set.
@@ -86,9 +97,7 @@ async fn check(cluster: &Cluster, job: &Job, view: &namespace::View, root: Lin) 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_backed_up_comes_back_and_the_next_backup_takes_only_what_changed() {
-    let mut cluster = Cluster::new().await;
-    let data = grow(&mut cluster).await;
-    let policy = cluster.policy("nightly", &[(data, "/data")]);
+    let (mut cluster, data, policy) = with_policy().await;
     cluster.start_all(small());
 
     let first = cluster.back_up(&policy).await;
@@ -159,9 +168,7 @@ async fn what_enters_and_leaves_the_set_comes_and_goes_with_all_below_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_loss_of_the_owner_costs_no_object_that_was_reported() {
-    let mut cluster = Cluster::new().await;
-    let data = grow(&mut cluster).await;
-    let policy = cluster.policy("nightly", &[(data, "/data")]);
+    let (mut cluster, data, policy) = with_policy().await;
     let lost = cluster.nodes[1];
     cluster.start(lost, small());
     let job = cluster.start_job(&policy, lost);
@@ -174,8 +181,7 @@ async fn the_loss_of_the_owner_costs_no_object_that_was_reported() {
     for node in [cluster.nodes[0], cluster.nodes[2]] {
         cluster.start(node, small());
     }
-    let done = cluster.wait(&job, is_over).await;
-    assert!(matches!(done.phase, JobPhase::Succeeded(_)), "{:?}", done.phase);
+    let done = cluster.succeed(&job).await;
     check(&cluster, &done, &cluster.view(), data).await;
     let repository = cluster.repository().await;
     let backup = repository.at(done.set, done.epoch).unwrap();
@@ -192,9 +198,7 @@ async fn the_loss_of_the_owner_costs_no_object_that_was_reported() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_owner_whose_node_lags_behind_misses_no_object() {
-    let mut cluster = Cluster::new().await;
-    let data = grow(&mut cluster).await;
-    let policy = cluster.policy("nightly", &[(data, "/data")]);
+    let (mut cluster, data, policy) = with_policy().await;
     cluster.let_nodes_lag();
     cluster.start_all(small());
     let job = cluster.back_up(&policy).await;
@@ -205,15 +209,12 @@ async fn an_owner_whose_node_lags_behind_misses_no_object() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_is_lost_gives_its_units_back() {
-    let mut cluster = Cluster::new().await;
-    let data = grow(&mut cluster).await;
-    let policy = cluster.policy("nightly", &[(data, "/data")]);
+    let (mut cluster, data, policy) = with_policy().await;
     cluster.start_all(small());
     let job = cluster.start_job(&policy, cluster.nodes[0]);
     let lost = cluster.nodes[2];
     cluster.kill(lost).await;
-    let done = cluster.wait(&job, is_over).await;
-    assert!(matches!(done.phase, JobPhase::Succeeded(_)), "{:?}", done.phase);
+    let done = cluster.succeed(&job).await;
     check(&cluster, &done, &cluster.view(), data).await;
     cluster.stop().await;
 }
@@ -227,8 +228,8 @@ async fn a_missing_root_fails_the_job_and_leaves_the_base() {
     cluster.back_up(&policy).await;
     cluster.change(Change::Remove { parent: Lin::ROOT, name: name("gone"), expect: Removal::Directory });
     let job = cluster.start_job(&policy, cluster.nodes[0]);
-    let failed = cluster.wait(&job, is_over).await;
-    assert!(matches!(&failed.phase, JobPhase::Failed(reason) if reason.contains("/gone")), "{:?}", failed.phase);
+    let reason = cluster.fail(&job).await;
+    assert!(reason.contains("/gone"), "{reason}");
     assert_eq!(cluster.repository().await.backups().len(), 1);
     cluster.stop().await;
 }
@@ -243,16 +244,14 @@ async fn a_strange_commit_at_the_site_stops_the_next_job() {
     let JobPhase::Succeeded(commit) = &first.phase else { panic!("{:?}", first.phase) };
     Files::real().remove(&cluster.folder.path().join("site").join(&commit.name)).unwrap();
     let job = cluster.start_job(&policy, cluster.nodes[0]);
-    let failed = cluster.wait(&job, is_over).await;
-    assert!(matches!(&failed.phase, JobPhase::Failed(reason) if reason.contains("adopt")), "{:?}", failed.phase);
+    let reason = cluster.fail(&job).await;
+    assert!(reason.contains("adopt"), "{reason}");
     cluster.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancelled_job_stops_and_the_next_one_succeeds() {
-    let mut cluster = Cluster::new().await;
-    let data = grow(&mut cluster).await;
-    let policy = cluster.policy("nightly", &[(data, "/data")]);
+    let (mut cluster, data, policy) = with_policy().await;
     cluster.start_all(small());
     let job = cluster.start_job(&policy, cluster.nodes[0]);
     cluster.apply(Operation::Job(JobOperation::Cancel { job: job.id }));
@@ -264,17 +263,14 @@ async fn a_cancelled_job_stops_and_the_next_one_succeeds() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_site_that_fails_now_and_then_costs_time_and_nothing_else() {
-    let mut cluster = Cluster::new().await;
-    let data = grow(&mut cluster).await;
-    let policy = cluster.policy("nightly", &[(data, "/data")]);
+    let (mut cluster, data, policy) = with_policy().await;
     let seed = cluster.seed.clone();
     cluster.decorate_site(|inner| {
         Arc::new(Faulty::new(inner, seed, FaultPlan { refused_per_mille: 150, reply_lost_per_mille: 150 }))
     });
     cluster.start_all(small());
     let started = cluster.start_job(&policy, cluster.nodes[0]);
-    let job = cluster.wait(&started, is_over).await;
-    assert!(matches!(job.phase, JobPhase::Succeeded(_)), "{:?}", job.phase);
+    let job = cluster.succeed(&started).await;
     cluster.decorate_site(|_| Site::open(&cluster.site_record.url).unwrap().medium());
     check(&cluster, &job, &cluster.view(), data).await;
     cluster.stop().await;
@@ -282,9 +278,7 @@ async fn a_site_that_fails_now_and_then_costs_time_and_nothing_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_is_fixed_is_put_by_the_next_owner_as_it_is() {
-    let mut cluster = Cluster::new().await;
-    let data = grow(&mut cluster).await;
-    let policy = cluster.policy("nightly", &[(data, "/data")]);
+    let (mut cluster, data, policy) = with_policy().await;
     let gate = Arc::new(Gate::closed("commits/"));
     cluster.decorate_site(|inner| gate.before(inner));
     let lost = cluster.nodes[1];
@@ -296,7 +290,7 @@ async fn a_commit_that_is_fixed_is_put_by_the_next_owner_as_it_is() {
 
     gate.open();
     cluster.start(cluster.nodes[0], small());
-    let done = cluster.wait(&job, is_over).await;
+    let done = cluster.succeed(&job).await;
     let (JobPhase::Committing(ticket), JobPhase::Succeeded(commit)) = (&fixed.phase, &done.phase) else {
         panic!("{:?} {:?}", fixed.phase, done.phase)
     };
@@ -316,27 +310,35 @@ async fn a_commit_that_does_not_fit_into_the_log_fails_the_job() {
     cluster.shared.faults.shrink_log();
     cluster.start_all(small());
     let job = cluster.start_job(&policy, cluster.nodes[0]);
-    let failed = cluster.wait(&job, is_over).await;
-    let says_so = |reason: &String| reason.contains("9 MiB") && reason.contains("add a new site");
-    assert!(matches!(&failed.phase, JobPhase::Failed(reason) if says_so(reason)), "{:?}", failed.phase);
+    let reason = cluster.fail(&job).await;
+    assert!(reason.contains("9 MiB") && reason.contains("add a new site"), "{reason}");
     cluster.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_block_that_nobody_has_fails_the_job_and_is_named() {
+/// Backs up a file of one block after something was done to the block; tells why that failed, and what must be named.
+async fn failure_after(harm: impl AsyncFnOnce(Arc<Shared>, BlockId)) -> (String, Lin, BlockId) {
     let mut cluster = Cluster::new().await;
     let data = cluster.mkdir(Lin::ROOT, "data");
     let file = cluster.file(data, "f", &bytes(&cluster, 5000)).await;
     let block = cluster.view().extents(file, 0, 1).unwrap().remove(0).extent.block;
-    cluster.lose_block(block).await;
+    harm(Arc::clone(&cluster.shared), block).await;
     let policy = cluster.policy("nightly", &[(data, "/data")]);
     cluster.start(cluster.nodes[0], small());
-    let job = cluster.start_job(&policy, cluster.nodes[0]);
-    let failed = cluster.wait(&job, is_over).await;
-    let named = |reason: &String| {
-        let place = [block.to_string(), file.to_string(), "/data/f".to_owned(), "offset 0".to_owned()];
-        place.iter().all(|part| reason.contains(part))
-    };
-    assert!(matches!(&failed.phase, JobPhase::Failed(reason) if named(reason)), "{:?}", failed.phase);
+    let reason = cluster.fail(&cluster.start_job(&policy, cluster.nodes[0])).await;
     cluster.stop().await;
+    (reason, file, block)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_that_nobody_has_fails_the_job_and_is_named() {
+    let (reason, file, block) = failure_after(async |shared, block| shared.lose_block(block).await).await;
+    for part in [block.to_string(), file.to_string(), "/data/f".to_owned(), "offset 0".to_owned()] {
+        assert!(reason.contains(&part), "{part}: {reason}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_block_fails_the_job_and_its_file_is_named() {
+    let (reason, _, block) = failure_after(async |shared, block| shared.faults.damage(block)).await;
+    assert!(reason.contains("/data/f: ") && reason.contains(&block.to_string()), "{reason}");
 }

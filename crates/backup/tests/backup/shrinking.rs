@@ -1,8 +1,8 @@
 //! Sets of which most is gone (rule P17): the job fails, unless an admin says that it is meant.
 
-use types::{Change, Job, JobPhase, Lin, Removal, Shrinkage};
+use types::{Change, Job, Lin, Removal, Shrinkage};
 
-use crate::cluster::{Cluster, is_over};
+use crate::cluster::Cluster;
 use crate::tree::small;
 use crate::{check, name, rename};
 
@@ -32,14 +32,12 @@ async fn a_set_of_which_most_is_gone_fails_its_job_until_that_is_accepted() {
     let b = cluster.view().lookup(data, &name("b")).unwrap().lin;
     cluster.change(Change::Remove { parent: b, name: name("f7"), expect: Removal::NotDirectory });
     let refused = cluster.start_job(&policy, cluster.nodes[0]);
-    let refused = cluster.wait(&refused, is_over).await;
-    let JobPhase::Failed(reason) = &refused.phase else { panic!("{:?}", refused.phase) };
+    let reason = cluster.fail(&refused).await;
     assert!(reason.contains("from 123 to 61") && reason.contains("--accept-shrunk"), "{reason}");
     assert_eq!(cluster.repository().await.backups().len(), 1);
 
     let accepted = cluster.start_job_with(&policy, cluster.nodes[0], Shrinkage::Accept);
-    let accepted = cluster.wait(&accepted, is_over).await;
-    assert!(matches!(accepted.phase, JobPhase::Succeeded(_)), "{:?}", accepted.phase);
+    let accepted = cluster.succeed(&accepted).await;
     assert_eq!(accepted.totals.lins_in_set, 61);
     check(&cluster, &accepted, &cluster.view(), data).await;
 

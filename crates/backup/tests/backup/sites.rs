@@ -1,34 +1,29 @@
 //! Sites that are not what the cluster takes them for, or not on every node: a folder whose mount is gone or hangs, one
 //! into which somebody else writes.
 
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use backup::Options;
 use bytes::Bytes;
 use repo::Writer;
 use repo::names::Name;
-use runtime::Files;
-use site::Site;
-use types::{Epoch, Fence, Generation, Incarnation, Job, JobPhase, Lin, NodeId, Policy};
+use runtime::{Clock, Files};
+use site::{Flaky, Medium, Retry, Site};
+use types::{Epoch, Fence, Generation, Incarnation, Job, JobPhase, NodeId, Policy};
 
-use crate::cluster::{Cluster, is_over};
+use crate::cluster::{Cluster, REPOSITORY, is_over};
 use crate::gate::Gate;
 use crate::tree::small;
-use crate::{check, grow};
+use crate::{check, with_policy};
 
 /// The name of a commit that is newer than all of the cluster's.
 fn strange_commit() -> String {
     let (generation, epoch, fence) = (Generation(1), Epoch(9), Fence(9));
     let writer = Writer { generation, epoch, fence, node: NodeId(9), incarnation: Incarnation(9), sequence: 9 };
     Name::Commit { number: 9, writer }.to_string()
-}
-
-async fn with_policy() -> (Cluster, Lin, Policy) {
-    let mut cluster = Cluster::new().await;
-    let data = grow(&mut cluster).await;
-    let policy = cluster.policy("nightly", &[(data, "/data")]);
-    (cluster, data, policy)
 }
 
 /// Takes the mount of the site away from a node: what it finds is the empty folder below. Gives the folder.
@@ -64,8 +59,7 @@ async fn a_fixed_commit_does_not_go_into_a_folder_whose_mount_is_gone() {
     gate.open();
     cluster.start(unmounted, small());
     cluster.start(mounted, small());
-    let done = cluster.wait(&fixed, is_over).await;
-    assert!(matches!(done.phase, JobPhase::Succeeded(_)), "{:?}", done.phase);
+    let done = cluster.succeed(&fixed).await;
     assert!(is_empty(&folder));
     assert_eq!(done.coordinator, mounted);
     check(&cluster, &done, &cluster.view(), data).await;
@@ -73,36 +67,118 @@ async fn a_fixed_commit_does_not_go_into_a_folder_whose_mount_is_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_whose_owner_has_another_folder_fails_and_says_which_site_is_not_there() {
-    let (mut cluster, _, policy) = with_policy().await;
-    let unmounted = cluster.nodes[0];
-    let folder = unmount(&cluster, unmounted);
+async fn a_job_whose_owner_has_another_folder_goes_to_a_node_that_has_the_right_one() {
+    let (mut cluster, data, policy) = with_policy().await;
+    let [unmounted, too, mounted] = cluster.nodes[..] else { panic!("three nodes") };
+    let folders = [unmounted, too].map(|node| unmount(&cluster, node));
     cluster.start_all(small());
     let job = cluster.start_job(&policy, unmounted);
-    let failed = cluster.wait(&job, is_over).await;
-    let JobPhase::Failed(reason) = &failed.phase else { panic!("{:?}", failed.phase) };
-    for part in ["\"away\"", &cluster.site_record.url, "no holdfast.json", "mount"] {
-        assert!(reason.contains(part), "{part}: {reason}");
-    }
-    assert!(is_empty(&folder));
+    let done = cluster.succeed(&job).await;
+    assert_eq!(done.coordinator, mounted);
+    assert!(folders.iter().all(|folder| is_empty(folder)));
+    check(&cluster, &done, &cluster.view(), data).await;
     cluster.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_commit_is_fixed_if_the_mount_went_away_while_objects_were_packed() {
+async fn a_job_fails_if_no_node_that_is_there_has_the_right_folder_and_says_what_each_has() {
     let (mut cluster, _, policy) = with_policy().await;
-    let gate = Arc::new(Gate::closed("state/"));
+    let [first, second, gone] = cluster.nodes[..] else { panic!("three nodes") };
+    let folders = [first, second].map(|node| unmount(&cluster, node));
+    cluster.start_all(small());
+    cluster.kill(gone).await;
+    let job = cluster.start_job(&policy, first);
+    let reason = cluster.fail(&job).await;
+    let found = |node| format!("node {node}: {} holds no repository: it has no holdfast.json", cluster.site_record.url);
+    for part in ["\"away\"", &REPOSITORY.to_string(), &found(first), &found(second), "mount there"] {
+        assert!(reason.contains(part), "{part}: {reason}");
+    }
+    assert!(!reason.contains(&format!("node {gone}")), "{reason}");
+    assert!(folders.iter().all(|folder| is_empty(folder)));
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_waits_for_a_node_to_say_whether_it_can_use_the_site() {
+    let (mut cluster, data, policy) = with_policy().await;
+    let [unmounted, too, mounted] = cluster.nodes[..] else { panic!("three nodes") };
+    for node in [unmounted, too] {
+        unmount(&cluster, node);
+    }
+    cluster.shared.faults.mute(unmounted);
+    cluster.start_all(small());
+    let job = cluster.start_job(&policy, unmounted);
+    let waits = cluster.wait(&job, |job| is_over(job) || cluster.shared.faults.asked_for_keys() > 6).await;
+    assert_eq!((waits.phase, waits.fence), (JobPhase::Packing, job.fence));
+    cluster.shared.faults.unmute(unmounted);
+    let done = cluster.succeed(&job).await;
+    assert_eq!(done.coordinator, mounted);
+    check(&cluster, &done, &cluster.view(), data).await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_every_node_only_says_it_can_end_goes_around_no_longer_than_it_may() {
+    let (mut cluster, _, policy) = with_policy().await;
+    let gate = Arc::new(Gate::closed("tables/"));
+    cluster.decorate_site(|inner| gate.before(inner));
+    cluster.start_all(Options { retries_max: 0, ..small() });
+    let job = cluster.start_job(&policy, cluster.nodes[0]);
+    let reason = cluster.fail(&job).await;
+    assert!(reason.contains("the gate is closed"), "{reason}");
+    assert!(cluster.view().job(job.id).unwrap().fence > Fence(job.fence.0 + 3));
+    cluster.stop().await;
+}
+
+/// Runs a job whose site's path leads to an empty folder, as an unmount leaves it, from the moment on in which an object of
+/// that prefix is put. It must fail, and the folder stay empty.
+async fn lose_the_mount_at(prefix: &'static str) {
+    let (mut cluster, _, policy) = with_policy().await;
+    let gate = Arc::new(Gate::closed(prefix));
     cluster.decorate_site(|inner| gate.before(inner));
     cluster.start_all(small());
     let job = cluster.start_job(&policy, cluster.nodes[0]);
     cluster.wait(&job, |job| is_over(job) || gate.refused() > 0).await;
-    let (files, folder) = (Files::real(), cluster.folder.path());
-    files.rename(&folder.join("site"), &folder.join("elsewhere")).unwrap();
-    files.create_dirs(&folder.join("site")).unwrap();
+    let (files, site) = (Files::real(), cluster.folder.path().join("site"));
+    files.rename(&site, &cluster.folder.path().join("elsewhere")).unwrap();
+    files.create_dirs(&site).unwrap();
     gate.open();
-    let failed = cluster.wait(&job, is_over).await;
-    let says_so = |reason: &String| reason.contains("no holdfast.json");
-    assert!(matches!(&failed.phase, JobPhase::Failed(reason) if says_so(reason)), "{:?}", failed.phase);
+    let reason = cluster.fail(&job).await;
+    assert!(reason.contains("its mount was lost"), "{reason}");
+    assert!(is_empty(&site));
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_object_goes_into_the_folder_below_a_mount_that_is_lost_while_objects_are_packed() {
+    lose_the_mount_at("objects/").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_commit_is_fixed_if_the_mount_went_away_after_objects_were_packed() {
+    lose_the_mount_at("state/").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_owner_loses_its_mount_goes_on_at_another_node() {
+    let (mut cluster, data, policy) = with_policy().await;
+    let owner = cluster.nodes[0];
+    let [mount, below] = ["mount", "below"].map(|name| cluster.folder.path().join(name));
+    Files::real().create_dirs(&below).unwrap();
+    symlink(cluster.folder.path().join("site"), &mount).unwrap();
+    let site = Site::open(&format!("file://{}", mount.display())).unwrap();
+    let gate = Arc::new(Gate::closed("objects/"));
+    cluster.replace_site_of(owner, Site::over(site.url(), gate.before(site.medium())));
+    cluster.start_all(small());
+    let job = cluster.start_job(&policy, owner);
+    cluster.wait(&job, |job| is_over(job) || gate.refused() > 0).await;
+    Files::real().remove(&mount).unwrap();
+    symlink(&below, &mount).unwrap();
+    gate.open();
+    let done = cluster.succeed(&job).await;
+    assert_ne!(done.coordinator, owner);
+    assert!(is_empty(&below));
+    check(&cluster, &done, &cluster.view(), data).await;
     cluster.stop().await;
 }
 
@@ -144,14 +220,18 @@ async fn puts_that_hang_cost_time_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mount_that_hangs_fails_the_job_of_its_node_and_does_not_hold_it() {
+async fn a_mount_that_hangs_on_every_node_fails_the_job_and_does_not_hold_it() {
     let (mut cluster, _, policy) = with_policy().await;
-    cluster.shared.faults.hang_mount(cluster.nodes[0]);
+    cluster.nodes.iter().for_each(|node| cluster.shared.faults.hang_mount(*node));
     cluster.start_all(Options { retries_max: 1, ..small() });
     let job = cluster.start_job(&policy, cluster.nodes[0]);
-    let failed = cluster.wait(&job, is_over).await;
-    let says_so = |reason: &String| reason.contains("did not answer within");
-    assert!(matches!(&failed.phase, JobPhase::Failed(reason) if says_so(reason)), "{:?}", failed.phase);
+    let reason = cluster.fail(&job).await;
+    for node in &cluster.nodes {
+        assert!(
+            reason.contains(&format!("node {node}: {} did not answer within", cluster.site_record.url)),
+            "{reason}"
+        );
+    }
     cluster.shared.faults.recover_mounts();
     cluster.stop().await;
 }
@@ -167,12 +247,8 @@ async fn a_strange_commit_that_came_while_objects_were_packed_stops_the_job() {
     let site = Site::open(&cluster.site_record.url).unwrap();
     site.put_new(&strange_commit(), Bytes::from_static(b"of another cluster")).await.unwrap();
     gate.open();
-    let failed = cluster.wait(&job, is_over).await;
-    assert!(
-        matches!(&failed.phase, JobPhase::Failed(reason) if reason.contains(&strange_commit())),
-        "{:?}",
-        failed.phase
-    );
+    let reason = cluster.fail(&job).await;
+    assert!(reason.contains(&strange_commit()), "{reason}");
     cluster.stop().await;
 }
 
@@ -191,8 +267,21 @@ async fn a_fixed_commit_is_not_put_upon_a_strange_one() {
     let waits = cluster.wait(&fixed, |job| is_over(job) || job.fence >= twice).await;
     assert_eq!(waits.phase, fixed.phase);
     site.delete(&strange_commit()).await.unwrap();
-    let done = cluster.wait(&fixed, is_over).await;
-    assert!(matches!(done.phase, JobPhase::Succeeded(_)), "{:?}", done.phase);
+    let done = cluster.succeed(&fixed).await;
     check(&cluster, &done, &cluster.view(), data).await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_outlives_a_site_whose_every_request_fails_a_few_times() {
+    let (mut cluster, data, policy) = with_policy().await;
+    cluster.start_all(small());
+    let done = cluster.back_up(&policy).await;
+    let flaky = Arc::new(Flaky::new(Site::open(&cluster.site_record.url).unwrap().medium(), 2));
+    let retry = Retry::new(&Clock::real(), 2, Duration::from_millis(1));
+    let site = Site::over("flaky", Arc::clone(&flaky) as Arc<dyn Medium>).steady(Duration::from_mins(1), retry);
+    cluster.decorate_site(|_| site.medium());
+    check(&cluster, &done, &cluster.view(), data).await;
+    assert!(flaky.failed() > 20, "{}", flaky.failed());
     cluster.stop().await;
 }

@@ -8,10 +8,9 @@ use repo::{
 };
 use runtime::Files;
 use serde_json::{Value, json};
-use site::Site;
 use types::{Epoch, ErrorKind};
 
-use super::repository::{RepositoryChoice, read_kit};
+use super::repository::{RepositoryChoice, open_site, read_kit};
 use super::{find_site, repo_ls};
 use crate::error::CliError;
 use crate::invocation::Invocation;
@@ -161,7 +160,7 @@ impl Check {
 
     async fn check(&self) -> Result<CheckReport, CliError> {
         if self.without_key {
-            return Ok(check_without_key(&self.repository.site()?).await?);
+            return Ok(check_without_key(&self.repository.site().await?).await?);
         }
         let depth = match (self.quick, self.deep) {
             (true, _) => CheckDepth::Structure,
@@ -225,7 +224,7 @@ async fn export(
         return Err(CliError::Exists { what: "file", name: output.display().to_string(), advice });
     }
     let unlock = Unlock::Passphrase(passphrase.read(Typed::Known).await?);
-    let repository = Repository::open(&Site::open(&site.url)?, unlock).await?;
+    let repository = Repository::open(&open_site(&site.url).await?, unlock).await?;
     let missing = || CliError::Usage { message: "the repository was opened without its private key".to_owned() };
     let private = repository.private_key().cloned().ok_or_else(missing)?;
     let kit = RecoveryKit { url: site.url, repository: repository.id(), private };
@@ -245,5 +244,5 @@ async fn verify(file: &Path, invocation: &mut Invocation) -> Result<(), CliError
 
 async fn prove(file: &Path) -> Result<Repository, CliError> {
     let kit = read_kit(file)?;
-    Ok(Repository::open(&Site::open(&kit.url)?, Unlock::Kit(kit)).await?)
+    Ok(Repository::open(&open_site(&kit.url).await?, Unlock::Kit(kit)).await?)
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use repo::{Backup, InodeRecord, RootRecord};
 use types::{Attributes, FileKind, Lin, Name};
 
-use super::repository::{BackupChoice, RepositoryChoice};
+use super::repository::BackupSource;
 use crate::error::CliError;
 use crate::invocation::Invocation;
 use crate::listing::{self, Listed, Style};
@@ -17,9 +17,7 @@ use crate::output::Output;
 #[derive(Debug, Args)]
 pub struct Arguments {
     #[command(flatten)]
-    repository: RepositoryChoice,
-    #[command(flatten)]
-    backup: BackupChoice,
+    source: BackupSource,
     /// What to list, by its path in the cluster [default: the roots of the backup]
     paths: Vec<OsString>,
     /// Show mode, links, owner, group, size and time
@@ -53,8 +51,7 @@ enum Place {
 
 impl Arguments {
     pub async fn run(self, invocation: &mut Invocation) -> Result<(), CliError> {
-        let repository = self.repository.list().await?;
-        let backup = self.backup.find(&repository)?;
+        let (_, backup) = self.source.open().await?;
         let style = if self.long { Style::Long } else { Style::Short };
         let depth = if self.recursive { Depth::Tree } else { Depth::One };
         let mut lister = Lister { backup, output: &mut invocation.output, style };

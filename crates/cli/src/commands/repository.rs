@@ -1,16 +1,25 @@
 //! Which repository is meant, and what opens it.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
-use repo::{Listed, Opened, RecoveryKit, Repository, Unlock};
-use runtime::Files;
-use site::Site;
+use repo::{Backup, Listed, Opened, RecoveryKit, Repository, Unlock};
+use runtime::{Clock, Files, blocking};
+use site::{Retry, Site, SiteError};
 use types::Epoch;
 use zeroize::Zeroizing;
 
 use crate::error::CliError;
 use crate::passphrase::{PassphraseSource, Typed};
+
+/// How often a request to a site is tried again: with the pauses some two minutes, because a restore of hours must not
+/// end with a line that was down for one.
+const RETRIES: u32 = 8;
+/// The first pause; it doubles.
+const RETRY_FIRST: Duration = Duration::from_millis(500);
+/// How long a request may take before it counts as failed: the largest object at 2 Mbit/s.
+const REQUEST_DEADLINE: Duration = Duration::from_mins(5);
 
 /// Which repository is meant.
 #[derive(Clone, Debug, Args)]
@@ -26,9 +35,18 @@ pub struct RepositoryChoice {
     passphrase: PassphraseSource,
 }
 
+/// Which backup of which repository is meant.
+#[derive(Clone, Debug, Args)]
+pub struct BackupSource {
+    #[command(flatten)]
+    repository: RepositoryChoice,
+    #[command(flatten)]
+    backup: BackupChoice,
+}
+
 /// Which of a repository's backups is meant.
 #[derive(Clone, Debug, Default, Args)]
-pub struct BackupChoice {
+struct BackupChoice {
     /// The number of the backup [default: the newest]
     #[arg(long, value_name = "NUMBER")]
     epoch: Option<u64>,
@@ -40,7 +58,7 @@ pub struct BackupChoice {
 impl RepositoryChoice {
     /// Opens it.
     pub async fn open(&self) -> Result<Repository<Opened>, CliError> {
-        let site = self.site()?;
+        let site = self.site().await?;
         let unlock = match &self.kit {
             Some(file) => Unlock::Kit(read_kit(file)?),
             None => Unlock::Passphrase(self.passphrase.read(Typed::Known).await?),
@@ -49,13 +67,13 @@ impl RepositoryChoice {
     }
 
     /// The place where it is.
-    pub fn site(&self) -> Result<Site, CliError> {
+    pub async fn site(&self) -> Result<Site, CliError> {
         let url = match (&self.url, &self.kit) {
             (Some(url), _) => url.clone(),
             (None, Some(file)) => read_kit(file)?.url,
             (None, None) => return Err(CliError::Usage { message: "give --kit or --url".to_owned() }),
         };
-        Ok(Site::open(&url)?)
+        open_site(&url).await
     }
 
     /// Opens it and reads its commits.
@@ -64,9 +82,18 @@ impl RepositoryChoice {
     }
 }
 
+impl BackupSource {
+    /// Opens the repository and finds the backup.
+    pub async fn open(&self) -> Result<(Repository<Listed>, Backup), CliError> {
+        let repository = self.repository.list().await?;
+        let backup = self.backup.find(&repository)?;
+        Ok((repository, backup))
+    }
+}
+
 impl BackupChoice {
     /// Finds the backup.
-    pub fn find(&self, repository: &Repository<Listed>) -> Result<repo::Backup, CliError> {
+    fn find(&self, repository: &Repository<Listed>) -> Result<Backup, CliError> {
         let fits = |backup: &&repo::BackupInfo| {
             self.epoch.is_none_or(|epoch| backup.epoch == Epoch(epoch))
                 && self.policy.as_ref().is_none_or(|policy| backup.policy == *policy)
@@ -101,13 +128,23 @@ impl BackupChoice {
     }
 
     fn nothing(&self) -> CliError {
-        let name = match (self.epoch, &self.policy) {
-            (Some(epoch), _) => epoch.to_string(),
-            (None, Some(policy)) => format!("of policy {policy}"),
-            (None, None) => "at all".to_owned(),
-        };
-        CliError::NoRecord { what: "backup", name }
+        let of_policy = self.policy.as_ref().map(|policy| format!(" of policy {policy:?}")).unwrap_or_default();
+        let number = self.epoch.map(|epoch| format!(" {epoch}")).unwrap_or_default();
+        CliError::Nothing {
+            what: format!("backup{number}{of_policy} in the repository: `holdfast repo list` shows what it has"),
+        }
     }
+}
+
+/// Opens a site whose requests end in time, and are tried again if what failed may pass.
+pub async fn open_site(url: &str) -> Result<Site, CliError> {
+    let retry = Retry::new(&Clock::real(), RETRIES, RETRY_FIRST);
+    let open = || {
+        let url = url.to_owned();
+        blocking(move || Site::open(&url))
+    };
+    let site = retry.run("open the site", SiteError::kind, open).await?;
+    Ok(site.steady(REQUEST_DEADLINE, retry))
 }
 
 /// Reads a recovery kit.
@@ -115,4 +152,20 @@ pub fn read_kit(file: &Path) -> Result<RecoveryKit, CliError> {
     let bytes = Zeroizing::new(Files::real().read(file)?);
     let text = std::str::from_utf8(&bytes).unwrap_or_default();
     text.parse().map_err(|source| CliError::Kit { file: file.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backup_that_is_not_there_is_named_as_it_was_asked_for() {
+        let told = |epoch, policy: Option<&str>| {
+            let choice = BackupChoice { epoch, policy: policy.map(str::to_owned) };
+            choice.nothing().to_string().split(" in the").next().unwrap_or_default().to_owned()
+        };
+        assert_eq!(told(None, None), "there is no backup");
+        assert_eq!(told(Some(4), None), "there is no backup 4");
+        assert_eq!(told(Some(4), Some("daily")), "there is no backup 4 of policy \"daily\"");
+    }
 }

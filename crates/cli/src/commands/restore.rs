@@ -11,7 +11,7 @@ use restore::{Existing, LocalTarget, Plan, Report, RestoreError, RestoreOptions,
 use runtime::{Clock, Files};
 use serde_json::json;
 
-use super::repository::{BackupChoice, RepositoryChoice};
+use super::repository::BackupSource;
 use crate::error::CliError;
 use crate::invocation::Invocation;
 use crate::output::{Output, complain};
@@ -26,9 +26,7 @@ const TICK: Duration = Duration::from_millis(200);
 #[derive(Debug, Args)]
 pub struct Arguments {
     #[command(flatten)]
-    repository: RepositoryChoice,
-    #[command(flatten)]
-    backup: BackupChoice,
+    source: BackupSource,
     /// Restore this directory or file alone, by its path in the cluster; a directory becomes the target itself
     #[arg(long)]
     path: Option<OsString>,
@@ -59,8 +57,7 @@ impl Drop for Spool {
 }
 
 async fn restore(arguments: Arguments, spool: PathBuf, invocation: &mut Invocation) -> Result<(), CliError> {
-    let repository = arguments.repository.list().await?;
-    let backup = arguments.backup.find(&repository)?;
+    let (repository, backup) = arguments.source.open().await?;
     let source = Source { repository, set: backup.info().set, epoch: backup.info().epoch };
     let selection = match &arguments.path {
         Some(path) => Selection::Path(path.as_bytes().to_vec()),

@@ -169,6 +169,14 @@ async fn test_here(member: &Arc<Member>, record: &types::Site) -> Result<v1::Sit
         has_keys: keys.is_some_and(|keys| fits(record, &keys)),
         ..Default::default()
     };
+    // Before anything is put there: where something else is mounted, or nothing, is not the site.
+    let found = match member.backups() {
+        Some(backups) => backups.site_problem(record).await,
+        None => Some("the node is still starting".to_owned()),
+    };
+    if let Some(problem) = found {
+        return Ok(v1::SiteTest { problem, ..test });
+    }
     let token = member.platform.seed.uuid().to_string();
     let probing = async {
         let site = Site::open(&record.url)?;

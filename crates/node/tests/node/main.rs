@@ -18,3 +18,4 @@ mod kills;
 mod moving;
 mod refusals;
 mod secrets;
+mod sites;

@@ -16,7 +16,6 @@ use types::{
 
 use super::{OwnError, Owner};
 use crate::OpenError;
-use crate::retry::Retry;
 use crate::surroundings::StateError;
 
 /// Runs of one merge at most; sequence numbers are set aside for them.
@@ -64,8 +63,9 @@ impl Owner {
         })
     }
 
-    async fn check_site(&self) -> Result<(), OwnError> {
-        let retry = Retry::bounded(&self.around.clock, &self.options);
+    /// Makes sure that the site is still the right one.
+    pub(super) async fn check_site(&self) -> Result<(), OwnError> {
+        let retry = self.options.retry(&self.around.clock);
         let check = || self.around.check_site(&self.record, &self.bare, &self.options);
         Ok(retry.run("check the site", OpenError::kind, check).await?)
     }

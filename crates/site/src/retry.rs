@@ -6,8 +6,6 @@ use runtime::Clock;
 use tracing::warn;
 use types::ErrorKind;
 
-use crate::Options;
-
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_mins(1);
 
@@ -15,8 +13,8 @@ const PAUSE_MAX: Duration = Duration::from_mins(1);
 #[derive(Clone, Debug)]
 pub struct Retry {
     clock: Clock,
-    first: Duration,
     times: u32,
+    first: Duration,
     only: Only,
 }
 
@@ -30,24 +28,21 @@ enum Only {
 }
 
 impl Retry {
-    /// Not at all.
+    /// Tries again what may pass by itself, so many times at most; the pause doubles from the first one.
     #[must_use]
-    pub fn never(clock: &Clock, options: &Options) -> Self {
-        Self { times: 0, ..Self::bounded(clock, options) }
+    pub fn new(clock: &Clock, times: u32, first: Duration) -> Self {
+        Self { clock: clock.clone(), times, first, only: Only::Passing }
     }
 
-    /// A bounded number of times, as the options say.
+    /// The same, whatever the error is.
     #[must_use]
-    pub fn bounded(clock: &Clock, options: &Options) -> Self {
-        Self { clock: clock.clone(), first: options.retry_first, times: options.retries_max, only: Only::Passing }
+    pub fn after_any_error(self) -> Self {
+        Self { only: Only::Any, ..self }
     }
 
-    /// A few times and whatever the error is: for a commit that is fixed, which must not be given up (rule P22) and
-    /// which another node may be able to put.
-    #[must_use]
-    pub fn for_commit(clock: &Clock, options: &Options) -> Self {
-        let times = options.commit_tries.saturating_sub(1);
-        Self { times, only: Only::Any, ..Self::bounded(clock, options) }
+    /// The clock by which it waits.
+    pub(crate) const fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// Runs the step until it succeeds, or fails for good.

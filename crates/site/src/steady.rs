@@ -1,8 +1,8 @@
 //! A site whose requests end in time and are tried again.
 //!
-//! A backup is thousands of requests, and some of its steps are all or nothing: merging reads the tables of every
-//! object in one go. So it is the single request that is tried again, not the step. A put that was tried again may find
-//! its own object there: [`Site::put_same`] tells.
+//! A backup or a restore is thousands of requests, and some of its steps are all or nothing: merging reads the tables of
+//! every object in one go. So it is the single request that is tried again, not the step. A put that was tried again may
+//! find its own object there: [`crate::Site::put_same`] tells.
 //!
 //! A request that hangs counts as failed after a while. What it does at the site may still come about: objects are never
 //! overwritten, so a late put of one that was put again changes nothing. The thread of a local file system that hangs
@@ -14,25 +14,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use runtime::Clock;
-use site::{Listed, Medium, Operation, Put, Reply, Site, SiteError};
 
-use crate::retry::Retry;
+use crate::{Listed, Medium, Operation, Put, Reply, Retry, SiteError};
 
 /// Bounds the time of requests and tries them again.
 #[derive(Debug)]
-struct Steady {
-    site: String,
-    inner: Arc<dyn Medium>,
-    clock: Clock,
-    deadline: Duration,
-    retry: Retry,
-}
-
-/// The site, its requests bounded by the deadline and tried again as the retry says.
-pub fn steady(site: &Site, clock: &Clock, deadline: Duration, retry: Retry) -> Site {
-    let (url, inner) = (site.url(), site.medium());
-    Site::over(url, Arc::new(Steady { site: url.to_owned(), inner, clock: clock.clone(), deadline, retry }))
+pub struct Steady {
+    pub(crate) site: Arc<str>,
+    pub(crate) inner: Arc<dyn Medium>,
+    pub(crate) deadline: Duration,
+    pub(crate) retry: Retry,
 }
 
 impl Steady {
@@ -43,7 +34,7 @@ impl Steady {
         request: impl Fn() -> Reply<'a, T>,
     ) -> Result<T, SiteError> {
         let attempt = || async {
-            let answer = self.clock.timeout(self.deadline, request()).await;
+            let answer = self.retry.clock().timeout(self.deadline, request()).await;
             answer.unwrap_or_else(|_| Err(self.late(operation, name)))
         };
         self.retry.run(&format!("{operation} {name}"), SiteError::kind, attempt).await
@@ -51,8 +42,8 @@ impl Steady {
 
     fn late(&self, operation: Operation, name: &str) -> SiteError {
         let reason = format!("no answer within {:?}", self.deadline);
-        let source = Box::new(io::Error::new(io::ErrorKind::TimedOut, reason));
-        SiteError::Store { site: self.site.clone(), name: name.to_owned(), operation, source }
+        let cause = Box::new(io::Error::new(io::ErrorKind::TimedOut, reason));
+        SiteError::Store { site: self.site.to_string(), name: name.to_owned(), operation, cause }
     }
 }
 
