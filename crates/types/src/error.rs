@@ -217,7 +217,9 @@ pub enum OperationError {
         reason: String,
     },
     /// Nobody could open a backup at the site (rule P28).
-    #[error("the recovery kit of site {site:?} was not exported yet: run `holdfast repo kit {site}` first")]
+    #[error(
+        "the recovery kit of site {site:?} was not exported yet: run `holdfast repo kit {site} --output FILE` first"
+    )]
     NoRecoveryKit {
         /// The site's name.
         site: String,

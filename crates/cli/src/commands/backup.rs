@@ -53,15 +53,11 @@ pub async fn run(command: Command, invocation: &mut Invocation) -> Result<(), Cl
             let policy = find_policy(&client, &policy).await?;
             let shrinkage = if accept_shrunk { Shrinkage::Accept } else { Shrinkage::Refuse };
             let job = client.run_backup(policy.id, shrinkage).await?;
-            let job = if no_wait { job } else { follow(&client, job.id, invocation).await? };
-            show_one(&job, &client, invocation).await?;
-            if no_wait { Ok(()) } else { check_ending(&job) }
+            if no_wait { show(&job, &client, invocation).await } else { await_end(&job, &client, invocation).await }
         }
         Command::Status { job, wait } => {
             let job = find(&client, job.map(JobId)).await?;
-            let job = if wait { follow(&client, job.id, invocation).await? } else { job };
-            show_one(&job, &client, invocation).await?;
-            if wait { check_ending(&job) } else { Ok(()) }
+            if wait { await_end(&job, &client, invocation).await } else { show(&job, &client, invocation).await }
         }
         Command::List { policy } => {
             let policies = client.policies().await?;
@@ -77,7 +73,7 @@ pub async fn run(command: Command, invocation: &mut Invocation) -> Result<(), Cl
         }
         Command::Cancel { job } => {
             let job = client.cancel_job(JobId(job)).await?;
-            show_one(&job, &client, invocation).await
+            show(&job, &client, invocation).await
         }
     }
 }
@@ -85,23 +81,27 @@ pub async fn run(command: Command, invocation: &mut Invocation) -> Result<(), Cl
 /// Finds a job, or the newest one.
 async fn find(client: &Client, id: Option<JobId>) -> Result<Job, CliError> {
     let found = client.jobs(None).await?.into_iter().find(|job| id.is_none_or(|id| job.id == id));
-    let name = id.map_or_else(|| "newest".to_owned(), |id| id.to_string());
-    found.ok_or(CliError::NoRecord { what: "job", name })
+    found.ok_or_else(|| match id {
+        Some(id) => CliError::NoRecord { what: "job", name: id.to_string() },
+        None => CliError::Nothing { what: "job yet: start one with `holdfast backup run`".to_owned() },
+    })
 }
 
-async fn follow(client: &Client, id: JobId, invocation: &Invocation) -> Result<Job, CliError> {
+/// Follows a job to its end. One that made no backup is a failure of the command that waited for it, which tells why.
+async fn await_end(job: &Job, client: &Client, invocation: &mut Invocation) -> Result<(), CliError> {
     let progress = Progress::new("backup", &invocation.output);
-    let job = client.follow_job(id, |job| progress.tell(line(job), job.totals.bytes_plain)).await?;
+    let job = client.follow_job(job.id, |job| progress.tell(line(job), job.totals.bytes_plain)).await?;
     progress.finish();
-    Ok(job)
-}
-
-async fn show_one(job: &Job, client: &Client, invocation: &mut Invocation) -> Result<(), CliError> {
     let policies = client.policies().await?;
-    invocation.output.result(line(job), &value(job, &policies))
+    invocation.output.result(line(&job), &value(&job, &policies))?;
+    check_ending(&job)
 }
 
-/// A job that made no backup is a failure of the command that waited for it.
+async fn show(job: &Job, client: &Client, invocation: &mut Invocation) -> Result<(), CliError> {
+    let policies = client.policies().await?;
+    invocation.output.result(lines(job, &policies), &value(job, &policies))
+}
+
 fn check_ending(job: &Job) -> Result<(), CliError> {
     let ending = match &job.phase {
         JobPhase::Failed(reason) => format!("failed: {reason}"),
@@ -138,6 +138,20 @@ fn line(job: &Job) -> String {
         text::bytes(totals.bytes_uploaded),
         text::count(totals.objects, "object", "objects")
     )
+}
+
+/// All that is worth knowing of a job; why it failed, too, because nobody may have been there when it did.
+fn lines(job: &Job, policies: &[Policy]) -> String {
+    let mut lines =
+        vec![line(job), format!("  policy {}, started {}", policy_name(job, policies), text::time(job.started))];
+    match &job.phase {
+        JobPhase::Failed(reason) => lines.push(format!("  {reason}")),
+        JobPhase::Packing | JobPhase::Coalescing | JobPhase::Committing(_) => {
+            lines.push(format!("  node {} owns it", job.coordinator));
+        }
+        JobPhase::Succeeded(_) | JobPhase::Cancelled => {}
+    }
+    lines.join("\n")
 }
 
 fn policy_name(job: &Job, policies: &[Policy]) -> String {
@@ -191,4 +205,18 @@ fn value(job: &Job, policies: &[Policy]) -> Value {
         "units_done": totals.units_done,
         "bytes_by_node": by_node.collect::<Vec<_>>(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::{job, policy};
+    use super::*;
+
+    #[test]
+    fn the_status_of_a_job_that_failed_tells_why_and_of_one_that_runs_where() {
+        let failed = lines(&job(JobPhase::Failed("the mount is gone".to_owned())), &[policy()]);
+        assert!(failed.starts_with("job 7: backup 3 failed after 5.0 s"), "{failed}");
+        assert!(failed.ends_with("\n  policy nightly, started 1970-01-01T00:00:00Z\n  the mount is gone"), "{failed}");
+        assert!(lines(&job(JobPhase::Packing), &[]).ends_with("\n  node 4 owns it"));
+    }
 }

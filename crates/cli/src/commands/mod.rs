@@ -9,6 +9,8 @@ pub mod repo;
 mod repo_ls;
 mod repository;
 pub mod restore;
+#[cfg(test)]
+mod sample;
 pub mod site;
 pub mod snapshot;
 

@@ -7,11 +7,12 @@ use bytes::Bytes;
 use clap::Subcommand;
 use client::{Client, FilePath, LastLink};
 use serde_json::{Value, json};
-use types::{Epoch, Policy, Root, Site};
+use types::{Job, Policy, Root, Site};
 
 use super::{find_policy, find_site};
 use crate::error::CliError;
 use crate::invocation::Invocation;
+use crate::text;
 
 /// What to do with policies.
 #[derive(Debug, Subcommand)]
@@ -56,8 +57,8 @@ pub async fn run(command: Command, invocation: &mut Invocation) -> Result<(), Cl
             return Ok(client.delete_policy(policy.id).await?);
         }
     };
-    let sites = client.sites().await?;
-    let rows: Vec<_> = policies.iter().map(|policy| (cells(policy, &sites), value(policy, &sites))).collect();
+    let (sites, jobs) = (client.sites().await?, client.jobs(None).await?);
+    let rows: Vec<_> = policies.iter().map(|policy| (cells(policy, &sites, &jobs), value(policy, &sites))).collect();
     invocation.output.table(&["NAME", "SITE", "LAST BACKUP", "ROOTS"], &rows)
 }
 
@@ -86,14 +87,16 @@ fn site_name(policy: &Policy, sites: &[Site]) -> String {
     found.map_or_else(|| policy.site.to_string(), |site| site.name.clone())
 }
 
-fn cells(policy: &Policy, sites: &[Site]) -> Vec<String> {
+/// The last backup of a policy, and when it was begun as long as its job is remembered.
+fn last_backup(policy: &Policy, jobs: &[Job]) -> String {
+    let Some(epoch) = policy.base else { return "never".to_owned() };
+    let job = jobs.iter().find(|job| job.policy == policy.id && job.epoch == epoch);
+    job.map_or_else(|| epoch.to_string(), |job| format!("{epoch}, {}", text::time(job.started)))
+}
+
+fn cells(policy: &Policy, sites: &[Site], jobs: &[Job]) -> Vec<String> {
     let roots: Vec<_> = policy.roots.iter().map(|root| root.path.as_str()).collect();
-    vec![
-        policy.name.clone(),
-        site_name(policy, sites),
-        policy.base.as_ref().map_or_else(|| "never".to_owned(), Epoch::to_string),
-        roots.join(" "),
-    ]
+    vec![policy.name.clone(), site_name(policy, sites), last_backup(policy, jobs), roots.join(" ")]
 }
 
 fn value(policy: &Policy, sites: &[Site]) -> Value {
@@ -109,7 +112,17 @@ fn value(policy: &Policy, sites: &[Site]) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use types::JobPhase;
+
+    use super::super::sample::{job, policy};
     use super::*;
+
+    #[test]
+    fn the_last_backup_has_its_time_as_long_as_its_job_is_remembered() {
+        assert_eq!(last_backup(&policy(), &[job(JobPhase::Packing)]), "3, 1970-01-01T00:00:00Z");
+        assert_eq!(last_backup(&policy(), &[]), "3");
+        assert_eq!(last_backup(&Policy { base: None, ..policy() }, &[job(JobPhase::Packing)]), "never");
+    }
 
     #[test]
     fn a_root_whose_path_goes_up_is_refused_by_its_name() {

@@ -92,8 +92,11 @@ async fn add_site(add: Add, invocation: &mut Invocation) -> Result<(), CliError>
     };
     let added = client.add_site(request).await?;
     let advice = "export its recovery kit before the first backup";
-    let line =
-        format!("site {} has repository {}; {advice}: holdfast repo kit {}", added.name, added.repository, added.name);
+    let line = format!(
+        "site {name} has repository {}; {advice}: holdfast repo kit {name} --output FILE",
+        added.repository,
+        name = added.name
+    );
     invocation.output.result(line, &value(&added))
 }
 
@@ -131,22 +134,24 @@ async fn test(name: &str, invocation: &mut Invocation) -> Result<(), CliError> {
     let site = find_site(&client, name).await?;
     let tests = client.test_site(site.id).await?;
     let rows: Vec<_> = tests.iter().map(|test| (test_cells(test), test_value(test))).collect();
-    invocation.output.table(&["NODE", "RESULT", "CREATE ONCE", "CAN OVERWRITE", "CAN DELETE", "KEYS"], &rows)?;
+    invocation.output.table(&["NODE", "CREATE ONCE", "CAN OVERWRITE", "CAN DELETE", "KEYS", "RESULT"], &rows)?;
     match tests.iter().filter(|test| !test.problem.is_empty() || !test.has_keys).count() {
         0 => Ok(()),
         failed => Err(CliError::SiteUnusable { failed }),
     }
 }
 
+/// A node that cannot use the site has not found out what it may do there. What is wrong comes last: it is a sentence.
 fn test_cells(test: &v1::SiteTest) -> Vec<String> {
     let word = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
+    let of_site = |yes: bool| if test.conditional_create { word(yes) } else { "-".to_owned() };
     vec![
         test.node.to_string(),
-        if test.problem.is_empty() { "ok".to_owned() } else { test.problem.clone() },
-        word(test.conditional_create),
-        word(test.can_overwrite),
-        word(test.can_delete),
+        of_site(test.conditional_create),
+        of_site(test.can_overwrite),
+        of_site(test.can_delete),
         word(test.has_keys),
+        if test.problem.is_empty() { "ok".to_owned() } else { test.problem.clone() },
     ]
 }
 
@@ -184,4 +189,18 @@ fn value(site: &Site) -> Value {
         "commits": site.state.head.as_ref().map_or(0, |head| head.number),
         "kit_exported": site.state.kit_exported,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_cannot_use_a_site_says_why_and_not_what_it_may_do_there() {
+        let sound = v1::SiteTest { node: 1, conditional_create: true, has_keys: true, ..Default::default() };
+        assert_eq!(test_cells(&sound), ["1", "yes", "no", "no", "yes", "ok"]);
+        let problem = "file:///mnt holds no repository".to_owned();
+        let unmounted = v1::SiteTest { node: 2, problem, has_keys: true, ..Default::default() };
+        assert_eq!(test_cells(&unmounted), ["2", "-", "-", "-", "yes", "file:///mnt holds no repository"]);
+    }
 }

@@ -32,8 +32,8 @@ pub async fn run(arguments: Arguments, invocation: &mut Invocation) -> Result<()
         if found.kind == FileKind::Directory {
             return Err(CliError::Usage { message: format!("{path} is a directory") });
         }
-        let reader = client.read_file(found.lin, snapshot).await?;
-        print(reader, output).await
+        let reader = client.read_file(found.lin, snapshot).await.map_err(CliError::at(&path))?;
+        print(reader, output).await.map_err(CliError::at(&path))
     })
     .await
 }
