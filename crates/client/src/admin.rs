@@ -5,6 +5,7 @@ use std::time::Duration;
 use types::{Job, JobId, JobPhase, Policy, PolicyId, Root, Shrinkage, Site, SiteId, Snapshot, SnapshotId};
 use wire::{Connection, InvalidMessage, each, v1};
 
+use crate::router::Bound;
 use crate::{Client, ClientError};
 
 /// Jobs that one call lists.
@@ -118,7 +119,7 @@ impl Client {
     pub async fn test_site(&self, site: SiteId) -> Result<Vec<v1::SiteTest>, ClientError> {
         let request = v1::TestSiteRequest { site: site.0 };
         let send = |to: Connection| async move { to.sites().test(request).await };
-        Ok(self.router().call("test the site", send).await?.nodes)
+        Ok(self.router().call_within(Bound::Long, "test the site", send).await?.nodes)
     }
 
     /// Says that the recovery kit of a site was exported.

@@ -8,7 +8,7 @@ use wire::Endpoint;
 
 use crate::ClientError;
 use crate::placement::PlacementTable;
-use crate::router::Router;
+use crate::router::{Limits, Router};
 
 /// What a client is made of.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ impl Client {
     /// [`ClientError::Connect`] names the last endpoint when none answers.
     pub async fn connect(options: Options) -> Result<Self, ClientError> {
         let Options { endpoints, patience, clock, seed, tasks } = options;
-        let router = Router::new(endpoints, patience, clock.clone(), seed);
+        let router = Router::new(endpoints, Limits::of_patience(patience), clock.clone(), seed);
         router.connect_any().await?;
         let shared = Shared { router, placement: PlacementTable::default(), clock, tasks };
         Ok(Self { shared: Arc::new(shared) })

@@ -1,5 +1,7 @@
 //! What can go wrong between a client and its cluster.
 
+use std::time::Duration;
+
 use thiserror::Error;
 use types::{BlockId, ErrorKind, Lin, PgId};
 use wire::{ConnectError, Failure, InvalidMessage, code};
@@ -23,6 +25,29 @@ pub enum ClientError {
         action: &'static str,
         /// Why not.
         failure: Failure,
+    },
+    /// A node did not answer in time; what was asked may be asked again.
+    #[error("cannot {action}: no answer from {endpoint} within {limit:?}")]
+    NoAnswer {
+        /// What was to be done.
+        action: &'static str,
+        /// The node.
+        endpoint: String,
+        /// How long it was waited for.
+        limit: Duration,
+    },
+    /// A node did not answer in time to what must not be sent twice.
+    #[error(
+        "it is not known whether it was possible to {action}: no answer from {endpoint} within {limit:?}; look before \
+         you try again"
+    )]
+    OutcomeUnknown {
+        /// What was to be done.
+        action: &'static str,
+        /// The node.
+        endpoint: String,
+        /// How long it was waited for.
+        limit: Duration,
     },
     /// The node answered something that means nothing.
     #[error("the answer to \"{action}\" is not understood: {source}; do client and cluster have the same version?")]
@@ -53,6 +78,16 @@ pub enum ClientError {
     Damaged {
         /// The file.
         lin: Lin,
+        /// The block.
+        block: BlockId,
+        /// Its placement group.
+        pg: PgId,
+        /// What the check found.
+        source: block::BlockError,
+    },
+    /// A block that was to be put again came back damaged.
+    #[error("block {block} came back damaged from placement group {pg}: {source}")]
+    DamagedCopy {
         /// The block.
         block: BlockId,
         /// Its placement group.
@@ -96,8 +131,10 @@ impl ClientError {
             Self::Refused { failure, .. } => failure.kind,
             Self::BadAnswer { .. } | Self::AnswerCount { .. } | Self::WrongBlock { .. } => ErrorKind::Internal,
             Self::Path(error) => error.kind(),
-            Self::NoPlacement | Self::Interrupted => ErrorKind::Unavailable,
-            Self::Damaged { .. } | Self::BadExtent { .. } => ErrorKind::Corrupt,
+            Self::NoAnswer { .. } | Self::OutcomeUnknown { .. } | Self::NoPlacement | Self::Interrupted => {
+                ErrorKind::Unavailable
+            }
+            Self::Damaged { .. } | Self::DamagedCopy { .. } | Self::BadExtent { .. } => ErrorKind::Corrupt,
             Self::NotAFile { .. } => ErrorKind::InvalidRequest,
         }
     }
@@ -108,10 +145,12 @@ impl ClientError {
         match self {
             Self::Connect { .. } => code::TRANSPORT,
             Self::Refused { failure, .. } => &failure.code,
+            Self::NoAnswer { .. } => "no_answer",
+            Self::OutcomeUnknown { .. } => "outcome_unknown",
             Self::BadAnswer { .. } | Self::AnswerCount { .. } | Self::WrongBlock { .. } => "bad_answer",
             Self::Path(error) => error.code(),
             Self::NoPlacement => "no_placement",
-            Self::Damaged { .. } => "damaged_block",
+            Self::Damaged { .. } | Self::DamagedCopy { .. } => "damaged_block",
             Self::BadExtent { .. } => "bad_extent",
             Self::NotAFile { .. } => "wrong_kind",
             Self::Interrupted => "interrupted",
@@ -123,8 +162,16 @@ impl ClientError {
         match self {
             Self::Connect { source } => source.kind() == ErrorKind::Unavailable,
             Self::Refused { failure, .. } => failure.is_transient() || failure.code == code::STALE_PLACEMENT,
-            Self::NoPlacement => true,
+            Self::NoPlacement | Self::NoAnswer { .. } => true,
             _ => false,
+        }
+    }
+
+    /// The same error about a request that must not be sent twice.
+    pub(crate) fn or_unknown(self) -> Self {
+        match self {
+            Self::NoAnswer { action, endpoint, limit } => Self::OutcomeUnknown { action, endpoint, limit },
+            other => other,
         }
     }
 }

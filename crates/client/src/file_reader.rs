@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use runtime::blocking;
-use types::{BlockId, Extent, FileKind, Lin, PgId, SnapshotId};
-use wire::{InvalidMessage, v1};
+use types::{BlockId, Extent, FileKind, Lin, SnapshotId};
+use wire::InvalidMessage;
 
 use crate::background::Pending;
 use crate::inode::StoredContent;
-use crate::namespace::{Parts, check_count};
+use crate::namespace::Parts;
 use crate::{Client, ClientError, Inode};
 
 /// Plain bytes of the blocks that one call fetches.
@@ -117,7 +117,9 @@ impl FileReader {
         while self.fetches.len() < FETCHES_IN_FLIGHT {
             if self.extents.is_empty() {
                 let Some(offset) = self.next_offset.take() else { break };
-                let (extents, next_offset) = self.client.read_extents(self.lin, offset, self.snapshot).await?;
+                // Boxed, because few files have so many extents and every reader would be as large as this call.
+                let page = Box::pin(self.client.read_extents(self.lin, offset, self.snapshot));
+                let (extents, next_offset) = page.await?;
                 (self.extents, self.next_offset) = (extents.into(), next_offset);
                 continue;
             }
@@ -155,27 +157,6 @@ impl Client {
         ids.dedup();
         let blocks = self.fetch_blocks(&ids, pg).await?;
         blocking(move || decode(lin, &extents, &blocks)).await
-    }
-
-    async fn fetch_blocks(&self, ids: &[BlockId], pg: PgId) -> Result<BTreeMap<BlockId, Bytes>, ClientError> {
-        let action = "fetch blocks";
-        let request = v1::FetchRequest { ids: ids.iter().map(|&id| id.into()).collect(), pg: pg.0 };
-        let send = |to: wire::Connection| {
-            let request = request.clone();
-            async move { to.blocks().fetch(request).await }
-        };
-        let answer = self.router().call(action, send).await?.blocks;
-        check_count(action, answer.len(), ids.len())?;
-        let mut blocks = BTreeMap::new();
-        for (&expected, block) in ids.iter().zip(answer) {
-            let missing = ClientError::BadAnswer { action, source: InvalidMessage::Missing { field: "id" } };
-            let found = BlockId::from(block.id.ok_or(missing)?);
-            if found != expected {
-                return Err(ClientError::WrongBlock { found, expected });
-            }
-            blocks.insert(found, block.stored);
-        }
-        Ok(blocks)
     }
 }
 
@@ -215,7 +196,7 @@ fn range(lin: Lin, extent: &Extent, plain: &Bytes) -> Result<Bytes, ClientError>
 
 #[cfg(test)]
 mod tests {
-    use types::{Digest, SessionId};
+    use types::{Digest, PgId, SessionId};
 
     use super::*;
 

@@ -4,6 +4,9 @@
 //! taken. The file appears under its name at the end, whole: a file of few extents by one change; a longer one is
 //! made under a temporary name, gets its extents in steps, and is renamed. What a crash leaves is orphaned blocks, or
 //! that temporary file, whose name begins with `.holdfast-put-`.
+//!
+//! A placement group may change after a put and before its extents are published. The plain bytes are gone by then, so
+//! the stored blocks are read back from those that acknowledged them and put again (rule P12).
 
 use std::collections::VecDeque;
 use std::mem;
@@ -17,13 +20,16 @@ use types::{
 use wire::{Failure, InvalidMessage};
 
 use crate::background::Pending;
+use crate::block_ids::Telling;
 use crate::block_put::PlainBlock;
-use crate::session::Publishing;
+use crate::publication::{Remedy, Rounds, Unpublished};
 use crate::small_files::assembled;
 use crate::{ClientError, Piece, PlacementKey, Session};
 
 /// Plain bytes of one put.
 const PUT_LENGTH: usize = 8 << 20;
+/// Pieces of one put: those of a file with many holes are short.
+const PUT_PIECES: usize = 1024;
 /// Puts in flight; each keeps its plain and its stored bytes in memory.
 const PUTS_IN_FLIGHT: usize = 3;
 /// Extents that one change publishes, about 100 bytes each.
@@ -58,11 +64,10 @@ pub struct FileWriter {
     cut_offset: u64,
     pieces: Vec<Piece>,
     pieces_length: usize,
-    puts: VecDeque<Pending<Result<Vec<NewExtent>, ClientError>>>,
-    extents: Vec<NewExtent>,
+    puts: VecDeque<Pending<Result<Vec<Unpublished>, ClientError>>>,
+    extents: Vec<Unpublished>,
     /// The file under its temporary name, once it was made.
     temporary: Option<(Lin, Name)>,
-    publishing: Publishing,
 }
 
 impl Session {
@@ -81,7 +86,6 @@ impl Session {
             puts: VecDeque::new(),
             extents: Vec::new(),
             temporary: None,
-            publishing: self.begin_publishing(),
         }
     }
 }
@@ -100,7 +104,7 @@ impl FileWriter {
         self.size = self.size.max(self.position);
         let cut = self.cutter.push(bytes);
         self.take(cut);
-        if self.pieces_length >= PUT_LENGTH {
+        if self.pieces_length >= PUT_LENGTH || self.pieces.len() >= PUT_PIECES {
             self.put().await?;
         }
         Ok(())
@@ -120,9 +124,10 @@ impl FileWriter {
         if finished.is_err() {
             self.remove_temporary().await;
         }
-        let Self { session, publishing, .. } = self;
-        drop(publishing);
-        session.raise_block_mark().await;
+        let session = self.session.clone();
+        // What was not published is given up.
+        drop(self);
+        session.raise_block_mark(Telling::Seldom).await;
         finished
     }
 
@@ -147,7 +152,7 @@ impl FileWriter {
                 true => Content::Empty,
                 false => Content::Inline(assembled(&self.pieces, self.size)),
             };
-            return self.create(content).await;
+            return attributes(self.session.execute_one(WRITE, self.create(content)).await?);
         }
         if !self.pieces.is_empty() {
             self.put().await?;
@@ -158,8 +163,10 @@ impl FileWriter {
         match self.temporary.clone() {
             None => {
                 let extents = mem::take(&mut self.extents);
-                let content = if extents.is_empty() { Content::Empty } else { Content::Extents(extents) };
-                self.create(content).await
+                let create = |new: Vec<NewExtent>| {
+                    self.create(if new.is_empty() { Content::Empty } else { Content::Extents(new) })
+                };
+                attributes(self.publish(extents, create).await?)
             }
             Some((lin, name)) => {
                 self.publish_step().await?;
@@ -212,11 +219,35 @@ impl FileWriter {
         Ok(())
     }
 
-    async fn create(&self, content: Content) -> Result<Attributes, ClientError> {
+    fn create(&self, content: Content) -> Change {
         let Target { parent, name, inode, replace } = self.target.clone();
         let inode = NewInode { content, size: self.size, ..inode };
-        let create = Change::Create(Create { parent, name, inode, replace });
-        attributes(self.session.execute_one(WRITE, create).await?)
+        Change::Create(Create { parent, name, inode, replace })
+    }
+
+    /// Publishes extents by the change that is made of them. What is refused for its placement is put again.
+    async fn publish(
+        &self,
+        mut extents: Vec<Unpublished>,
+        change: impl Fn(Vec<NewExtent>) -> Change,
+    ) -> Result<Outcome, ClientError> {
+        let mut rounds = Rounds::new(&self.session);
+        loop {
+            let new = extents.iter().map(|extent| extent.new.clone()).collect();
+            let result = self.session.execute(vec![change(new)]).await?.pop();
+            let result = result.ok_or(ClientError::AnswerCount { action: WRITE, found: 0, expected: 1 })?;
+            let remedy = rounds.remedy(&result);
+            let failure = match result {
+                Ok(outcome) => return Ok(outcome),
+                Err(failure) => failure,
+            };
+            let Some(remedy) = remedy else { return Err(ClientError::Refused { action: WRITE, failure }) };
+            rounds.prepare(remedy).await;
+            if remedy == Remedy::PutAgain {
+                let key = |offset| PlacementKey::of_range(self.target.parent, &self.target.name, offset);
+                extents = self.session.put_again(extents, &failure, rounds.puts_again(), key).await?;
+            }
+        }
     }
 
     /// Publishes the extents so far in the file under its temporary name, which is made first.
@@ -225,16 +256,17 @@ impl FileWriter {
             Some((lin, _)) => *lin,
             None => self.make_temporary().await?,
         };
-        let content = Content::Extents(mem::take(&mut self.extents));
-        if content != Content::Extents(Vec::new()) {
-            let write = Change::Write { lin, content, mtime: None };
-            self.session.execute_one(WRITE, write).await?;
+        let extents = mem::take(&mut self.extents);
+        if !extents.is_empty() {
+            let write = |new| Change::Write { lin, content: Content::Extents(new), mtime: None };
+            self.publish(extents, write).await?;
+            self.session.raise_block_mark(Telling::Seldom).await;
         }
         Ok(())
     }
 
     async fn make_temporary(&mut self) -> Result<Lin, ClientError> {
-        let unique = self.session.next_block();
+        let unique = self.session.block_ids().reserve().id();
         let name = Name::new(format!(".holdfast-put-{unique}"))
             .map_err(|source| bad_answer(InvalidMessage::Name { field: "name", source }))?;
         let inode = NewInode { mode: 0o600, content: Content::Empty, size: 0, ..self.target.inode.clone() };

@@ -58,18 +58,28 @@ pub struct StatFs {
     pub inodes: u64,
 }
 
-pub fn inode(result: v1::DescribeResult) -> Result<Result<Inode, Failure>, InvalidMessage> {
+/// A LIN as one answer describes it.
+#[derive(Clone, Debug)]
+pub struct Described {
+    pub inode: Inode,
+    /// Whether it has more extended attributes than these.
+    pub more_xattrs: bool,
+}
+
+pub fn described(result: v1::DescribeResult) -> Result<Result<Described, Failure>, InvalidMessage> {
     use v1::describe_result::Result as Answer;
     Ok(match result.result.ok_or(InvalidMessage::Missing { field: "result" })? {
         Answer::Error(error) => Err(error.try_into()?),
         Answer::Inode(inode) => {
             let attributes = inode.attributes.ok_or(InvalidMessage::Missing { field: "attributes" })?;
-            Ok(Inode {
+            let more_xattrs = inode.more_xattrs;
+            let inode = Inode {
                 attributes: attributes.try_into()?,
                 target: inode.target,
                 xattrs: inode.xattrs.into_iter().map(Into::into).collect(),
                 content: inode.content.map(content).transpose()?,
-            })
+            };
+            Ok(Described { inode, more_xattrs })
         }
     })
 }

@@ -7,13 +7,21 @@
 //!
 //! **Retries**: reads and puts are tried again, at another endpoint if there is one, until [`Options::patience`] is over.
 //! Changes are tried again under the same key of the session, so they happen once (law 5). Requests that make something
-//! and have no such key (a snapshot, a policy, a site, a job) are sent once.
+//! and have no such key (a snapshot, a policy, a site, a job) are sent once. Every try has a bound of its own, so that a
+//! node that hangs does not hold what another one can answer.
 //!
-//! **Bounds**: batches of at most 1024 changes and about 8 MiB of blocks, a fixed number of them in flight.
+//! When publishing is refused because a placement group has changed meanwhile, the blocks are put again, under new ids
+//! (rules P11 and P12).
+//!
+//! **Bounds**: requests of at most 256 changes, 8 MiB of metadata and about 8 MiB of blocks, a fixed number of them in
+//! flight.
 
 mod admin;
 mod background;
+mod block_fetch;
+mod block_ids;
 mod block_put;
+mod change_batch;
 mod client;
 mod error;
 mod file_reader;
@@ -22,6 +30,7 @@ mod inode;
 mod namespace;
 mod path;
 mod placement;
+mod publication;
 mod router;
 mod session;
 mod small_files;

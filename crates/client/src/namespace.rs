@@ -1,9 +1,10 @@
 //! Typed reads. Each takes a snapshot, or reads the head.
 
+use bytes::Bytes;
 use types::{Attributes, Extent, Lin, Name, SnapshotId};
 use wire::{InvalidMessage, each, v1};
 
-use crate::inode::{entry, inode};
+use crate::inode::{Described, described, entry};
 use crate::{Client, ClientError, Entry, Inode, StatFs};
 
 /// Entries of a directory that one call gives; with attributes about 100 bytes each.
@@ -59,29 +60,80 @@ impl Client {
 
     /// Tells all about some LINs, at most 1024, in their order; each may be missing by itself.
     ///
+    /// A node tells some MiB at a time. At the head, what takes several calls may be of several moments.
+    ///
     /// # Errors
-    /// When the call as a whole fails.
+    /// When a call as a whole fails.
     pub async fn describe_all(
         &self,
         lins: &[Lin],
         parts: Parts,
         snapshot: Option<SnapshotId>,
     ) -> Result<Vec<Result<Inode, wire::Failure>>, ClientError> {
+        let mut inodes = Vec::with_capacity(lins.len());
+        let mut left = lins;
+        while !left.is_empty() {
+            let request = v1::DescribeRequest {
+                lins: left.iter().map(|lin| lin.get()).collect(),
+                snapshot: snapshot.map(SnapshotId::get),
+                with_xattrs: parts.xattrs,
+                with_content: parts.content,
+                xattrs_after: Bytes::new(),
+            };
+            let page = self.describe_page(request).await?;
+            left = left.get(page.len()..).unwrap_or_default();
+            for described in page {
+                inodes.push(match described {
+                    Ok(described) => self.with_all_xattrs(described, snapshot).await?,
+                    Err(failure) => Err(failure),
+                });
+            }
+        }
+        Ok(inodes)
+    }
+
+    /// The first of some LINs, at least one.
+    async fn describe_page(
+        &self,
+        request: v1::DescribeRequest,
+    ) -> Result<Vec<Result<Described, wire::Failure>>, ClientError> {
         let action = "stat";
-        let request = v1::DescribeRequest {
-            lins: lins.iter().map(|lin| lin.get()).collect(),
-            snapshot: snapshot.map(SnapshotId::get),
-            with_xattrs: parts.xattrs,
-            with_content: parts.content,
-        };
         let send = |to: wire::Connection| {
             let request = request.clone();
             async move { to.namespace().describe(request).await }
         };
-        let results = self.router().call(action, send).await?.results;
-        check_count(action, results.len(), lins.len())?;
-        let inodes = results.into_iter().map(inode).collect::<Result<Vec<_>, InvalidMessage>>();
-        inodes.map_err(|source| ClientError::BadAnswer { action, source })
+        let answer = self.router().call(action, send).await?;
+        check_count(action, answer.results.len(), answered(action, &request.lins, answer.left)?.len())?;
+        let described = answer.results.into_iter().map(described).collect::<Result<Vec<_>, InvalidMessage>>();
+        described.map_err(|source| ClientError::BadAnswer { action, source })
+    }
+
+    /// Reads on where the answer did not have all extended attributes of a LIN.
+    async fn with_all_xattrs(
+        &self,
+        Described { mut inode, mut more_xattrs }: Described,
+        snapshot: Option<SnapshotId>,
+    ) -> Result<Result<Inode, wire::Failure>, ClientError> {
+        while more_xattrs {
+            let after = inode.xattrs.last().map(|(name, _)| name.clone()).unwrap_or_default();
+            let request = v1::DescribeRequest {
+                lins: vec![inode.attributes.lin.get()],
+                snapshot: snapshot.map(SnapshotId::get),
+                with_xattrs: true,
+                with_content: false,
+                xattrs_after: after.clone(),
+            };
+            let page = match self.describe_page(request).await?.pop() {
+                Some(Ok(page)) => page,
+                Some(Err(failure)) => return Ok(Err(failure)),
+                None => break,
+            };
+            // A node that goes in circles would be asked for ever.
+            let goes_on = page.inode.xattrs.first().is_some_and(|(name, _)| *name > after);
+            more_xattrs = page.more_xattrs && goes_on;
+            inode.xattrs.extend(page.inode.xattrs);
+        }
+        Ok(Ok(inode))
     }
 
     /// One page of a directory after that name, with attributes, and whether there is more.
@@ -107,6 +159,9 @@ impl Client {
             async move { to.namespace().read_directory(request).await }
         };
         let page = self.router().call(action, send).await?;
+        if page.more && page.entries.is_empty() {
+            return Err(ClientError::AnswerCount { action, found: 0, expected: DIRECTORY_PAGE as usize });
+        }
         let entries = page.entries.into_iter().map(entry).collect::<Result<Vec<_>, InvalidMessage>>();
         Ok((entries.map_err(|source| ClientError::BadAnswer { action, source })?, page.more))
     }
@@ -144,6 +199,13 @@ impl Client {
             inodes: answer.inodes,
         })
     }
+}
+
+/// The part of what was asked for that an answer is about, which is never nothing; the rest is asked for again.
+pub fn answered<'a, T>(action: &'static str, asked: &'a [T], left: u32) -> Result<&'a [T], ClientError> {
+    let count = asked.len().saturating_sub(left as usize);
+    let part = asked.get(..count).filter(|part| !part.is_empty());
+    part.ok_or(ClientError::AnswerCount { action, found: 0, expected: asked.len() })
 }
 
 pub fn check_count(action: &'static str, found: usize, expected: usize) -> Result<(), ClientError> {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use types::{Lin, Name, PgId, PgVersion, PlacementGroup, Pool, SeatState};
 use wire::{each, v1};
 
+use crate::router::Bound;
 use crate::{Client, ClientError};
 
 /// A file's blocks change their placement group this often, so that one large file uses all disks while a backup worker
@@ -73,6 +74,11 @@ impl Placement {
         let place = usize::try_from(place).map_err(|_| ClientError::NoPlacement)?;
         self.groups.get(place).copied().ok_or(ClientError::NoPlacement)
     }
+
+    /// Whether a group takes blocks and has that version.
+    pub fn has(&self, group: Group) -> bool {
+        self.groups.contains(&group)
+    }
 }
 
 /// The table as it was last seen; whoever meets an error forgets it, and the next one fetches it again.
@@ -109,7 +115,7 @@ impl Client {
         let action = "list the placement groups";
         let send =
             |to: wire::Connection| async move { to.namespace().placement_groups(v1::PlacementGroupsRequest {}).await };
-        let answer = self.router().call_once(action, send).await?;
+        let answer = self.router().try_within(Bound::Call, action, send).await?;
         let pools = each(answer.pools).map_err(|source| ClientError::BadAnswer { action, source })?;
         let groups = each(answer.groups).map_err(|source| ClientError::BadAnswer { action, source })?;
         Ok(Placement::new(&pools, &groups))

@@ -1,13 +1,15 @@
 //! Sessions: under one, a change that is tried again gives its first result (law 5).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, Semaphore};
 use tracing::debug;
-use types::{BlockId, Change, Outcome, SessionId};
+use types::{Change, Outcome, SessionId};
 use wire::{Failure, InvalidMessage, v1};
 
+use crate::block_ids::{BlockIds, Telling};
+use crate::change_batch::{Batch, batches};
 use crate::namespace::check_count;
 use crate::{Client, ClientError};
 
@@ -18,8 +20,8 @@ pub const CHANGES_MAX: usize = 256;
 const REQUESTS_IN_FLIGHT: usize = 4;
 /// How far the numbers in flight may be apart: so many results the cluster remembers of a session.
 const WINDOW: u64 = 1024;
-/// How many blocks the block mark may lag behind before it is raised: each raise is a change of the state of its own.
-const MARK_STEP: u64 = 4096;
+
+const EXECUTE: &str = "carry out changes";
 
 /// What became of one change.
 pub type ChangeResult = Result<Outcome, Failure>;
@@ -37,38 +39,8 @@ struct Shared {
     gear_seed: u64,
     numbers: Mutex<Numbers>,
     answered: Notify,
-    blocks: Mutex<Blocks>,
+    blocks: Arc<BlockIds>,
     requests: Semaphore,
-}
-
-/// Numbers of blocks, and which may still be published.
-#[derive(Debug)]
-struct Blocks {
-    next: u64,
-    /// For each writer at work the first block that it may have cut.
-    writers: BTreeMap<u64, u64>,
-    next_writer: u64,
-    /// The mark that the cluster was told.
-    told: u64,
-}
-
-impl Blocks {
-    /// Every block below it is published or given up for good.
-    fn mark(&self) -> u64 {
-        self.writers.values().min().copied().unwrap_or(self.next)
-    }
-}
-
-/// Says that blocks which were cut since it was made may still be published; dropping it gives up the rest.
-pub struct Publishing {
-    shared: Arc<Shared>,
-    writer: u64,
-}
-
-impl Drop for Publishing {
-    fn drop(&mut self) {
-        self.shared.blocks().writers.remove(&self.writer);
-    }
 }
 
 /// Numbers of changes, and which of them are not answered yet.
@@ -115,10 +87,6 @@ impl Shared {
         self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn blocks(&self) -> std::sync::MutexGuard<'_, Blocks> {
-        self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Takes numbers, and waits until the window has room for them.
     async fn begin(&self, count: usize) -> InFlight<'_> {
         loop {
@@ -156,7 +124,7 @@ impl Client {
             gear_seed: opened.gear_seed,
             numbers: Mutex::new(Numbers { next: 1, in_flight: BTreeSet::new() }),
             answered: Notify::new(),
-            blocks: Mutex::new(Blocks { next: 1, writers: BTreeMap::new(), next_writer: 0, told: 1 }),
+            blocks: BlockIds::new(SessionId(opened.session)),
             requests: Semaphore::new(REQUESTS_IN_FLIGHT),
         };
         Ok(Session { shared: Arc::new(shared) })
@@ -181,53 +149,37 @@ impl Session {
         self.shared.gear_seed
     }
 
-    /// A new block's id.
-    pub(crate) fn next_block(&self) -> BlockId {
-        let mut blocks = self.shared.blocks();
-        let sequence = blocks.next;
-        blocks.next += 1;
-        BlockId { session: self.shared.id, sequence }
+    /// The numbers of its blocks.
+    pub(crate) fn block_ids(&self) -> &Arc<BlockIds> {
+        &self.shared.blocks
     }
 
-    /// Keeps the block mark below what is cut from now on, for as long as the guard lives.
-    pub(crate) fn begin_publishing(&self) -> Publishing {
-        let mut blocks = self.shared.blocks();
-        let writer = blocks.next_writer;
-        blocks.next_writer += 1;
-        let first = blocks.next;
-        blocks.writers.insert(writer, first);
-        Publishing { shared: Arc::clone(&self.shared), writer }
-    }
-
-    /// Tells the cluster the block mark if it has moved far. What it is told is an offer to forget, so a failure is left
-    /// to the next time.
-    pub(crate) async fn raise_block_mark(&self) {
-        let mark = {
-            let mut blocks = self.shared.blocks();
-            let mark = blocks.mark();
-            if mark < blocks.told + MARK_STEP {
-                return;
-            }
-            blocks.told = mark;
-            mark
-        };
+    /// Tells the cluster the block mark if it is time to. What it is told is an offer to forget, so a failure is left to
+    /// the next time.
+    pub(crate) async fn raise_block_mark(&self, when: Telling) {
+        let blocks = &self.shared.blocks;
+        let Some(mark) = blocks.mark_to_tell(when) else { return };
         let request = v1::RaiseBlockMarkRequest { session: self.shared.id.0, mark };
         let send = |to: wire::Connection| async move { to.namespace().raise_block_mark(request).await };
-        if let Err(error) = self.shared.client.router().call("raise the block mark", send).await {
-            debug!(%error, mark, "the block mark was not raised");
+        match self.shared.client.router().call("raise the block mark", send).await {
+            Ok(_) => blocks.told(mark),
+            Err(error) => debug!(%error, mark, "the block mark was not raised"),
         }
     }
 
     /// Carries out changes in order; each has a result of its own, and one that is refused does not stop the others.
+    /// One that no entry of the log can hold is refused here.
     ///
     /// # Errors
     /// When the outcome of a request is not known, because no node answered for as long as patience lasts.
     pub async fn execute(&self, changes: Vec<Change>) -> Result<Vec<ChangeResult>, ClientError> {
         let mut results = Vec::with_capacity(changes.len());
-        let mut changes = changes.into_iter().peekable();
-        while changes.peek().is_some() {
-            let batch: Vec<_> = changes.by_ref().take(CHANGES_MAX).collect();
-            results.extend(self.execute_batch(batch).await?);
+        let batches = batches(changes).map_err(|source| ClientError::BadAnswer { action: EXECUTE, source })?;
+        for batch in batches {
+            match batch {
+                Batch::Request(changes) => results.extend(self.execute_batch(changes).await?),
+                Batch::TooLarge(failure) => results.push(Err(failure)),
+            }
         }
         Ok(results)
     }
@@ -237,20 +189,19 @@ impl Session {
     /// # Errors
     /// As [`Session::execute`], or when the change is refused.
     pub async fn execute_one(&self, action: &'static str, change: Change) -> Result<Outcome, ClientError> {
-        let results = self.execute_batch(vec![change]).await?;
+        let results = self.execute(vec![change]).await?;
         let result = results.into_iter().next().ok_or(ClientError::AnswerCount { action, found: 0, expected: 1 })?;
         result.map_err(|failure| ClientError::Refused { action, failure })
     }
 
-    async fn execute_batch(&self, changes: Vec<Change>) -> Result<Vec<ChangeResult>, ClientError> {
-        let action = "carry out changes";
+    async fn execute_batch(&self, changes: Vec<v1::Change>) -> Result<Vec<ChangeResult>, ClientError> {
+        let action = EXECUTE;
         let shared = &*self.shared;
         let count = changes.len();
         // The semaphore is never closed.
         let _permit = shared.requests.acquire().await.map_err(|_| ClientError::Interrupted)?;
         let numbers = shared.begin(count).await;
-        let request =
-            numbered(shared.id, &numbers, changes).map_err(|source| ClientError::BadAnswer { action, source })?;
+        let request = numbered(shared.id, &numbers, changes);
         let send = |to: wire::Connection| {
             let request = request.clone();
             async move { to.namespace().execute(request).await }
@@ -274,14 +225,10 @@ impl Session {
     }
 }
 
-fn numbered(
-    session: SessionId,
-    numbers: &InFlight<'_>,
-    changes: Vec<Change>,
-) -> Result<v1::ExecuteRequest, InvalidMessage> {
-    let number = |(sequence, change)| Ok(v1::NumberedChange { sequence, change: Some(v1::Change::try_from(change)?) });
-    let changes = (numbers.first..).zip(changes).map(number).collect::<Result<_, InvalidMessage>>()?;
-    Ok(v1::ExecuteRequest { session: session.0, low_water: numbers.low_water, changes })
+fn numbered(session: SessionId, numbers: &InFlight<'_>, changes: Vec<v1::Change>) -> v1::ExecuteRequest {
+    let number = |(sequence, change)| v1::NumberedChange { sequence, change: Some(change) };
+    let changes = (numbers.first..).zip(changes).map(number).collect();
+    v1::ExecuteRequest { session: session.0, low_water: numbers.low_water, changes }
 }
 
 #[cfg(test)]
@@ -308,15 +255,5 @@ mod tests {
         assert_eq!(numbers.take(1), None, "the first batch still holds the window");
         numbers.in_flight.remove(&1);
         assert_eq!(numbers.take(512), Some(1025));
-    }
-
-    #[test]
-    fn the_block_mark_waits_for_the_oldest_writer() {
-        let mut blocks = Blocks { next: 10, writers: BTreeMap::new(), next_writer: 0, told: 1 };
-        assert_eq!(blocks.mark(), 10);
-        blocks.writers.extend([(0, 4), (1, 8)]);
-        assert_eq!(blocks.mark(), 4);
-        blocks.writers.remove(&0);
-        assert_eq!(blocks.mark(), 8);
     }
 }

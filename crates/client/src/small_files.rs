@@ -1,20 +1,18 @@
 //! Many small files at once: their blocks in a few puts, their names in one request.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use block::{CUT_LENGTH_MIN, Cutter, CutterOptions};
 use bytes::Bytes;
-use types::{Change, Content, Create, INLINE_LENGTH_MAX, Lin, Name, NewExtent, NewInode};
-use wire::code;
+use types::{Change, Content, Create, INLINE_LENGTH_MAX, Lin, Name, NewInode};
 
+use crate::block_ids::Telling;
 use crate::block_put::PlainBlock;
+use crate::publication::{Remedy, Rounds, Unpublished};
 use crate::{ChangeResult, ClientError, Piece, PlacementKey, Session};
 
 /// Files from this length on are streamed by a [`crate::FileWriter`]; shorter ones lie with their directory.
 pub const SMALL_FILE_LENGTH_MAX: u64 = 1 << 20;
-/// How often blocks are put again when a placement group changed between the put and the publishing.
-const ATTEMPTS_MAX: usize = 4;
-
 /// A file, directory or symbolic link to be made, with all of its bytes.
 #[derive(Clone, Debug)]
 pub struct SmallFile {
@@ -30,61 +28,99 @@ pub struct SmallFile {
     pub replace: bool,
 }
 
+/// A file that is not made yet.
+struct Making {
+    /// Its place among all.
+    place: usize,
+    file: SmallFile,
+    /// What it holds, once that is put; it is put again when the placement has changed.
+    content: Option<Prepared>,
+}
+
+/// The content of a file, as far as the cluster has to know it.
+enum Prepared {
+    /// It has blocks, which are put.
+    Extents(Vec<Unpublished>),
+    /// It needs none.
+    WithoutBlocks(Content),
+}
+
 impl Session {
     /// Makes files, at most [`crate::CHANGES_MAX`] and together about 8 MiB at a time; each has a result of its own.
     ///
     /// # Errors
     /// When blocks cannot be put or the outcome is not known.
     pub async fn make_small_files(&self, files: Vec<SmallFile>) -> Result<Vec<ChangeResult>, ClientError> {
-        let publishing = self.begin_publishing();
         let mut results: Vec<Option<ChangeResult>> = files.iter().map(|_| None).collect();
-        let mut left: Vec<(usize, SmallFile)> = files.into_iter().enumerate().collect();
-        for attempt in 1..=ATTEMPTS_MAX {
-            let contents = self.contents(&left).await?;
-            let changes = left.iter().zip(contents).map(|((_, file), content)| file.create(content)).collect();
-            let answers = self.execute(changes).await?;
+        let files = files.into_iter().enumerate();
+        let mut left: Vec<_> = files.map(|(place, file)| Making { place, file, content: None }).collect();
+        let mut rounds = Rounds::new(self);
+        while !left.is_empty() {
+            self.prepare(&mut left).await?;
+            let answers = self.execute(left.iter().map(Making::create).collect()).await?;
             let mut again = Vec::new();
-            for ((place, file), answer) in left.into_iter().zip(answers) {
-                if attempt < ATTEMPTS_MAX && must_put_again(&answer) {
-                    again.push((place, file));
-                } else if let Some(result) = results.get_mut(place) {
+            let mut remedies = BTreeSet::new();
+            for (mut making, answer) in left.into_iter().zip(answers) {
+                if let Some(remedy) = rounds.remedy(&answer) {
+                    making.content = making.content.filter(|_| remedy != Remedy::PutAgain);
+                    remedies.insert(remedy);
+                    again.push(making);
+                } else if let Some(result) = results.get_mut(making.place) {
                     *result = Some(answer);
                 }
             }
             left = again;
-            if left.is_empty() {
-                break;
+            for remedy in remedies {
+                rounds.prepare(remedy).await;
             }
-            self.client().shared.placement.forget();
         }
-        drop(publishing);
-        self.raise_block_mark().await;
+        self.raise_block_mark(Telling::Seldom).await;
         Ok(results.into_iter().flatten().collect())
     }
 
-    /// The content of each file, its blocks put.
-    async fn contents(&self, files: &[(usize, SmallFile)]) -> Result<Vec<Content>, ClientError> {
+    /// Puts the blocks of the files that have no content yet.
+    async fn prepare(&self, files: &mut [Making]) -> Result<(), ClientError> {
         let mut blocks = Vec::new();
-        let mut owners = Vec::new();
-        for (place, (_, file)) in files.iter().enumerate() {
-            for block in file.blocks(self.gear_seed()) {
-                blocks.push(block);
-                owners.push(place);
+        let mut counts = Vec::new();
+        let mut unprepared: Vec<_> = files.iter_mut().filter(|making| making.content.is_none()).collect();
+        for making in &unprepared {
+            let of_file = making.file.blocks(self.gear_seed());
+            counts.push(of_file.len());
+            blocks.extend(of_file);
+        }
+        let mut put = self.put_blocks(blocks).await?.into_iter();
+        for (making, count) in unprepared.iter_mut().zip(counts) {
+            making.content = Some(match count {
+                0 => Prepared::WithoutBlocks(making.file.content_without_blocks()),
+                count => Prepared::Extents(put.by_ref().take(count).collect()),
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Making {
+    fn create(&self) -> Change {
+        let content = match &self.content {
+            Some(Prepared::Extents(extents)) => {
+                Content::Extents(extents.iter().map(|extent| extent.new.clone()).collect())
             }
-        }
-        let mut extents = BTreeMap::<usize, Vec<NewExtent>>::new();
-        for (owner, extent) in owners.into_iter().zip(self.put_blocks(blocks).await?) {
-            extents.entry(owner).or_default().push(extent);
-        }
-        let content = |(place, (_, file)): (usize, &(usize, SmallFile))| match extents.remove(&place) {
-            Some(extents) => Content::Extents(extents),
-            None => file.content_without_blocks(),
+            Some(Prepared::WithoutBlocks(content)) => content.clone(),
+            None => Content::Empty,
         };
-        Ok(files.iter().enumerate().map(content).collect())
+        self.file.create(content)
     }
 }
 
 impl SmallFile {
+    /// The bytes that it holds in memory: content, name, link target and extended attributes.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        let pieces: usize = self.pieces.iter().map(|piece| piece.bytes.len()).sum();
+        let xattrs: usize = self.inode.xattrs.iter().map(|(name, value)| name.len() + value.len()).sum();
+        (pieces + xattrs + self.name.as_bytes().len() + self.inode.target.len()) as u64
+    }
+
     /// Whether the bytes fit into the inode.
     fn is_inline(&self) -> bool {
         self.inode.size <= INLINE_LENGTH_MAX as u64
@@ -150,10 +186,6 @@ pub fn assembled(pieces: &[Piece], size: u64) -> Bytes {
         }
     }
     whole.into()
-}
-
-fn must_put_again(answer: &ChangeResult) -> bool {
-    matches!(answer, Err(failure) if failure.code == code::STALE_PLACEMENT || failure.code == code::TOO_FEW_COPIES)
 }
 
 #[cfg(test)]

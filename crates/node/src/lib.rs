@@ -26,6 +26,7 @@ mod keyring;
 mod liveness;
 mod member;
 mod membership;
+mod message_limits;
 mod metadata_room;
 mod metrics_endpoint;
 mod observe;

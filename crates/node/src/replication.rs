@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use runtime::{Clock, OnError, Tasks};
 use tokio::sync::mpsc;
 use types::{BlockId, Digest, ErrorKind, NodeId, OperationError, PgId, PlacementGroup, Seat, SeatSet, SeatState};
@@ -29,9 +28,6 @@ const GRACE: Duration = Duration::from_millis(500);
 const PUT_DEADLINE: Duration = Duration::from_secs(30);
 /// A peer that has the block answers from its disk; after that the next one is asked.
 const FETCH_DEADLINE: Duration = Duration::from_secs(10);
-
-/// Blocks that one call reads at a time: enough to hide a disk's or a peer's latency.
-const FETCHES_IN_FLIGHT: usize = 8;
 
 /// A block on its way: stored form, as it came and as it goes on.
 #[derive(Clone, Debug)]
@@ -204,15 +200,6 @@ async fn put_on_seat(member: &Arc<Member>, put: &Put, seat: &Seat) -> Result<(),
     };
     let late = |_| no_answer(seat.node);
     member.platform.clock.timeout(PUT_DEADLINE, putting).await.map_err(late)?
-}
-
-/// Gives blocks of one placement group in the order of their ids in the request.
-///
-/// # Errors
-/// No seat has one of them.
-pub async fn fetch(member: &Arc<Member>, pg: PgId, ids: Vec<BlockId>) -> Result<Vec<v1::StoredBlock>, NodeError> {
-    let fetches = ids.into_iter().map(|id| fetch_one(member, pg, id));
-    stream::iter(fetches).buffered(FETCHES_IN_FLIGHT).try_collect().await
 }
 
 /// One block: from this node's own disk, else from the other seats.

@@ -20,6 +20,7 @@ use wire::v1::enrolment_server::EnrolmentServer;
 use wire::{MESSAGE_LENGTH_MAX, v1};
 
 use crate::member::Member;
+use crate::message_limits::SizedByMethod;
 use crate::services::enrolment;
 use crate::services::{
     BackupsService, BlocksService, ClusterService, EnrolmentService, KeysService, NamespaceService, PoliciesService,
@@ -128,14 +129,17 @@ fn builder_for_strangers() -> Server {
         .timeout(STRANGERS_CALL)
 }
 
-/// Adds services to a set of routes, all with the same bounds on their messages.
+/// Adds services to a set of routes, each with bounds on its messages.
 macro_rules! routes_of {
     ($($server:ident::$Server:ident($service:expr)),+ $(,)?) => {
-        Routes::default()$(.add_service(
-            v1::$server::$Server::new($service)
-                .max_decoding_message_size(MESSAGE_LENGTH_MAX)
-                .max_encoding_message_size(MESSAGE_LENGTH_MAX),
-        ))+
+        Routes::default()$(.add_service({
+            let service = Arc::new($service);
+            SizedByMethod::new(|limit| {
+                v1::$server::$Server::from_arc(Arc::clone(&service))
+                    .max_decoding_message_size(limit)
+                    .max_encoding_message_size(MESSAGE_LENGTH_MAX)
+            })
+        }))+
     };
 }
 

@@ -4,9 +4,13 @@ use tonic::transport::Channel;
 
 use crate::v1;
 
-/// The longest message in either direction. A batch of blocks has about 8 MiB; the rest is room for the largest entry
-/// of the Raft log.
+/// The longest message in either direction: Raft sends several entries of its log at once.
 pub const MESSAGE_LENGTH_MAX: usize = 64 << 20;
+/// The longest request that carries blocks or changes: a batch of blocks has 8 MiB and at most one block more, and an
+/// entry of the log has 8 MiB.
+pub const BULK_LENGTH_MAX: usize = 16 << 20;
+/// The longest request of every other kind: a thousand names of a path have 256 KiB.
+pub const REQUEST_LENGTH_MAX: usize = 1 << 20;
 
 /// A channel to one peer; clones share it.
 #[derive(Clone, Debug)]

@@ -22,6 +22,8 @@ pub mod code {
     pub const STALE_BLOCK: &str = "stale_block";
     /// Older blocks of the session have to be published or given up first.
     pub const SESSION_FULL: &str = "session_full";
+    /// A change is longer than an entry of the log.
+    pub const TOO_LARGE: &str = "too_large";
     /// The placement group has another membership by now.
     pub const STALE_PLACEMENT: &str = "stale_placement";
     /// Too few full seats acknowledged the block.

@@ -3,8 +3,8 @@
 //! **Relies on** HTTP/2 over mutual TLS (rustls with ring, rule P33), or over a Unix socket of mode 0600 on the node
 //! itself. **Checks** every message that comes in: conversion to the crate `types` is a `TryFrom` that names the field
 //! which is missing or out of range; nothing from outside panics (law 11). **Bounds**: a message is at most
-//! [`MESSAGE_LENGTH_MAX`] long in both directions, a call lasts at most [`REQUEST_TIMEOUT_MAX`], and a peer that does not
-//! answer to HTTP/2 pings is given up.
+//! [`MESSAGE_LENGTH_MAX`] long in both directions, most requests far less; a call lasts at most [`REQUEST_TIMEOUT_MAX`],
+//! and a peer that does not answer to HTTP/2 pings is given up.
 
 mod connection;
 mod convert;
@@ -15,7 +15,7 @@ mod invalid;
 mod pool;
 pub mod v1;
 
-pub use connection::{Connection, MESSAGE_LENGTH_MAX};
+pub use connection::{BULK_LENGTH_MAX, Connection, MESSAGE_LENGTH_MAX, REQUEST_LENGTH_MAX};
 pub use convert::Numbered;
 pub use endpoint::{ConnectError, Endpoint, REQUEST_TIMEOUT_MAX};
 pub use failure::{Failure, code};

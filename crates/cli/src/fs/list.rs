@@ -53,15 +53,21 @@ pub async fn run(arguments: Arguments, invocation: &mut Invocation) -> Result<()
         if arguments.recursive {
             lister.tree(path, found.lin).await
         } else {
-            lister.directory(&path, found.lin).await.map(drop)
+            // What is below is not entered, so its names are not kept either: there may be millions.
+            lister.directory(&path, found.lin, |_, _| {}).await
         }
     })
     .await
 }
 
 impl Lister<'_> {
-    async fn directory(&mut self, path: &FilePath, lin: Lin) -> Result<Vec<(FilePath, Lin)>, CliError> {
-        let mut directories = Vec::new();
+    /// Shows a directory page by page, and gives the directories in it one by one.
+    async fn directory(
+        &mut self,
+        path: &FilePath,
+        lin: Lin,
+        mut below: impl FnMut(FilePath, Lin),
+    ) -> Result<(), CliError> {
         let mut after: Option<Name> = None;
         loop {
             let (entries, more) = self.client.read_directory(lin, after.as_ref(), self.snapshot).await?;
@@ -74,12 +80,12 @@ impl Lister<'_> {
                     Listed { path, name, attributes, target }.show(self.style, self.output)?;
                 }
                 if *kind == FileKind::Directory {
-                    directories.push((child, *lin));
+                    below(child, *lin);
                 }
             }
             after = entries.last().map(|entry| entry.name.clone());
             if !more || after.is_none() {
-                return Ok(directories);
+                return Ok(());
             }
         }
     }
@@ -105,7 +111,8 @@ impl Lister<'_> {
         let mut left = vec![(path, lin)];
         while let Some((path, lin)) = left.pop() {
             listing::head(path.as_bytes(), self.output)?;
-            let mut below = self.directory(&path, lin).await?;
+            let mut below = Vec::new();
+            self.directory(&path, lin, |path, lin| below.push((path, lin))).await?;
             listing::foot(self.output)?;
             below.reverse();
             left.append(&mut below);

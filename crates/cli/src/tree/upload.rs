@@ -27,7 +27,7 @@ use crate::summary::Copied;
 
 /// Directories that are listed together.
 const WINDOW: usize = 128;
-/// Plain bytes of a group of small files.
+/// Bytes of a group of small files, their metadata included.
 const GROUP_LENGTH: u64 = 8 << 20;
 /// Groups and large files in flight.
 const IN_FLIGHT: usize = 4;
@@ -198,8 +198,9 @@ impl Upload {
             Body::Here(pieces) => pieces,
             Body::None => Vec::new(),
         };
-        self.group_bytes += pieces.iter().map(|piece| piece.bytes.len() as u64).sum::<u64>();
-        self.group.push(SmallFile { parent, name, inode, pieces, replace: true });
+        let file = SmallFile { parent, name, inode, pieces, replace: true };
+        self.group_bytes += file.length();
+        self.group.push(file);
         self.origins.push(origin);
         if self.group.len() >= CHANGES_MAX || self.group_bytes >= GROUP_LENGTH {
             self.flush().await?;

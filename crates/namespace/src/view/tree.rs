@@ -135,6 +135,34 @@ impl View {
         Ok(tree::xattrs(&*self.rows, self.moment, lin).collect::<Result<_, _>>()?)
     }
 
+    /// Extended attributes of a LIN after a name, in the order of their names: as many as have that many bytes together,
+    /// and one if there is any; and whether there are more.
+    ///
+    /// # Errors
+    /// The LIN is not there, or the store failed.
+    pub fn xattrs_after(
+        &self,
+        lin: Lin,
+        after: Option<&Bytes>,
+        bytes_max: usize,
+    ) -> Result<(Vec<(Bytes, Bytes)>, bool), Failure> {
+        tree::inode(&*self.rows, self.moment, lin)?;
+        let mut range = KeyRange::prefix(lin.encode());
+        if let Some(name) = after {
+            range = range.after(&XattrKey { lin, name: name.clone() });
+        }
+        let (mut page, mut bytes) = (Vec::new(), 0);
+        for row in versions::<Xattrs>(&*self.rows, self.moment, range) {
+            let (XattrKey { name, .. }, version) = row?;
+            bytes += name.len() + version.row.len();
+            if bytes > bytes_max && !page.is_empty() {
+                return Ok((page, true));
+            }
+            page.push((name, version.row));
+        }
+        Ok((page, false))
+    }
+
     /// One extended attribute.
     ///
     /// # Errors

@@ -118,8 +118,7 @@ impl Namespace for NamespaceService {
         if request.lins.len() > LINS_MAX {
             return Err(too_many("lins", request.lins.len()).into());
         }
-        let results = self.read_at(request.snapshot, move |view| answers::describe(&view, &request)).await?;
-        Ok(Response::new(v1::DescribeResponse { results }))
+        Ok(Response::new(self.read_at(request.snapshot, move |view| answers::describe(&view, &request)).await?))
     }
 
     async fn read_directory(

@@ -11,6 +11,7 @@
 mod backups;
 mod daemons;
 mod doors;
+mod fetching;
 mod forming;
 mod full_disk;
 mod joining;

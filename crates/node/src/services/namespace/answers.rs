@@ -1,6 +1,8 @@
 //! Reads of one view, in the protocol's words. All of it blocks.
 
+use bytes::Bytes;
 use namespace::{StoredContent, View};
+use prost::Message as _;
 use types::{Extent, FileKind, Lin, Name};
 use wire::{Failure, v1};
 
@@ -8,6 +10,8 @@ use crate::NodeError;
 
 /// Extents that come with a description; most files have fewer.
 const EXTENTS_WITH_DESCRIPTION: usize = 256;
+/// Bytes from which on an answer describes no further LIN. One may have 64 MiB of extended attributes.
+const ANSWER_LENGTH: usize = 4 << 20;
 
 /// Walks names down from a LIN; ends early at the first that is no directory.
 pub fn walk(view: &View, start: Lin, names: &[Name]) -> Result<Vec<v1::Attributes>, NodeError> {
@@ -25,24 +29,53 @@ pub fn walk(view: &View, start: Lin, names: &[Name]) -> Result<Vec<v1::Attribute
     Ok(steps)
 }
 
-/// Describes LINs, each with a result of its own.
-pub fn describe(view: &View, request: &v1::DescribeRequest) -> Result<Vec<v1::DescribeResult>, NodeError> {
-    let one = |lin: &u64| {
-        let result = match inode(view, Lin(*lin), request) {
-            Ok(inode) => v1::describe_result::Result::Inode(inode),
+/// Describes LINs, each with a result of its own, until the answer is long enough.
+pub fn describe(view: &View, request: &v1::DescribeRequest) -> Result<v1::DescribeResponse, NodeError> {
+    let (mut results, mut length, mut is_full) = (Vec::new(), 0, false);
+    let mut after = Some(&request.xattrs_after).filter(|name| !name.is_empty());
+    for &lin in &request.lins {
+        if is_full {
+            break;
+        }
+        let xattrs = Xattrs { after: after.take(), bytes_max: ANSWER_LENGTH.saturating_sub(length) };
+        let result = match inode(view, Lin(lin), request, xattrs) {
+            Ok(inode) => {
+                is_full = inode.more_xattrs;
+                v1::describe_result::Result::Inode(inode)
+            }
             Err(NodeError::Operation(refused)) => v1::describe_result::Result::Error(Failure::from(refused).into()),
             Err(failed) => return Err(failed),
         };
-        Ok(v1::DescribeResult { result: Some(result) })
-    };
-    request.lins.iter().map(one).collect()
+        let result = v1::DescribeResult { result: Some(result) };
+        length += result.encoded_len();
+        is_full |= length >= ANSWER_LENGTH;
+        results.push(result);
+    }
+    let left = u32::try_from(request.lins.len() - results.len()).unwrap_or(u32::MAX);
+    Ok(v1::DescribeResponse { results, left })
 }
 
-fn inode(view: &View, lin: Lin, request: &v1::DescribeRequest) -> Result<v1::Inode, NodeError> {
+/// Which extended attributes of a LIN are wanted.
+#[derive(Clone, Copy)]
+struct Xattrs<'a> {
+    /// Those after that name.
+    after: Option<&'a Bytes>,
+    /// So many bytes of them, and one in any case.
+    bytes_max: usize,
+}
+
+fn inode(
+    view: &View,
+    lin: Lin,
+    request: &v1::DescribeRequest,
+    Xattrs { after, bytes_max }: Xattrs<'_>,
+) -> Result<v1::Inode, NodeError> {
     let file = view.file(lin)?;
     let mut inode = v1::Inode { attributes: Some(file.attributes.into()), ..Default::default() };
     if request.with_xattrs {
-        inode.xattrs = view.xattrs(lin)?.into_iter().map(Into::into).collect();
+        let (xattrs, more) = view.xattrs_after(lin, after, bytes_max)?;
+        inode.xattrs = xattrs.into_iter().map(Into::into).collect();
+        inode.more_xattrs = more;
     }
     match file.content {
         StoredContent::Target(target) => inode.target = target,
@@ -57,7 +90,7 @@ fn inode(view: &View, lin: Lin, request: &v1::DescribeRequest) -> Result<v1::Ino
     Ok(inode)
 }
 
-fn inline(bytes: bytes::Bytes) -> v1::StoredContent {
+fn inline(bytes: Bytes) -> v1::StoredContent {
     v1::StoredContent { content: Some(v1::stored_content::Content::Inline(bytes)), next_offset: None }
 }
 
@@ -93,3 +126,6 @@ pub fn extents(view: &View, lin: Lin, offset: u64, limit: usize) -> Result<(Vec<
     let next = found.last().map(|last| end(&last.extent)).filter(|_| more);
     Ok((found.into_iter().map(|published| published.extent.into()).collect(), next))
 }
+
+#[cfg(test)]
+mod tests;
