@@ -97,6 +97,8 @@ pub struct Coalesced {
 /// The runs of one epoch in the making.
 struct EpochMerge<'a> {
     context: CoalesceContext<'a>,
+    /// Where runs go.
+    to: &'a Site,
     options: CoalesceOptions,
     writer: Writer,
     coalesced: Coalesced,
@@ -138,8 +140,19 @@ pub async fn coalesce(
     objects: &[ObjectReport],
     options: CoalesceOptions,
 ) -> Result<Coalesced, RepoError> {
+    coalesce_into(context, context.site, writer, objects, options).await
+}
+
+/// The same, with the runs put elsewhere.
+pub(crate) async fn coalesce_into(
+    context: CoalesceContext<'_>,
+    to: &Site,
+    writer: Writer,
+    objects: &[ObjectReport],
+    options: CoalesceOptions,
+) -> Result<Coalesced, RepoError> {
     let listed = Listed::number(writer.epoch, objects)?;
-    let mut epoch = EpochMerge { context, options, writer, coalesced: Coalesced::default() };
+    let mut epoch = EpochMerge { context, to, options, writer, coalesced: Coalesced::default() };
     let totals = &mut epoch.coalesced.totals;
     totals.bytes_plain = objects.iter().map(|report| report.bytes_plain).sum();
     totals.bytes_uploaded = listed.objects.iter().map(|(_, report)| report.size).sum();
@@ -273,7 +286,7 @@ impl EpochMerge<'_> {
     }
 
     async fn put(&mut self, run: FinishedRun) -> Result<(), RepoError> {
-        self.context.site.put_same(&run.reference.name().to_string(), run.bytes).await?;
+        self.to.put_same(&run.reference.name().to_string(), run.bytes).await?;
         let table = run.reference.table;
         let place = Table::ALL.iter().position(|known| *known == table);
         if let Some(rows) = place.and_then(|place| self.coalesced.totals.rows.get_mut(place)) {

@@ -151,6 +151,12 @@ impl Check {
         for finding in &report.findings {
             invocation.output.result(finding, &finding_value(finding))?;
         }
+        for epoch in &report.rebuildable {
+            let line = format!(
+                "the objects of backup {epoch} hold the rows of its tables too: `holdfast restore --rebuild-tables`"
+            );
+            invocation.output.result(line, &json!({ "rebuildable": epoch }))?;
+        }
         show_report(&report, invocation)?;
         match report.findings_total {
             0 => Ok(()),

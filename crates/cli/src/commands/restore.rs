@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use repo::{Listed, RebuildOptions, Rebuilt, Repository};
 use restore::{Existing, LocalTarget, Plan, Report, RestoreError, RestoreOptions, Selection, Source, Summary};
-use runtime::{Clock, Files};
+use runtime::{Clock, Files, Seed};
 use serde_json::json;
 
 use super::repository::BackupSource;
@@ -33,6 +34,9 @@ pub struct Arguments {
     /// Write into a folder that is not empty: identical files are kept, others of the same name replaced
     #[arg(long)]
     overwrite: bool,
+    /// Read all tables first, and make those that are damaged again from the objects of their backups
+    #[arg(long)]
+    rebuild_tables: bool,
     /// Only tell what would be restored
     #[arg(long)]
     dry_run: bool,
@@ -45,8 +49,8 @@ pub async fn run(arguments: Arguments, invocation: &mut Invocation) -> Result<()
     restore(arguments, spool.0.clone(), invocation).await
 }
 
-/// What of the list of names does not fit in memory. It goes with the restore, however that ends: done, failed, or
-/// interrupted.
+/// What of the list of names does not fit in memory, and tables that were made again. It goes with the restore, however
+/// that ends: done, failed, or interrupted.
 struct Spool(PathBuf);
 
 impl Drop for Spool {
@@ -57,13 +61,16 @@ impl Drop for Spool {
 }
 
 async fn restore(arguments: Arguments, spool: PathBuf, invocation: &mut Invocation) -> Result<(), CliError> {
-    let (repository, backup) = arguments.source.open().await?;
+    let (mut repository, backup) = arguments.source.open().await?;
+    if arguments.rebuild_tables {
+        repository = rebuilt(repository, spool.join("tables"), invocation).await?;
+    }
     let source = Source { repository, set: backup.info().set, epoch: backup.info().epoch };
     let selection = match &arguments.path {
         Some(path) => Selection::Path(path.as_bytes().to_vec()),
         None => Selection::Everything,
     };
-    let plan = Plan::make(&source, &selection, &Files::real(), RestoreOptions::new(spool)).await?;
+    let plan = Plan::make(&source, &selection, &Files::real(), RestoreOptions::new(spool.join("names"))).await?;
     for root in plan.displaced() {
         complain(invocation.output.format(), "warning", root);
     }
@@ -80,6 +87,25 @@ async fn restore(arguments: Arguments, spool: PathBuf, invocation: &mut Invocati
     progress.finish();
     show_report(&report, &mut invocation.output)?;
     outcome(&report)
+}
+
+/// Makes damaged tables again, and tells which.
+async fn rebuilt(
+    repository: Repository<Listed>,
+    folder: PathBuf,
+    invocation: &Invocation,
+) -> Result<Repository<Listed>, CliError> {
+    let options = RebuildOptions { files: Files::real(), seed: Seed::from_os(), folder };
+    let (repository, told) = repository.rebuild(&options).await?;
+    for Rebuilt { epoch, runs, failure } in told {
+        let tables = format!("{} tables of backup {epoch}", runs.len());
+        let line = match failure {
+            None => format!("{tables} are damaged, and were made again from its objects"),
+            Some(failure) => format!("{tables} are damaged, and cannot be made again: {failure}"),
+        };
+        complain(invocation.output.format(), "warning", &line);
+    }
+    Ok(repository)
 }
 
 /// Tells a restore that may succeed another time from one that cannot: the repository is damaged, and nothing else is

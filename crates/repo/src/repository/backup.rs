@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use types::{Epoch, Lin, Name, SetId};
 
+use super::rebuild::LocalRuns;
 use super::stream::{RowStream, Sight};
 use super::{BackupInfo, Listed, LostBackup, Repository, Shared};
 use crate::RepoError;
@@ -33,6 +34,8 @@ pub struct Backup {
 /// The runs of a commit, opened when they are first needed.
 pub(super) struct RunSet {
     runs: Vec<RunReference>,
+    /// Where those of them are that are not at the site.
+    local: Option<Arc<LocalRuns>>,
     readers: Mutex<BTreeMap<RunKey, Arc<RunReader>>>,
     groups: Arc<GroupCache>,
     objects: Mutex<BTreeMap<ObjectNumber, KnownObject>>,
@@ -51,8 +54,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl RunSet {
-    pub(super) fn new(runs: Vec<RunReference>) -> Self {
-        Self { runs, readers: Mutex::default(), groups: Arc::default(), objects: Mutex::default() }
+    pub(super) fn new(runs: Vec<RunReference>, local: Option<Arc<LocalRuns>>) -> Self {
+        Self { runs, local, readers: Mutex::default(), groups: Arc::default(), objects: Mutex::default() }
     }
 
     /// Opens a run, unless it is open.
@@ -61,7 +64,8 @@ impl RunSet {
         if let Some(reader) = locked(&self.readers).get(&name) {
             return Ok(Arc::clone(reader));
         }
-        let reader = Arc::new(RunReader::open(&shared.site, reference, &shared.keys).await?);
+        let local = self.local.as_ref().and_then(|local| local.site_of(reference));
+        let reader = Arc::new(RunReader::open(local.unwrap_or(&shared.site), reference, &shared.keys).await?);
         locked(&self.readers).insert(name, Arc::clone(&reader));
         Ok(reader)
     }
@@ -123,7 +127,7 @@ impl Repository<Listed> {
         let voids = head.commit.voids.as_slice().into();
         Ok(Backup {
             shared: Arc::clone(&self.shared),
-            runs: Arc::new(RunSet::new(self.runs_of(&head.commit, set, epoch))),
+            runs: Arc::new(RunSet::new(self.runs_of(&head.commit, set, epoch), self.state.local.clone())),
             info: Arc::new(info.clone()),
             sight: Sight { set, epoch, voids },
         })
@@ -139,7 +143,8 @@ impl Repository<Listed> {
             let written = run.writer.epoch;
             run.level > 0 || (written <= epoch && !(is_by_set(run.table) && foreign.contains(&written)))
         };
-        head.runs.iter().filter(may_hold).copied().collect()
+        let runs = self.state.local.as_ref().map_or(&head.runs, |local| &local.runs);
+        runs.iter().filter(may_hold).copied().collect()
     }
 }
 

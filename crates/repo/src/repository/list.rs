@@ -10,6 +10,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use site::LIST_LIMIT_MAX;
 use types::{Epoch, ErrorKind, SetId, Timestamp};
 
+use super::rebuild::LocalRuns;
 use super::{Opened, Repository};
 use crate::RepoError;
 use crate::commit::{Commit, CommitTotals, ParentReference, RootRecord, StateReference};
@@ -25,6 +26,8 @@ pub struct Listed {
     backups: Arc<Vec<BackupInfo>>,
     lost: Arc<Vec<LostBackup>>,
     strays: Arc<Vec<String>>,
+    /// Runs that were made again.
+    pub(super) local: Option<Arc<LocalRuns>>,
 }
 
 /// The newest commit that can be read.
@@ -216,7 +219,7 @@ impl Repository<Opened> {
         chain.backups.retain(|backup| !voids.contains(&backup.epoch));
         chain.lost.retain(|backup| !voids.contains(&backup.epoch));
         let (backups, lost, strays) = (Arc::new(chain.backups), Arc::new(chain.lost), Arc::new(names.strays));
-        let state = Listed { head, backups, lost, strays };
+        let state = Listed { head, backups, lost, strays, local: None };
         Ok(Repository { shared: self.shared, state })
     }
 

@@ -6,6 +6,7 @@ mod export;
 mod list;
 mod newest;
 mod open;
+mod rebuild;
 mod stream;
 
 pub use backup::Backup;
@@ -13,6 +14,7 @@ pub use check::{CheckDepth, CheckOptions, CheckReport, Finding, Misfit, RowFindi
 pub use list::{BackupInfo, Listed, LostBackup};
 pub use newest::newest_commit;
 pub use open::{NewRepository, Opened, Unlock};
+pub use rebuild::{RebuildOptions, Rebuilt};
 pub use stream::RowStream;
 
 use std::sync::Arc;

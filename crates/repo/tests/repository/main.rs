@@ -16,6 +16,7 @@ mod keys;
 mod limits;
 mod merging;
 mod model;
+mod rebuild;
 mod refusals;
 mod round_trip;
 mod world;

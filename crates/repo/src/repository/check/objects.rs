@@ -16,6 +16,8 @@ pub(super) struct Objects {
     known: Vec<(ObjectNumber, u64)>,
     /// Epochs of whose objects not all are known, because a run is damaged.
     lost: Lost,
+    /// Epochs of which an object is damaged or missing.
+    damaged: BTreeSet<Epoch>,
 }
 
 /// Epochs of whose rows in one table not all can be read.
@@ -40,12 +42,23 @@ enum Fit {
 impl Objects {
     /// Knows no object, nor will it know those of the epochs that are lost.
     pub(super) const fn without(lost: Lost) -> Self {
-        Self { known: Vec::new(), lost }
+        Self { known: Vec::new(), lost, damaged: BTreeSet::new() }
     }
 
     /// Adds an object; they come in the order of their numbers.
     pub(super) fn add(&mut self, number: ObjectNumber, slots_end: u64) {
         self.known.push((number, slots_end));
+    }
+
+    /// Adds one that is damaged, or missing.
+    pub(super) fn add_damaged(&mut self, number: ObjectNumber, size: u64) {
+        self.damaged.insert(number.epoch());
+        self.add(number, size);
+    }
+
+    /// Whether all objects of an epoch are there, as far as they were looked at.
+    pub(super) fn has_all_of(&self, epoch: Epoch) -> bool {
+        !self.lost.holds(epoch) && !self.damaged.contains(&epoch)
     }
 
     fn fit(&self, location: &Location) -> Fit {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use types::ErrorKind;
+use types::{Epoch, ErrorKind};
 
 use super::misfit::RowFinding;
 use crate::RepoError;
@@ -97,6 +97,10 @@ pub struct CheckReport {
     pub findings: Vec<Finding>,
     /// How many things are wrong.
     pub findings_total: u64,
+    /// Backups of which runs are damaged, but no object as far as was looked: [`Repository::rebuild`] makes the runs again.
+    ///
+    /// [`Repository::rebuild`]: crate::Repository::rebuild
+    pub rebuildable: Vec<Epoch>,
 }
 
 impl CheckReport {

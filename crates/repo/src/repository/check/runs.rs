@@ -1,6 +1,6 @@
 //! The runs of the newest commit, and which backups get by without those that are damaged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use types::{Epoch, SetId};
 
@@ -25,7 +25,7 @@ pub(super) struct Runs<'a> {
 impl<'a> Runs<'a> {
     pub(super) fn new(repository: &'a Repository<Listed>, head: &Commit) -> Self {
         let sets = repository.backups().iter().map(|backup| (backup.epoch, backup.set)).collect();
-        Self { repository, set: RunSet::new(head.runs.clone()), unsound: Vec::new(), sets }
+        Self { repository, set: RunSet::new(head.runs.clone(), None), unsound: Vec::new(), sets }
     }
 
     /// Opens a run.
@@ -61,6 +61,13 @@ impl<'a> Runs<'a> {
             let is_of_tree = matches!(run.table, Table::Inodes | Table::Entries | Table::Extents);
             is_of_tree && (run.level > 0 || (written <= backup.epoch && !of_other_set(&written)))
         })
+    }
+
+    /// The epochs of which a run is damaged that was merged from their objects alone.
+    pub(super) fn damaged_epochs(&self) -> impl Iterator<Item = Epoch> {
+        let epochs: BTreeSet<Epoch> =
+            self.unsound.iter().filter(|run| run.level == 0).map(|run| run.writer.epoch).collect();
+        epochs.into_iter()
     }
 
     /// The epochs of whose rows in a table not all can be read.

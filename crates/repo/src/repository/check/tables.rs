@@ -27,6 +27,7 @@ impl Check<'_> {
     pub(super) async fn tables(&mut self, runs: &Runs<'_>, space: &Arc<Workspace>) -> Result<(), RepoError> {
         let repository = self.repository;
         let objects = self.objects(runs).await?;
+        self.report.rebuildable = runs.damaged_epochs().filter(|epoch| objects.has_all_of(*epoch)).collect();
         let (whole, broken): (Vec<_>, Vec<_>) =
             repository.backups().iter().partition::<Vec<&BackupInfo>, _>(|backup| runs.has_all_of(backup));
         for backup in broken {
@@ -72,7 +73,10 @@ impl Check<'_> {
             self.report.objects += 1;
             let checked = self.object(&row).await;
             let slots_end = self.report.note(Name::Object(row.writer), checked)?;
-            objects.add(row.number, slots_end.unwrap_or(row.size));
+            match slots_end {
+                Some(end) => objects.add(row.number, end),
+                None => objects.add_damaged(row.number, row.size),
+            }
         }
         Ok(objects)
     }
