@@ -16,6 +16,8 @@ const TABLE: &str = "crates/xtask/edges.toml";
 #[serde(deny_unknown_fields)]
 pub(crate) struct Table {
     crates: BTreeMap<String, Crate>,
+    #[serde(default)]
+    named: Vec<Named>,
     forbidden: Vec<Forbidden>,
 }
 
@@ -24,6 +26,15 @@ pub(crate) struct Table {
 struct Crate {
     level: u8,
     uses: BTreeSet<String>,
+}
+
+/// Crates from outside that only some of ours may name.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Named {
+    crates: BTreeSet<String>,
+    by: BTreeSet<String>,
+    reason: String,
 }
 
 #[derive(Deserialize)]
@@ -78,6 +89,25 @@ fn check_levels(table: &Table) -> Vec<Finding> {
                 Some(_) => continue,
             };
             findings.push(Finding::at(TABLE, problem));
+        }
+    }
+    findings
+}
+
+/// Finds manifests, tests included, that name a crate from outside which is not theirs to name; and leave to name one
+/// that nobody uses.
+pub(crate) fn check_named(table: &Table, metadata: &Metadata) -> Vec<Finding> {
+    let named = metadata.named();
+    let mut findings = Vec::new();
+    for rule in &table.named {
+        let names = |of: &BTreeSet<&str>| rule.crates.iter().find(|wanted| of.contains(wanted.as_str())).cloned();
+        for (name, foreign) in named.iter().filter_map(|(name, all)| Some((*name, names(all)?))) {
+            if !rule.by.contains(name) {
+                findings.push(Finding::at(format!("crates/{name}"), format!("names `{foreign}`, but {}", rule.reason)));
+            }
+        }
+        for idle in rule.by.iter().filter(|by| named.get(by.as_str()).and_then(names).is_none()) {
+            findings.push(Finding::at(TABLE, format!("`{idle}` names none of {:?}: remove the leave", rule.crates)));
         }
     }
     findings
@@ -157,6 +187,20 @@ mod tests {
         assert!(found.contains("`fs` at level 0 uses `types` at level 0"), "{found}");
         assert!(found.contains("`fs` does not use `kit`: remove the edge"), "{found}");
         assert!(found.contains("crates/kit: has no row"), "{found}");
+    }
+
+    #[test]
+    fn only_who_may_names_a_crate_and_a_leave_that_nobody_uses_is_found() {
+        let rule = |by: &str| {
+            let rows = "types = { level = 0, uses = [] }";
+            let named = format!("[[named]]\ncrates = [\"deep\"]\nby = [\"{by}\"]\nreason = \"it has a face\"\n");
+            let table: Table = toml::from_str(&format!("forbidden = []\n[crates]\n{rows}\n{named}")).unwrap();
+            messages(&check_named(&table, &Metadata::parse(METADATA.as_bytes()).unwrap()))
+        };
+        assert_eq!(rule("types"), "");
+        let found = rule("fs");
+        assert!(found.contains("crates/types: names `deep`, but it has a face"), "{found}");
+        assert!(found.contains("`fs` names none of"), "{found}");
     }
 
     #[test]

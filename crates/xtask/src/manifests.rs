@@ -1,11 +1,16 @@
 //! Checks the manifests of the crates: names after folders, lints of the workspace, dependencies listed once.
 
+use std::collections::BTreeSet;
+
 use toml::{Table, Value};
 
 use crate::finding::Finding;
 use crate::tree::Tree;
 
-/// Checks the manifest of every package.
+/// The tables of a manifest that name dependencies.
+const DEPENDENCIES: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
+
+/// Checks the manifest of every package, and the list from which they take their dependencies.
 pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in tree.files() {
@@ -19,7 +24,24 @@ pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
         };
         findings.extend(problems.into_iter().map(|problem| Finding::at(&file.path, problem)));
     }
+    findings.extend(check_listed(tree));
     findings
+}
+
+/// Finds rows of `[workspace.dependencies]` that no package takes.
+fn check_listed(tree: &Tree) -> Vec<Finding> {
+    let manifests = tree.files().filter(|file| file.path.ends_with("Cargo.toml"));
+    let manifests: Vec<Table> = manifests.filter_map(|file| file.text.parse().ok()).collect();
+    let taken: BTreeSet<&str> = manifests.iter().flat_map(taken_by).collect();
+    let listed = manifests.iter().filter_map(|manifest| value(manifest, &["workspace", "dependencies"])?.as_table());
+    let idle = listed.flat_map(Table::keys).filter(|name| !taken.contains(name.as_str()));
+    idle.map(|name| Finding::at("Cargo.toml", format!("no package takes `{name}`: remove it"))).collect()
+}
+
+/// The names of all dependencies of a package.
+fn taken_by(manifest: &Table) -> impl Iterator<Item = &str> {
+    let tables = DEPENDENCIES.iter().filter_map(|table| manifest.get(*table)?.as_table());
+    tables.flat_map(Table::keys).map(String::as_str)
 }
 
 fn check_manifest(folder: &str, manifest: &Table) -> Vec<String> {
@@ -36,7 +58,7 @@ fn check_manifest(folder: &str, manifest: &Table) -> Vec<String> {
             problems.push(format!("`{key}` does not come from the workspace"));
         }
     }
-    for table in ["dependencies", "dev-dependencies", "build-dependencies"] {
+    for table in DEPENDENCIES {
         let dependencies = manifest.get(table).and_then(Value::as_table);
         for (name, _) in dependencies.into_iter().flatten().filter(|(_, from)| !inherits(Some(from))) {
             problems.push(format!("`{name}` in [{table}] is not taken from [workspace.dependencies]"));
@@ -78,6 +100,14 @@ mod tests {
         let own = GOOD.replace("bytes.workspace = true", "bytes = \"1\"");
         let expected = "crates/site/Cargo.toml: `bytes` in [dependencies] is not taken from [workspace.dependencies]";
         assert_eq!(found("crates/site/Cargo.toml", &own), [expected]);
+    }
+
+    #[test]
+    fn a_dependency_that_is_listed_and_not_taken_is_found() {
+        let root = "[workspace.dependencies]\nbytes = \"1\"\nturmoil = \"0.7\"\n";
+        let tree = Tree::of(&[("Cargo.toml", root), ("crates/site/Cargo.toml", GOOD)]);
+        let found: Vec<String> = check(&tree).iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["Cargo.toml: no package takes `turmoil`: remove it"]);
     }
 
     #[test]

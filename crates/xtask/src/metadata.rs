@@ -76,6 +76,12 @@ impl Metadata {
         edges
     }
 
+    /// Our crates by their short names, each with all that its manifest names, for tests too.
+    pub(crate) fn named(&self) -> BTreeMap<&str, BTreeSet<&str>> {
+        let members = self.packages.iter().filter(|package| self.workspace_members.contains(&package.id));
+        members.map(|package| (short_name(&package.name), package.names())).collect()
+    }
+
     /// The path by which a crate of ours gets one from outside, tests included, if it gets it at all.
     pub(crate) fn path_to(&self, from: &str, wanted: &str) -> Option<Vec<&str>> {
         let names: BTreeMap<&str, &str> =
@@ -102,6 +108,12 @@ impl Metadata {
             queue = longer;
         }
         None
+    }
+}
+
+impl Package {
+    fn names(&self) -> BTreeSet<&str> {
+        self.dependencies.iter().map(|dependency| dependency.name.as_str()).collect()
     }
 }
 

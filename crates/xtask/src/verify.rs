@@ -20,10 +20,11 @@ pub(crate) fn run() -> Result<Verdict> {
     let tree = Tree::read().context("read the source tree")?;
     let metadata = Metadata::read(tree.root()).context("read cargo's metadata")?;
     let table = edges::Table::read(&tree).context("read the table of edges")?;
-    let checks: [(&str, Vec<Finding>); 6] = [
+    let checks: [(&str, Vec<Finding>); 7] = [
         ("folders, generated files, crate documentation", layout::check(&tree)),
         ("manifests", manifests::check(&tree)),
         ("edges between crates", edges::check_edges(&table, &metadata)),
+        ("crates that only some may name", edges::check_named(&table, &metadata)),
         ("crates that must not be pulled in", edges::check_forbidden(&table, &metadata)),
         ("marks of unfinished work", marks::check(&tree)),
         ("sizes of files and functions", sizes::check(&tree)),
