@@ -45,7 +45,9 @@ pub struct Arguments {
 }
 
 pub async fn run(arguments: Arguments, invocation: &mut Invocation) -> Result<(), CliError> {
-    let spool = Spool(std::env::temp_dir().join(format!("holdfast-restore-{}", std::process::id())));
+    // Nobody can have put anything there before.
+    let name = format!("holdfast-restore-{}", Seed::from_os().uuid());
+    let spool = Spool(std::env::temp_dir().join(name));
     restore(arguments, spool.0.clone(), invocation).await
 }
 

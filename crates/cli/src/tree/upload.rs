@@ -362,9 +362,13 @@ impl Upload {
     }
 
     async fn set_times(&mut self, times: Vec<(Lin, AttributeChanges)>) -> Result<(), CliError> {
-        let changes = times.into_iter().map(|(lin, changes)| Change::SetAttributes { lin, changes }).collect();
-        for failure in self.session.execute(changes).await?.into_iter().filter_map(Result::err) {
-            self.failed(&failure);
+        let set =
+            |(lin, changes): &(Lin, AttributeChanges)| Change::SetAttributes { lin: *lin, changes: changes.clone() };
+        let results = self.session.execute(times.iter().map(set).collect()).await?;
+        for ((lin, _), result) in times.iter().zip(results) {
+            if let Err(failure) = result {
+                self.failed(&format!("the times of directory {lin}: {failure}"));
+            }
         }
         Ok(())
     }
@@ -402,7 +406,10 @@ impl Upload {
                     self.report.copied.links += 1;
                     self.progress.add_file();
                 }
-                Err(failure) => self.failed(&failure),
+                Err(failure) => {
+                    let FurtherName { name, parent, .. } = &further.0;
+                    self.failed(&format!("{name} in directory {parent}: {failure}"));
+                }
             }
         }
         Ok(())
