@@ -12,10 +12,12 @@ mod cutter;
 mod decode;
 mod encode;
 mod error;
+mod formats;
 mod table;
 
 pub use cutter::{CUT_LENGTH_AVERAGE, CUT_LENGTH_MAX, CUT_LENGTH_MIN, Cutter, CutterOptions};
 pub use decode::{check, decode, decode_range, digest, plain_length};
 pub use encode::{Encoded, encode};
 pub use error::BlockError;
+pub use formats::FORMATS;
 pub use table::{FRAME_LENGTH, FrameTable, STORED_LENGTH_MAX};

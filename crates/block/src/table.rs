@@ -13,7 +13,7 @@ pub const STORED_LENGTH_MAX: usize = head_length(PLAIN_LENGTH_MAX) + PLAIN_LENGT
 
 pub(crate) const PLAIN_LENGTH_MAX: usize = BLOCK_LENGTH_MAX as usize;
 
-const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 1;
 const HEADER_LENGTH: usize = 5;
 const ROW_LENGTH: usize = 8;
 const CHECKSUM_LENGTH: usize = 4;

@@ -14,7 +14,7 @@ use crate::error::FoundVolume;
 use crate::fields::Fields;
 
 const MAGIC: [u8; 4] = *b"HFVO";
-const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 1;
 const FILE_MODE: u32 = 0o600;
 
 /// Which volume may be in a folder.

@@ -22,7 +22,7 @@ use runtime::Files;
 use types::{BlockId, PgId};
 
 pub(crate) use self::changes::Changes;
-pub(crate) use self::row::{Covered, Row, RowState, SegmentUse};
+pub(crate) use self::row::{Covered, Row, RowState, SegmentUse, VERSION as ROW_VERSION};
 use crate::BlockStoreError;
 use crate::segment::SegmentNumber;
 

@@ -30,6 +30,7 @@
 
 mod error;
 mod fields;
+mod formats;
 mod identity;
 mod index;
 mod metrics;
@@ -46,6 +47,7 @@ mod walk;
 mod writer;
 
 pub use error::{BlockStoreError, Damage, FoundVolume};
+pub use formats::FORMATS;
 pub use metrics::BlockStoreMetrics;
 pub use options::{Options, Outside};
 pub use recovery::{DamagedRange, Recovery};

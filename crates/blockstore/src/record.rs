@@ -17,7 +17,7 @@ pub(crate) const RECORD_ALIGNMENT: u64 = 8;
 /// What a record begins with.
 pub(crate) const RECORD_MAGIC: [u8; 4] = *b"HFRE";
 
-const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 1;
 
 /// What a record means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

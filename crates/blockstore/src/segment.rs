@@ -12,7 +12,7 @@ pub(crate) const SEGMENT_HEADER_LENGTH: u64 = HEADER_LENGTH as u64;
 
 const HEADER_LENGTH: usize = 56;
 const MAGIC: [u8; 8] = *b"HFSEGMNT";
-const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 1;
 
 /// The number of a segment; the first one has 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

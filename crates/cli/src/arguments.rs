@@ -1,23 +1,26 @@
 //! The command line as a whole.
 
+use std::sync::LazyLock;
+
 use clap::{Parser, Subcommand};
+use wire::v1::namespace_server::SERVICE_NAME;
 
 use crate::commands::{backup, cluster, completions, context, policy, repo, restore, site, snapshot};
 use crate::context::ClusterChoice;
 use crate::exit;
 use crate::fs;
 
-/// Version, commit and the formats that this program speaks.
-const LONG_VERSION: &str = concat!(
-    env!("CARGO_PKG_VERSION"),
-    "\ncommit ",
-    env!("HOLDFAST_COMMIT"),
-    "\nformats: protocol holdfast.v1, stored block 1, repository 1"
-);
+/// Version, commit, and the protocol and formats that this program speaks.
+static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
+    let (version, commit) = (env!("CARGO_PKG_VERSION"), env!("HOLDFAST_COMMIT"));
+    let protocol = SERVICE_NAME.rsplit_once('.').map_or(SERVICE_NAME, |(package, _)| package);
+    let formats: Vec<_> = ::repo::FORMATS.iter().map(|(name, version)| format!("{name} {version}")).collect();
+    format!("{version}\ncommit {commit}\nprotocol: {protocol}\nformats: {}", formats.join(", "))
+});
 
 /// Holdfast: a clustered NAS that backs itself up to the cloud.
 #[derive(Debug, Parser)]
-#[command(name = "holdfast", version, long_version = LONG_VERSION, after_long_help = exit::TABLE)]
+#[command(name = "holdfast", version, long_version = LONG_VERSION.as_str(), after_long_help = exit::TABLE)]
 pub struct Arguments {
     #[command(flatten)]
     pub cluster: ClusterChoice,

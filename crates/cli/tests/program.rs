@@ -89,6 +89,20 @@ mod tests {
     }
 
     #[test]
+    fn the_version_tells_commit_protocol_and_formats() {
+        let home = tempfile::tempdir().unwrap();
+        let told = String::from_utf8(holdfast(home.path(), &["--version"]).stdout).unwrap();
+        let lines: Vec<_> = told.lines().collect();
+        let [name, commit, protocol, formats] = lines[..] else { panic!("{told}") };
+        assert_eq!(name, concat!("holdfast ", env!("CARGO_PKG_VERSION")));
+        assert!(commit.strip_prefix("commit ").is_some_and(|commit| !commit.is_empty()), "{told}");
+        assert_eq!(protocol, "protocol: holdfast.v1");
+        let listed: Vec<_> = formats.strip_prefix("formats: ").unwrap().split(", ").map(str::to_owned).collect();
+        let written = repo::FORMATS.map(|(format, version)| format!("{format} {version}"));
+        assert_eq!(listed, written);
+    }
+
+    #[test]
     fn completions_know_every_family_of_commands() {
         let home = tempfile::tempdir().unwrap();
         for shell in ["bash", "zsh", "fish"] {

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use types::{ClusterId, ErrorKind, NodeId, VolumeId};
 
-const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 1;
 /// The name of the file in the data folder.
 pub const IDENTITY_FILE: &str = "identity.toml";
 

@@ -12,6 +12,7 @@
 //!
 //! It knows nothing of Raft or of blocks, so that the security of the door can be read on its own.
 
+mod formats;
 mod gate;
 mod identity;
 mod keystore;
@@ -23,6 +24,7 @@ mod secret;
 mod token;
 mod token_book;
 
+pub use formats::FORMATS;
 pub use gate::{Caller, Door, GateLayer, GateService, Membership};
 pub use identity::{Identity, IdentityError, IdentityFile, MembershipState};
 pub use keystore::{Keystore, KeystoreError, RepositoryKeys};

@@ -12,7 +12,7 @@ use crate::Secret;
 use crate::pki::sha256;
 
 /// Version, cluster id, pin, secret; the address follows, then the check bytes.
-const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 1;
 const CHECK_LENGTH: usize = 4;
 /// A longest DNS name with its port is 259 bytes.
 const ADDRESS_LENGTH_MAX: usize = 300;

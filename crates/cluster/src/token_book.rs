@@ -23,7 +23,7 @@ use crate::{AuthorityCertificate, KeyFingerprint, Secret, Token};
 
 /// More open tokens than any admin needs at once.
 const TOKENS_MAX: usize = 256;
-const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 1;
 
 /// Why a token could not be issued or redeemed.
 #[derive(Debug, Error)]

@@ -18,6 +18,7 @@
 #[cfg(test)]
 mod conformance;
 mod error;
+mod formats;
 mod handle;
 mod log;
 mod member;
@@ -42,6 +43,7 @@ mod transport;
 mod watch;
 
 pub use error::ConsensusError;
+pub use formats::FORMATS;
 pub use handle::{Handle, RequestResult};
 pub use log::LogError;
 pub use options::{Batching, Options, Retention, Timing};

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use types::{Batch, Request, Timestamp};
 
 /// The version of the encoding.
-const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 1;
 
 /// Requests that are encoded and not yet part of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,20 +1,27 @@
 //! What `holdfastd` is told on its command line.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use clap::{Parser, Subcommand};
+use wire::v1::namespace_server::SERVICE_NAME;
 
-/// The version, the commit and the formats that this program reads and writes.
-const LONG_VERSION: &str = concat!(
-    env!("CARGO_PKG_VERSION"),
-    "\ncommit ",
-    env!("HOLDFAST_COMMIT"),
-    "\nformats: identity 1, keystore 1, join token 1, protocol holdfast.v1"
-);
+/// The version, the commit, and the protocol and formats that this program reads and writes.
+static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
+    let (version, commit) = (env!("CARGO_PKG_VERSION"), env!("HOLDFAST_COMMIT"));
+    let protocol = SERVICE_NAME.rsplit_once('.').map_or(SERVICE_NAME, |(package, _)| package);
+    let formats: Vec<_> = formats().map(|(name, version)| format!("{name} {version}")).collect();
+    format!("{version}\ncommit {commit}\nprotocol: {protocol}\nformats: {}", formats.join(", "))
+});
+
+fn formats() -> impl Iterator<Item = (&'static str, u32)> {
+    let own = [cluster::FORMATS.as_slice(), &consensus::FORMATS, &namespace::FORMATS, &blockstore::FORMATS];
+    own.into_iter().chain([repo::FORMATS.as_slice()]).flatten().copied()
+}
 
 /// The storage daemon: one per node of a Holdfast cluster.
 #[derive(Debug, Parser)]
-#[command(name = "holdfastd", version, long_version = LONG_VERSION, args_conflicts_with_subcommands = true)]
+#[command(name = "holdfastd", version, long_version = LONG_VERSION.as_str(), args_conflicts_with_subcommands = true)]
 pub struct Arguments {
     /// The configuration file
     #[arg(long, value_name = "FILE", required = true)]
@@ -32,4 +39,19 @@ pub enum Command {
         /// The configuration file
         file: PathBuf,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_tells_all_that_a_node_writes() {
+        for format in ["identity", "join token", "Raft log record", "state store", "segment", "stored block", "commit"]
+        {
+            assert_eq!(formats().filter(|(name, _)| *name == format).count(), 1, "{format}");
+            assert!(LONG_VERSION.contains(&format!("{format} ")), "{}", *LONG_VERSION);
+        }
+        assert!(LONG_VERSION.contains("\nprotocol: holdfast.v1\n"), "{}", *LONG_VERSION);
+    }
 }

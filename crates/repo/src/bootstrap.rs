@@ -8,7 +8,7 @@ use crate::names::BOOTSTRAP_NAME;
 use crate::{RepoError, json};
 
 /// The version of the format of repositories.
-const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 
 /// The bootstrap object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -20,6 +20,7 @@ mod bootstrap;
 mod coalesce;
 mod commit;
 mod error;
+mod formats;
 mod hex;
 mod json;
 mod keys;
@@ -38,6 +39,7 @@ pub use bootstrap::Bootstrap;
 pub use coalesce::{CoalesceContext, CoalesceOptions, Coalesced, coalesce};
 pub use commit::{COMMIT_VERSION, Commit, CommitTotals, ParentReference, RootRecord, StateReference};
 pub use error::RepoError;
+pub use formats::FORMATS;
 pub use keys::{
     KeyObject, KitError, NewKeys, PASSPHRASE_LENGTH_MIN, PassphraseCost, PrivateKey, ReaderKeys, RecoveryKit, Secret,
     WrappedKey, WriterKeys,

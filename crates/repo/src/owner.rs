@@ -8,7 +8,7 @@ use crate::names::Name;
 use crate::{RepoError, json};
 
 /// The version of owner objects.
-const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 
 /// Says that from its generation on this cluster owns the repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use crate::fields::Fields;
 use crate::record::{RecordHeader, record_length};
 use crate::segment::SegmentNumber;
 
-const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 1;
 
 /// Where a block is, and what is known of it without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -28,4 +28,7 @@ mod writer;
 mod tests;
 
 pub use error::LogError;
+pub(crate) use record::VERSION as RECORD_VERSION;
+pub(crate) use segment::VERSION as SEGMENT_VERSION;
 pub(crate) use store::{LogFolder, LogOptions, LogStore};
+pub(crate) use vote_file::VERSION as VOTE_VERSION;

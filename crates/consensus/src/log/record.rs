@@ -11,7 +11,7 @@ pub(crate) const HEADER_LENGTH: usize = 48;
 pub(crate) const BODY_LENGTH_MAX: usize = 64 << 20;
 
 const MAGIC: [u8; 4] = *b"HFLR";
-const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 1;
 
 /// An entry as the log keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]

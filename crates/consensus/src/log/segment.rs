@@ -16,7 +16,7 @@ use crate::position::Position;
 pub(super) const SEGMENT_HEADER_LENGTH: usize = 64;
 
 const MAGIC: [u8; 4] = *b"HFLS";
-const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 1;
 
 /// One file of the log. Its records follow each other without a gap.
 #[derive(Debug)]

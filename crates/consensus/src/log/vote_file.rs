@@ -9,7 +9,7 @@ use super::LogError;
 use super::fields::{put_u32, put_u64, take_u32, take_u64};
 
 const MAGIC: [u8; 4] = *b"HFLV";
-const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 1;
 const LENGTH: usize = 40;
 
 /// For whom this node voted, in which term, and whether that node was elected.

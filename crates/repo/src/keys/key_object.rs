@@ -17,7 +17,7 @@ use crate::RepoError;
 use crate::hex::Hex;
 
 /// The version of key objects.
-const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 /// The least length of a passphrase, in characters: short enough to be typed, long enough that Argon2id protects it.
 pub const PASSPHRASE_LENGTH_MIN: usize = 8;
 

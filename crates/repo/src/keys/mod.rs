@@ -25,6 +25,7 @@ pub(crate) use aead::{Sealer, TAG_LENGTH};
 pub(crate) use derive::{derive, slot_nonce};
 pub use hpke::WrappedKey;
 pub(crate) use hpke::{unwrap_object_key, wrap_object_key};
+pub(crate) use key_object::VERSION as KEY_VERSION;
 pub use key_object::{KeyObject, NewKeys, PASSPHRASE_LENGTH_MIN};
 pub use kit::{KitError, RecoveryKit};
 pub use passphrase::PassphraseCost;

@@ -1,0 +1,12 @@
+//! The formats of this crate, for `--version`.
+
+use crate::index::ROW_VERSION;
+use crate::{identity, record, segment};
+
+/// What is written to a volume and beside it, and in which version.
+pub const FORMATS: [(&str, u32); 4] = [
+    ("volume", identity::VERSION as u32),
+    ("segment", segment::VERSION as u32),
+    ("block record", record::VERSION as u32),
+    ("block index", ROW_VERSION as u32),
+];
