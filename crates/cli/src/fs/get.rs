@@ -10,7 +10,7 @@ use restore::{Existing, LocalTarget, RelativePath};
 use runtime::Tasks;
 use types::{FileKind, Name, SnapshotId};
 
-use super::{At, path};
+use super::{At, each_in_turn, path};
 use crate::error::CliError;
 use crate::invocation::Invocation;
 use crate::output::Output;
@@ -44,17 +44,9 @@ pub async fn run(arguments: Arguments, invocation: &mut Invocation) -> Result<()
     let tasks = invocation.tasks.clone();
     let get = Get { client, tasks, snapshot, to, recursive: arguments.recursive, progress: Arc::clone(&progress) };
     let mut total = DownloadReport::default();
-    for source in from {
-        match get.source(source).await {
-            Ok(report) => total.add(report),
-            // One of several: it is told and counted, and the others go on.
-            Err(error) if from.len() > 1 && error.is_about_one_file() => {
-                progress.warn(&error);
-                total.failed += 1;
-            }
-            Err(error) => return Err(error),
-        }
-    }
+    let get_one = async |source: &OsString| get.source(source).await.map(|report| total.add(report));
+    let failed = each_in_turn(from, get_one, |error| progress.warn(error)).await?;
+    total.failed += failed;
     progress.finish();
     show(&total, &mut invocation.output)?;
     match total.failed {

@@ -107,20 +107,29 @@ fn own_inode(kind: FileKind, mode: u32) -> NewInode {
 async fn for_each_path(
     paths: &[OsString],
     format: Format,
-    mut act: impl AsyncFnMut(&OsString) -> Result<(), CliError>,
+    act: impl AsyncFnMut(&OsString) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
+    match each_in_turn(paths, act, |error| complain(format, "warning", error)).await? {
+        0 => Ok(()),
+        failed => Err(CliError::Partial { failed, what: "the paths" }),
+    }
+}
+
+/// The same for a command that tells in its own way what failed, and has more to do after; gives how many failed.
+async fn each_in_turn(
+    paths: &[OsString],
+    mut act: impl AsyncFnMut(&OsString) -> Result<(), CliError>,
+    tell: impl Fn(&CliError),
+) -> Result<u64, CliError> {
     let mut failed = 0;
     for path in paths {
         match act(path).await {
             Err(error) if paths.len() > 1 && error.is_about_one_file() => {
-                complain(format, "warning", &error);
+                tell(&error);
                 failed += 1;
             }
             done => done?,
         }
     }
-    match failed {
-        0 => Ok(()),
-        failed => Err(CliError::Partial { failed, what: "the paths" }),
-    }
+    Ok(failed)
 }

@@ -9,7 +9,7 @@ use runtime::Tasks;
 use types::FileKind;
 
 use super::place::{Destination, Place};
-use super::{own_inode, path};
+use super::{each_in_turn, own_inode, path};
 use crate::error::CliError;
 use crate::invocation::Invocation;
 use crate::output::Output;
@@ -37,20 +37,16 @@ pub async fn run(arguments: Arguments, invocation: &mut Invocation) -> Result<()
     progress.expect(bytes_of_files(from));
     let upload = Upload::new(session.clone(), invocation.tasks.clone(), Arc::clone(&progress));
     let tasks = invocation.tasks.clone();
+    let shown = Arc::clone(&progress);
     let mut put = Put { session, tasks, upload, destination, recursive: arguments.recursive, progress };
     let mut streamed = 0;
-    for source in from {
-        match put.source(source).await {
-            Ok(bytes) => streamed += bytes,
-            // One of several: it is told and counted, and the others go on.
-            Err(error) if from.len() > 1 && error.is_about_one_file() => put.upload.failed(&error),
-            Err(error) => return Err(error),
-        }
-    }
+    let put_one = async |source: &OsString| put.source(source).await.map(|bytes| streamed += bytes);
+    let failed = each_in_turn(from, put_one, |error| shown.warn(error)).await?;
     let Put { session, upload, progress, .. } = put;
     let mut report = upload.finish().await?;
     report.copied.files += from.iter().filter(|source| *source == "-").count() as u64;
     report.copied.bytes += streamed;
+    report.failed += failed;
     progress.finish();
     session.close().await?;
     show(&report, &mut invocation.output)?;

@@ -288,7 +288,7 @@ impl Upload {
     }
 
     /// Notes something that could not be uploaded.
-    pub fn failed(&mut self, error: &impl std::fmt::Display) {
+    fn failed(&mut self, error: &impl std::fmt::Display) {
         self.progress.warn(error);
         self.report.failed += 1;
     }
