@@ -4,10 +4,10 @@ use std::fmt::{self, Display};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::mem;
 
+use client::printable;
 use serde_json::{Value, json};
 
 use crate::error::CliError;
-use crate::text;
 
 /// What results look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +103,7 @@ impl Output {
         if !self.is_terminal {
             return self.bytes(name);
         }
-        self.bytes(text::printable(name).as_bytes())
+        self.bytes(printable(name).as_bytes())
     }
 
     /// Drops what is still held back.

@@ -42,14 +42,6 @@ pub fn name(bytes: &[u8]) -> Value {
     }
 }
 
-/// A name as a terminal can take it: as it is where it is text, escaped where it is not.
-pub fn printable(bytes: &[u8]) -> String {
-    match std::str::from_utf8(bytes) {
-        Ok(text) if !text.chars().any(char::is_control) => text.to_owned(),
-        _ => bytes.escape_ascii().to_string(),
-    }
-}
-
 /// A number of bytes with its binary unit.
 pub fn bytes(count: u64) -> String {
     indicatif::HumanBytes(count).to_string()
@@ -173,13 +165,6 @@ mod tests {
         assert_eq!(with(FileKind::Directory, 0o1777), "drwxrwxrwt");
         assert_eq!(with(FileKind::File, 0o6640), "-rwSr-S---");
         assert_eq!(with(FileKind::Symlink, 0o777), "lrwxrwxrwx");
-    }
-
-    #[test]
-    fn a_terminal_is_never_told_what_to_do_by_a_name() {
-        assert_eq!(printable("caf\u{e9} \"x\"".as_bytes()), "caf\u{e9} \"x\"");
-        assert_eq!(printable(b"\x1b[31mred\n"), "\\x1b[31mred\\n");
-        assert_eq!(printable("\u{9b}31m".as_bytes()), "\\xc2\\x9b31m", "C1 control characters too");
     }
 
     #[test]

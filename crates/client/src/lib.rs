@@ -42,7 +42,7 @@ pub use file_reader::{FileReader, Piece};
 pub use file_writer::{FileWriter, Target};
 pub use inode::{Entry, Inode, StatFs, StoredContent};
 pub use namespace::Parts;
-pub use path::{FilePath, LastLink, PathError};
+pub use path::{FilePath, LastLink, PathError, printable};
 pub use placement::PlacementKey;
 pub use session::{CHANGES_MAX, ChangeResult, Session};
 pub use small_files::{SMALL_FILE_LENGTH_MAX, SmallFile};

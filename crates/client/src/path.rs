@@ -188,8 +188,10 @@ impl fmt::Display for FilePath {
     }
 }
 
-/// Text as it is where it is UTF-8 without control characters, and escaped where it is not.
-fn printable(bytes: &[u8]) -> String {
+/// A name or path as a terminal can take it: as it is where it is text without control characters, escaped where it is
+/// not.
+#[must_use]
+pub fn printable(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) if !text.chars().any(char::is_control) => text.to_owned(),
         _ => bytes.escape_ascii().to_string(),
@@ -369,6 +371,13 @@ mod tests {
                 Step::Up => "..".to_owned(),
             })
             .collect()
+    }
+
+    #[test]
+    fn a_terminal_is_never_told_what_to_do_by_a_name() {
+        assert_eq!(printable("caf\u{e9} \"x\"".as_bytes()), "caf\u{e9} \"x\"");
+        assert_eq!(printable(b"\x1b[31mred\n"), "\\x1b[31mred\\n");
+        assert_eq!(printable("\u{9b}31m".as_bytes()), "\\xc2\\x9b31m", "C1 control characters too");
     }
 
     #[test]
