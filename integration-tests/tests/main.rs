@@ -18,3 +18,5 @@ mod files;
 mod power;
 #[cfg(test)]
 mod readme;
+#[cfg(test)]
+mod sessions;
