@@ -1,7 +1,7 @@
 //! Lists of files, those of the cluster and those of a backup alike.
 
 use serde_json::{Value, json};
-use types::Attributes;
+use types::{Attributes, Device};
 
 use crate::error::CliError;
 use crate::output::{Format, Output};
@@ -24,6 +24,8 @@ pub struct Listed<'a> {
     pub attributes: &'a Attributes,
     /// Where a symbolic link leads to, if that is known.
     pub target: Option<&'a [u8]>,
+    /// What a device stands for, if that is known.
+    pub device: Option<Device>,
 }
 
 impl Listed<'_> {
@@ -33,7 +35,7 @@ impl Listed<'_> {
             return output.result("", &self.value());
         }
         if style == Style::Long {
-            output.bytes(text::long(self.attributes).as_bytes())?;
+            output.bytes(text::long(self.attributes, self.device).as_bytes())?;
         }
         output.name(self.name)?;
         if let (Style::Long, Some(target)) = (style, self.target) {
@@ -51,6 +53,9 @@ impl Listed<'_> {
             object.insert("name".to_owned(), last.map_or(json!("/"), text::name));
             if let Some(target) = self.target {
                 object.insert("target".to_owned(), text::name(target));
+            }
+            if let Some(device) = self.device {
+                object.insert("device".to_owned(), device.to_string().into());
             }
         }
         value

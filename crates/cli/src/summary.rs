@@ -11,6 +11,8 @@ pub struct Copied {
     pub files: u64,
     pub directories: u64,
     pub symlinks: u64,
+    /// Pipes, sockets and devices.
+    pub specials: u64,
     /// Names of files beyond the first.
     pub links: u64,
     pub bytes: u64,
@@ -22,6 +24,7 @@ impl Copied {
         self.files += other.files;
         self.directories += other.directories;
         self.symlinks += other.symlinks;
+        self.specials += other.specials;
         self.links += other.links;
         self.bytes += other.bytes;
     }
@@ -32,6 +35,7 @@ impl Copied {
             (self.files, "file", "files"),
             (self.directories, "directory", "directories"),
             (self.symlinks, "symbolic link", "symbolic links"),
+            (self.specials, "special file", "special files"),
             (self.links, "further hard link", "further hard links"),
         ];
         let mut parts: Vec<_> = counts
@@ -45,11 +49,12 @@ impl Copied {
 
     /// For programs.
     pub fn value(&self) -> Map<String, Value> {
-        let Self { files, directories, symlinks, links, bytes } = *self;
+        let Self { files, directories, symlinks, specials, links, bytes } = *self;
         let counts = [
             ("files", files),
             ("directories", directories),
             ("symlinks", symlinks),
+            ("special_files", specials),
             ("hard_links", links),
             ("bytes", bytes),
         ];
@@ -80,8 +85,8 @@ mod tests {
 
     #[test]
     fn only_what_there_is_is_told() {
-        let copied = Copied { files: 1, directories: 1200, symlinks: 0, links: 2, bytes: 500 };
-        assert_eq!(copied.line(), "1 file, 1,200 directories, 2 further hard links, 500 B");
+        let copied = Copied { files: 1, directories: 1200, symlinks: 0, specials: 3, links: 2, bytes: 500 };
+        assert_eq!(copied.line(), "1 file, 1,200 directories, 3 special files, 2 further hard links, 500 B");
         assert_eq!(Copied::default().line(), "0 B");
         assert_eq!(copied.value().get("symlinks"), Some(&0.into()));
     }

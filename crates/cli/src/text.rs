@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
-use types::{Attributes, FileKind, Timestamp};
+use types::{Attributes, Device, FileKind, Timestamp};
 
 /// A time as RFC 3339, in UTC.
 pub fn time(time: Timestamp) -> String {
@@ -58,6 +58,10 @@ pub const fn kind(kind: FileKind) -> &'static str {
         FileKind::File => "file",
         FileKind::Directory => "directory",
         FileKind::Symlink => "symlink",
+        FileKind::Pipe => "pipe",
+        FileKind::Socket => "socket",
+        FileKind::CharDevice => "character device",
+        FileKind::BlockDevice => "block device",
     }
 }
 
@@ -67,6 +71,10 @@ pub fn mode(attributes: &Attributes) -> String {
         FileKind::File => '-',
         FileKind::Directory => 'd',
         FileKind::Symlink => 'l',
+        FileKind::Pipe => 'p',
+        FileKind::Socket => 's',
+        FileKind::CharDevice => 'c',
+        FileKind::BlockDevice => 'b',
     };
     let mode = attributes.mode;
     let special = |bit: u32, execute: u32, both: char, alone: char| match (mode & bit != 0, mode & execute != 0) {
@@ -92,9 +100,10 @@ pub fn mode(attributes: &Attributes) -> String {
     .collect()
 }
 
-/// What a long list shows before the name.
-pub fn long(attributes: &Attributes) -> String {
-    let Attributes { nlink, uid, gid, size, mtime, .. } = attributes;
+/// What a long list shows before the name; of a device its number in the place of a size.
+pub fn long(attributes: &Attributes, device: Option<Device>) -> String {
+    let Attributes { nlink, uid, gid, mtime, .. } = attributes;
+    let size = device.map_or_else(|| attributes.size.to_string(), |device| device.to_string());
     format!("{} {nlink:>3} {uid:>5} {gid:>5} {size:>12} {} ", mode(attributes), time(*mtime))
 }
 
@@ -165,6 +174,8 @@ mod tests {
         assert_eq!(with(FileKind::Directory, 0o1777), "drwxrwxrwt");
         assert_eq!(with(FileKind::File, 0o6640), "-rwSr-S---");
         assert_eq!(with(FileKind::Symlink, 0o777), "lrwxrwxrwx");
+        assert_eq!(with(FileKind::Pipe, 0o600), "prw-------");
+        assert_eq!(with(FileKind::BlockDevice, 0o660), "brw-rw----");
     }
 
     #[test]

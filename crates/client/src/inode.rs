@@ -1,7 +1,7 @@
 //! What reads of the namespace give.
 
 use bytes::Bytes;
-use types::{Attributes, Extent, FileKind, Lin, Name};
+use types::{Attributes, Device, Extent, FileKind, Lin, Name};
 use wire::v1::{self, stored_content};
 use wire::{Failure, InvalidMessage, Numbered, each};
 
@@ -12,6 +12,8 @@ pub struct Inode {
     pub attributes: Attributes,
     /// Where a symbolic link leads; empty for everything else.
     pub target: Bytes,
+    /// The device that it stands for, if it is a special file that does.
+    pub device: Option<Device>,
     /// Extended attributes, if they were asked for.
     pub xattrs: Vec<(Bytes, Bytes)>,
     /// The content of a file, if it was asked for.
@@ -54,7 +56,7 @@ pub struct StatFs {
     pub available_bytes: u64,
     /// Plain bytes of the files.
     pub used_bytes: u64,
-    /// Files, directories and links.
+    /// Files of every kind.
     pub inodes: u64,
 }
 
@@ -76,6 +78,7 @@ pub fn described(result: v1::DescribeResult) -> Result<Result<Described, Failure
             let inode = Inode {
                 attributes: attributes.try_into()?,
                 target: inode.target,
+                device: inode.device.map(Into::into),
                 xattrs: inode.xattrs.into_iter().map(Into::into).collect(),
                 content: inode.content.map(content).transpose()?,
             };

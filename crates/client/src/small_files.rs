@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use block::{CUT_LENGTH_MIN, Cutter, CutterOptions};
 use bytes::Bytes;
-use types::{Change, Content, Create, INLINE_LENGTH_MAX, Lin, Name, NewInode};
+use types::{Change, Content, Create, FileKind, INLINE_LENGTH_MAX, Lin, Name, NewInode};
 
 use crate::block_ids::Telling;
 use crate::block_put::PlainBlock;
@@ -144,6 +144,9 @@ impl SmallFile {
     }
 
     fn content_without_blocks(&self) -> Content {
+        if self.inode.kind != FileKind::File {
+            return self.inode.content.clone();
+        }
         match self.is_inline() && !self.pieces.is_empty() {
             true => Content::Inline(assembled(&self.pieces, self.inode.size)),
             false => Content::Empty,
@@ -190,8 +193,6 @@ pub fn assembled(pieces: &[Piece], size: u64) -> Bytes {
 
 #[cfg(test)]
 mod tests {
-    use types::FileKind;
-
     use super::*;
 
     fn file(size: u64, pieces: Vec<Piece>) -> SmallFile {

@@ -104,9 +104,7 @@ impl<R: Rows> Checker<'_, R> {
         }
         match inode.kind {
             FileKind::Directory => self.directory(lin, inode, links)?,
-            FileKind::File | FileKind::Symlink => {
-                self.expect(links == inode.nlink, Family::Inode, &key, format!("it has {links} links"));
-            }
+            _ => self.expect(links == inode.nlink, Family::Inode, &key, format!("it has {links} links")),
         }
         if inode.kind == FileKind::File {
             self.usage.bytes = self.usage.bytes.wrapping_add(inode.size);
@@ -116,6 +114,8 @@ impl<R: Rows> Checker<'_, R> {
             (FileKind::Directory, Body::Directory)
                 | (FileKind::Symlink, Body::Target(_))
                 | (FileKind::File, Body::Inline(_) | Body::Extents(_))
+                | (FileKind::Pipe | FileKind::Socket, Body::Nothing)
+                | (FileKind::CharDevice | FileKind::BlockDevice, Body::Device(_))
         );
         self.expect(fits, Family::Inode, &key, "its body is that of another kind");
         let indexed = self.rows.row::<Changes>(&ChangedKey { revision: inode.changed, lin })?;

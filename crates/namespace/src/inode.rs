@@ -95,7 +95,7 @@ impl Transaction<'_> {
     pub fn abandon_body(&mut self, lin: Lin, body: &Body) -> Result<(), StoreError> {
         match body {
             Body::Extents(since) => self.abandon(ContentKey { lin, since: *since }),
-            Body::Directory | Body::Target(_) | Body::Inline(_) => Ok(()),
+            Body::Directory | Body::Target(_) | Body::Inline(_) | Body::Nothing | Body::Device(_) => Ok(()),
         }
     }
 

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use types::{
-    Attributes, BlockId, Digest, Extent, FileKind, JobId, Lin, OperationError, Outcome, PgId, Policy, PublishedExtent,
-    Revision, Snapshot, Timestamp,
+    Attributes, BlockId, Device, Digest, Extent, FileKind, JobId, Lin, OperationError, Outcome, PgId, Policy,
+    PublishedExtent, Revision, Snapshot, Timestamp,
 };
 
 /// The version of every row; the first byte of its value.
@@ -97,6 +97,10 @@ pub enum Body {
     /// A file whose bytes are in the extents of the content that began with this operation; what none of them covers
     /// is a hole.
     Extents(Revision),
+    /// A pipe or a socket, which live in the memory of the machine that opens them.
+    Nothing,
+    /// The device that a special file stands for.
+    Device(Device),
 }
 
 impl InodeRow {
@@ -265,7 +269,7 @@ pub struct ProgressRow {
 /// What the tree holds at its head.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
-    /// Files, directories and symbolic links.
+    /// Files of every kind.
     pub inodes: u64,
     /// The lengths of all files together, holes included, modulo 2⁶⁴.
     pub bytes: u64,

@@ -1,4 +1,4 @@
-//! What a restored file, directory or symbolic link carries besides its content.
+//! What a restored file of any kind carries besides its content.
 
 use bytes::Bytes;
 use types::{FileKind, Timestamp};

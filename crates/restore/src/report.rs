@@ -21,6 +21,8 @@ pub struct Report {
     pub directories: u64,
     /// Symbolic links.
     pub symlinks: u64,
+    /// Pipes, sockets and devices.
+    pub specials: u64,
     /// Further names of files.
     pub links: u64,
     /// Bytes that were written.
@@ -98,7 +100,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Files and symbolic links that are done, whether they succeeded or not.
+    /// Files of every kind but directories that are done, whether they succeeded or not.
     #[must_use]
     pub fn files(&self) -> u64 {
         self.files.load(Ordering::Relaxed)

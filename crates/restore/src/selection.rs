@@ -23,7 +23,7 @@ pub enum Selection {
 pub(crate) struct Placement {
     /// Directories from which the selection goes down, and where each is in the target.
     pub(crate) directories: BTreeMap<Lin, RelativePath>,
-    /// Files and symbolic links that are selected by themselves.
+    /// Files of other kinds that are selected by themselves.
     pub(crate) files: BTreeMap<Lin, PlacedFile>,
     /// Roots that lie elsewhere than the commit says.
     pub(crate) displaced: Vec<DisplacedRoot>,
@@ -31,7 +31,7 @@ pub(crate) struct Placement {
     pub(crate) whole: bool,
 }
 
-/// Where a file or symbolic link goes that is selected by itself.
+/// Where a file that is no directory goes that is selected by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PlacedFile {
     pub(crate) path: RelativePath,
@@ -94,7 +94,7 @@ async fn place_all(
         let path = root.path.below(from).unwrap_or_default();
         match backup.inode(root.lin).await?.and_then(|row| row.inode).map(|inode| inode.kind) {
             Some(FileKind::Directory) => drop(placement.directories.insert(root.lin, path)),
-            Some(FileKind::File | FileKind::Symlink) => {
+            Some(_) => {
                 let claim = if root.is_within || root.displaced.is_some() { Claim::Fallback } else { Claim::Name };
                 placement.files.insert(root.lin, PlacedFile { path, claim });
             }

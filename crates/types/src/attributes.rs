@@ -1,6 +1,10 @@
 //! What `stat` tells of a file, and how it is changed.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use crate::Lin;
 
@@ -22,7 +26,53 @@ pub enum FileKind {
     Directory,
     /// A symbolic link.
     Symlink,
+    /// A pipe with a name.
+    Pipe,
+    /// A socket of the local machine.
+    Socket,
+    /// A character device.
+    CharDevice,
+    /// A block device.
+    BlockDevice,
 }
+
+impl FileKind {
+    /// Whether it stands for a device, and so has a [`Device`].
+    #[must_use]
+    pub const fn is_device(self) -> bool {
+        matches!(self, Self::CharDevice | Self::BlockDevice)
+    }
+}
+
+/// The device that a special file stands for (`st_rdev`); as text `major:minor`, as Linux has it in `/sys/dev`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Device {
+    /// The driver.
+    pub major: u32,
+    /// The device among those of the driver.
+    pub minor: u32,
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.major, self.minor)
+    }
+}
+
+impl FromStr for Device {
+    type Err = NoDevice;
+
+    fn from_str(text: &str) -> Result<Self, NoDevice> {
+        let number = |digits: &str| digits.parse().map_err(|_| NoDevice);
+        let (major, minor) = text.split_once(':').ok_or(NoDevice)?;
+        Ok(Self { major: number(major)?, minor: number(minor)? })
+    }
+}
+
+/// Some text is not `major:minor`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("this is no device: a device is two decimal numbers with a colon between them")]
+pub struct NoDevice;
 
 /// The attributes of a LIN at one revision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +89,8 @@ pub struct Attributes {
     pub gid: u32,
     /// Directory entries that name it; for a directory 2 plus its subdirectories.
     pub nlink: u32,
-    /// Length in bytes; of a symbolic link the length of its target; of a directory the number of its entries.
+    /// Length in bytes; of a symbolic link the length of its target; of a directory the number of its entries; 0 of a
+    /// special file.
     pub size: u64,
     /// Last access, as set by a client.
     pub atime: Timestamp,
@@ -64,4 +115,19 @@ pub struct AttributeChanges {
     pub atime: Option<Timestamp>,
     /// Last change of the content.
     pub mtime: Option<Timestamp>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_is_two_numbers_as_text() {
+        let device = Device { major: 8, minor: u32::MAX };
+        assert_eq!(device.to_string(), "8:4294967295");
+        assert_eq!(device.to_string().parse(), Ok(device));
+        for text in ["", "8", "8:", ":1", "8:1:2", "-1:0", "8:4294967296"] {
+            assert_eq!(text.parse::<Device>(), Err(NoDevice), "{text:?}");
+        }
+    }
 }

@@ -13,7 +13,7 @@ mod id;
 mod name;
 mod operation;
 
-pub use attributes::{AttributeChanges, Attributes, FileKind, Timestamp};
+pub use attributes::{AttributeChanges, Attributes, Device, FileKind, NoDevice, Timestamp};
 pub use backup::{
     CommitReference, CommitTicket, Job, JobPhase, JobTotals, ObjectReport, Policy, Root, Shrinkage, Site, SiteState,
 };

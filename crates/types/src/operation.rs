@@ -7,9 +7,9 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AttributeChanges, Attributes, CommitTicket, Fence, FileKind, Generation, Incarnation, Job, JobId, JobTotals, Lin,
-    Name, NewExtent, Node, NodeId, ObjectReport, Policy, RepositoryId, Root, SessionId, Site, SiteId, Snapshot,
-    SnapshotId, Timestamp, VolumeId,
+    AttributeChanges, Attributes, CommitTicket, Device, Fence, FileKind, Generation, Incarnation, Job, JobId,
+    JobTotals, Lin, Name, NewExtent, Node, NodeId, ObjectReport, Policy, RepositoryId, Root, SessionId, Site, SiteId,
+    Snapshot, SnapshotId, Timestamp, VolumeId,
 };
 
 /// What one log entry holds: the operations of many clients, each with its own result.
@@ -72,7 +72,7 @@ pub enum Operation {
 /// A change of the file system.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Change {
-    /// Makes a file, directory or symbolic link with its attributes and content. Gives [`Outcome::Inode`].
+    /// Makes a file of any kind with its attributes and content. Gives [`Outcome::Inode`].
     Create(Create),
     /// Adds a name for a LIN that is no directory. Gives [`Outcome::Inode`].
     Link {
@@ -154,7 +154,7 @@ pub enum Change {
     },
 }
 
-/// A file, directory or symbolic link to be made.
+/// A file of any kind to be made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Create {
     /// The directory.
@@ -186,7 +186,7 @@ pub struct NewInode {
     pub target: Bytes,
     /// Extended attributes: names with their values.
     pub xattrs: Vec<(Bytes, Bytes)>,
-    /// The content, of a file alone.
+    /// The content of a file, or the device that a special file stands for; of others [`Content::Empty`].
     pub content: Content,
     /// The length of a file; what no extent covers is a hole.
     pub size: u64,
@@ -201,6 +201,8 @@ pub enum Content {
     Inline(Bytes),
     /// Ranges of blocks, sorted by offset, without overlap.
     Extents(Vec<NewExtent>),
+    /// No bytes at all: the device that a special file stands for.
+    Device(Device),
 }
 
 /// What a removal expects to find.

@@ -158,6 +158,7 @@ fn sight(set: &mut Membership, lin: Lin) -> Result<Option<Sight>, Failure> {
     let inside = u32::try_from(links.len()).unwrap_or(u32::MAX);
     let target = match file.content {
         StoredContent::Target(target) => target,
+        StoredContent::Device(device) => device.to_string().into(),
         _ => bytes::Bytes::new(),
     };
     let record = InodeRecord {

@@ -49,7 +49,11 @@ impl Pieces {
         match view.content(item.lin)? {
             StoredContent::Inline(bytes) if item.holds(0) && !bytes.is_empty() => page.push_back(Piece::Inline(bytes)),
             StoredContent::Extents => next = Some(item.from),
-            StoredContent::Inline(_) | StoredContent::Entries | StoredContent::Target(_) => {}
+            StoredContent::Inline(_)
+            | StoredContent::Entries
+            | StoredContent::Target(_)
+            | StoredContent::Nothing
+            | StoredContent::Device(_) => {}
         }
         Ok(Self { view: view.clone(), item, page, next })
     }

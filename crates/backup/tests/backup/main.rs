@@ -33,8 +33,8 @@ use runtime::{Clock, Files};
 use site::{FaultPlan, Faulty, Site};
 use tree::{assert_same, lins, of_cluster, restored, small};
 use types::{
-    AttributeChanges, BlockId, Change, Job, JobOperation, JobPhase, Lin, Name, Operation, Policy, Removal, Rename,
-    RenameMode,
+    AttributeChanges, BlockId, Change, Content, FileKind, Job, JobOperation, JobPhase, Lin, Name, Operation, Policy,
+    Removal, Rename, RenameMode,
 };
 
 fn name(text: &str) -> Name {
@@ -73,6 +73,8 @@ async fn grow(cluster: &mut Cluster) -> Lin {
             cluster.file(directory, &format!("f{file}"), &content).await;
         }
         cluster.symlink(directory, "link", "../elsewhere");
+        cluster.create(directory, "pipe", FileKind::Pipe, Content::Empty, 0, "");
+        cluster.create(directory, "socket", FileKind::Socket, Content::Empty, 0, "");
     }
     let d0 = cluster.view().lookup(data, &name("d0")).unwrap().lin;
     let f3 = cluster.view().lookup(d0, &name("f3")).unwrap().lin;

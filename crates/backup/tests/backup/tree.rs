@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use backup::Options;
@@ -54,6 +54,9 @@ pub async fn of_cluster(cluster: &Cluster, view: &View, root: Lin) -> Tree {
         let content = match attributes.kind {
             FileKind::File => cluster.read(view, lin).await,
             FileKind::Symlink => view.symlink_target(lin).unwrap().to_vec(),
+            FileKind::Pipe | FileKind::Socket => Vec::new(),
+            // Only root could restore one.
+            kind @ (FileKind::CharDevice | FileKind::BlockDevice) => panic!("{kind:?} in the tree"),
             FileKind::Directory => {
                 let below = |name: &[u8]| [&path[..], name].join(&b'/');
                 let entries = view.read_directory(lin, None, usize::MAX).unwrap();
@@ -90,6 +93,10 @@ pub fn of_folder(root: &Path) -> Tree {
             (FileKind::Directory, Vec::new())
         } else if stat.is_symlink() {
             (FileKind::Symlink, place.read_link().unwrap().as_os_str().as_bytes().to_vec())
+        } else if stat.file_type().is_fifo() {
+            (FileKind::Pipe, Vec::new())
+        } else if stat.file_type().is_socket() {
+            (FileKind::Socket, Vec::new())
         } else {
             (FileKind::File, Files::real().read(&place).unwrap())
         };

@@ -120,7 +120,8 @@ impl Lister<'_> {
         let Some(record) = self.backup.inode(lin).await?.and_then(|row| row.inode) else { return Ok(None) };
         let attributes = attributes(lin, &record);
         let target = (record.kind == FileKind::Symlink).then_some(&record.target[..]);
-        Listed { path, name, attributes: &attributes, target }.show(self.style, self.output)?;
+        let device = record.kind.is_device().then(|| std::str::from_utf8(&record.target).ok()?.parse().ok()).flatten();
+        Listed { path, name, attributes: &attributes, target, device }.show(self.style, self.output)?;
         Ok(Some(record.kind))
     }
 }

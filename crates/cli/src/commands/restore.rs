@@ -138,19 +138,20 @@ async fn watched(plan: &Plan, target: LocalTarget, progress: &Progress) -> Resul
 }
 
 fn show_plan(summary: &Summary, output: &mut Output) -> Result<(), CliError> {
-    let Summary { directories, files, symlinks, link_groups, bytes, requests, bytes_fetched } = summary;
+    let Summary { directories, files, symlinks, specials, link_groups, bytes, requests, bytes_fetched } = summary;
     let value = json!({
         "directories": directories,
         "files": files,
         "symlinks": symlinks,
+        "special_files": specials,
         "files_with_several_names": link_groups,
         "bytes": bytes,
         "requests": requests,
         "bytes_fetched": bytes_fetched,
     });
     let line = format!(
-        "{directories} directories, {files} files ({link_groups} with several names), {symlinks} symbolic links, {}; \
-         reads {} in {requests} requests",
+        "{directories} directories, {files} files ({link_groups} with several names), {symlinks} symbolic links, \
+         {specials} special files, {}; reads {} in {requests} requests",
         text::bytes(*bytes),
         text::bytes(*bytes_fetched)
     );
@@ -162,6 +163,7 @@ fn show_report(report: &Report, output: &mut Output) -> Result<(), CliError> {
         files: report.files,
         directories: report.directories,
         symlinks: report.symlinks,
+        specials: report.specials,
         links: report.links,
         bytes: report.bytes_written,
     };

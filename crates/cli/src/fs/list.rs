@@ -1,9 +1,8 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-use bytes::Bytes;
 use clap::Args;
-use client::{Client, Entry, FilePath, LastLink, Parts};
+use client::{Client, Entry, FilePath, Inode, LastLink, Parts};
 use types::{FileKind, Lin, Name, SnapshotId};
 
 use super::{At, for_each_path, path};
@@ -47,8 +46,12 @@ pub async fn run(arguments: Arguments, invocation: &mut Invocation) -> Result<()
         let path = path(text)?;
         let found = lister.client.resolve(&path, LastLink::Follow, snapshot).await?;
         if found.kind != FileKind::Directory {
+            let device = match found.kind.is_device() {
+                true => lister.client.describe(found.lin, Parts::default(), snapshot).await?.device,
+                false => None,
+            };
             let (path, attributes) = (path.as_bytes(), &found);
-            return Listed { path, name: path, attributes, target: None }.show(style, lister.output);
+            return Listed { path, name: path, attributes, target: None, device }.show(style, lister.output);
         }
         if arguments.recursive {
             lister.tree(path, found.lin).await
@@ -71,13 +74,15 @@ impl Lister<'_> {
         let mut after: Option<Name> = None;
         loop {
             let (entries, more) = self.client.read_directory(lin, after.as_ref(), self.snapshot).await?;
-            let targets = self.targets(&entries).await?;
+            let leads = self.leads(&entries).await?;
             for Entry { name, lin, kind, attributes } in &entries {
                 let child = path.join(name);
                 if let Some(attributes) = attributes {
-                    let target = targets.get(lin).map(|target| &target[..]);
+                    let lead = leads.get(lin);
+                    let target = lead.filter(|_| *kind == FileKind::Symlink).map(|inode| &inode.target[..]);
+                    let device = lead.and_then(|inode| inode.device);
                     let (path, name) = (child.as_bytes(), name.as_bytes());
-                    Listed { path, name, attributes, target }.show(self.style, self.output)?;
+                    Listed { path, name, attributes, target, device }.show(self.style, self.output)?;
                 }
                 if *kind == FileKind::Directory {
                     below(child, *lin);
@@ -90,20 +95,20 @@ impl Lister<'_> {
         }
     }
 
-    /// Where the symbolic links among some entries lead to, as far as that is shown.
-    async fn targets(&self, entries: &[Entry]) -> Result<BTreeMap<Lin, Bytes>, CliError> {
+    /// Those of some entries that stand for something else, symbolic links and devices, if it is shown for what.
+    async fn leads(&self, entries: &[Entry]) -> Result<BTreeMap<Lin, Inode>, CliError> {
         if self.style == Style::Short && self.output.format() == Format::Text {
             return Ok(BTreeMap::new());
         }
-        let links: Vec<_> =
-            entries.iter().filter(|entry| entry.kind == FileKind::Symlink).map(|entry| entry.lin).collect();
-        let mut targets = BTreeMap::new();
-        for lins in links.chunks(DESCRIBED) {
+        let is_lead = |entry: &&Entry| entry.kind == FileKind::Symlink || entry.kind.is_device();
+        let lins: Vec<_> = entries.iter().filter(is_lead).map(|entry| entry.lin).collect();
+        let mut leads = BTreeMap::new();
+        for lins in lins.chunks(DESCRIBED) {
             let inodes = self.client.describe_all(lins, Parts::default(), self.snapshot).await?;
-            // One that went away meanwhile has no target any more.
-            targets.extend(inodes.into_iter().flatten().map(|inode| (inode.attributes.lin, inode.target)));
+            // One that went away meanwhile stands for nothing any more.
+            leads.extend(inodes.into_iter().flatten().map(|inode| (inode.attributes.lin, inode)));
         }
-        Ok(targets)
+        Ok(leads)
     }
 
     /// Depth first, so that what is held are the directories along one path and their neighbours.

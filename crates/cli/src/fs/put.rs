@@ -137,12 +137,8 @@ fn is_directory(path: &Path) -> Result<bool, CliError> {
 
 fn show(report: &Report, output: &mut Output) -> Result<(), CliError> {
     let (mut line, mut value) = (report.copied.line(), report.copied.value());
-    value.insert("special_files_skipped".to_owned(), report.special.into());
     value.insert("changed_while_read".to_owned(), report.changed.into());
     value.insert("failed".to_owned(), report.failed.into());
-    if report.special > 0 {
-        line.push_str(&format!("; {} skipped", text::count(report.special, "special file", "special files")));
-    }
     if report.changed > 0 {
         line.push_str(&format!("; {} changed while being read", text::count(report.changed, "file", "files")));
     }

@@ -115,7 +115,7 @@ impl Remover<'_> {
             for Entry { name, lin, kind, .. } in entries {
                 match kind {
                     FileKind::Directory => below.push((name, lin)),
-                    FileKind::File | FileKind::Symlink => {
+                    _ => {
                         let expect = Removal::NotDirectory;
                         self.add(Change::Remove { parent: directory, name, expect }).await?;
                     }

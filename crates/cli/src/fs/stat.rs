@@ -44,6 +44,9 @@ fn value(path: &FilePath, inode: &Inode) -> Value {
         if inode.attributes.kind == FileKind::Symlink {
             object.insert("target".to_owned(), text::name(&inode.target));
         }
+        if let Some(device) = inode.device {
+            object.insert("device".to_owned(), device.to_string().into());
+        }
     }
     value
 }
@@ -63,6 +66,9 @@ fn lines(path: &FilePath, inode: &Inode) -> String {
     ];
     if attributes.kind == FileKind::Symlink {
         lines.push(format!("target  {}", inode.target.escape_ascii()));
+    }
+    if let Some(device) = inode.device {
+        lines.push(format!("device  {device}"));
     }
     for (name, value) in &inode.xattrs {
         lines.push(format!("xattr   {}={}", name.escape_ascii(), value.escape_ascii()));

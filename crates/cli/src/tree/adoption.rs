@@ -62,7 +62,7 @@ mod tests {
             mtime: Timestamp::default(),
             ctime: Timestamp::default(),
         };
-        Inode { attributes, target: Bytes::new(), xattrs: xattrs(pairs), content: None }
+        Inode { attributes, target: Bytes::new(), device: None, xattrs: xattrs(pairs), content: None }
     }
 
     fn wanted(mode: u32, pairs: &[(&'static str, &'static str)]) -> NewInode {

@@ -141,6 +141,13 @@ impl Download {
     /// cannot be made, or ends the download.
     async fn take(&mut self, path: RelativePath, inode: Inode) -> Result<Option<(RelativePath, Lin)>, CliError> {
         let (lin, metadata) = (inode.attributes.lin, metadata(&inode));
+        if inode.attributes.kind != FileKind::Directory && inode.attributes.nlink > 1 {
+            if let Some(first) = self.first_paths.get(&lin) {
+                self.links.push((first.clone(), path));
+                return Ok(None);
+            }
+            self.first_paths.insert(lin, path.clone());
+        }
         match inode.attributes.kind {
             FileKind::Directory => {
                 let (target, at) = (Arc::clone(&self.target), path.clone());
@@ -151,28 +158,38 @@ impl Download {
             FileKind::Symlink => {
                 let (target, at) = (Arc::clone(&self.target), path.clone());
                 let made = blocking(move || target.make_symlink(&at, &inode.target, &metadata)).await;
-                match made {
-                    Ok(warnings) => {
-                        self.report.warnings.add(warnings);
-                        self.report.copied.symlinks += 1;
-                        self.progress.add_file();
-                    }
-                    Err(error) => self.failed_or_fatal(&path, error.into())?,
-                }
+                self.made(&path, made, |copied| copied.symlinks += 1)?;
+            }
+            FileKind::Pipe | FileKind::Socket | FileKind::CharDevice | FileKind::BlockDevice => {
+                let (target, at) = (Arc::clone(&self.target), path.clone());
+                let device = inode.device.unwrap_or_default();
+                let made = blocking(move || target.make_special(&at, device, &metadata)).await;
+                self.made(&path, made, |copied| copied.specials += 1)?;
             }
             FileKind::File => self.file(path, inode, metadata).await?,
         }
         Ok(None)
     }
 
-    async fn file(&mut self, path: RelativePath, inode: Inode, metadata: Metadata) -> Result<(), CliError> {
-        if inode.attributes.nlink > 1 {
-            if let Some(first) = self.first_paths.get(&inode.attributes.lin) {
-                self.links.push((first.clone(), path));
-                return Ok(());
+    /// Counts what was whole at once.
+    fn made(
+        &mut self,
+        path: &RelativePath,
+        made: Result<Warnings, TargetError>,
+        count: impl FnOnce(&mut Copied),
+    ) -> Result<(), CliError> {
+        match made {
+            Ok(warnings) => {
+                self.report.warnings.add(warnings);
+                count(&mut self.report.copied);
+                self.progress.add_file();
+                Ok(())
             }
-            self.first_paths.insert(inode.attributes.lin, path.clone());
+            Err(error) => self.failed_or_fatal(path, error.into()),
         }
+    }
+
+    async fn file(&mut self, path: RelativePath, inode: Inode, metadata: Metadata) -> Result<(), CliError> {
         while self.in_flight.len() >= IN_FLIGHT {
             self.settle().await?;
         }

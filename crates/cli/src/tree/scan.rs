@@ -23,15 +23,7 @@ pub struct Found {
     pub directory: usize,
     pub name: Name,
     pub path: PathBuf,
-    pub result: Result<LocalInode, NotTaken>,
-}
-
-/// Why something is not taken.
-pub enum NotTaken {
-    /// A device, socket or FIFO.
-    Special,
-    /// It cannot be read.
-    Unreadable(CliError),
+    pub result: Result<LocalInode, CliError>,
 }
 
 /// Files with several names that were met; the content of such a file is read only once.
@@ -90,10 +82,10 @@ fn names(path: &Path) -> Result<Vec<OsString>, CliError> {
     Ok(names)
 }
 
-fn take(path: &Path, met: &Met) -> Result<LocalInode, NotTaken> {
-    let mut inode = source::inspect(path).map_err(NotTaken::Unreadable)?.ok_or(NotTaken::Special)?;
+fn take(path: &Path, met: &Met) -> Result<LocalInode, CliError> {
+    let mut inode = source::inspect(path)?;
     if inode.shared.is_none_or(|id| met.is_first(id)) {
-        source::read(path, &mut inode).map_err(NotTaken::Unreadable)?;
+        source::read(path, &mut inode)?;
     }
     Ok(inode)
 }
@@ -116,13 +108,12 @@ mod tests {
             seen.push(match found {
                 Err(_) => "unlisted".to_owned(),
                 Ok(Found { name, result, .. }) => match result {
-                    Err(NotTaken::Special) => format!("{name} special"),
-                    Err(NotTaken::Unreadable(_)) => format!("{name} unreadable"),
+                    Err(_) => format!("{name} unreadable"),
                     Ok(LocalInode { body: source::Body::Here(_), .. }) => format!("{name} here"),
                     Ok(_) => format!("{name} none"),
                 },
             });
         }
-        assert_eq!(seen, ["a here", "b none", "c special", "unlisted"]);
+        assert_eq!(seen, ["a here", "b none", "c none", "unlisted"]);
     }
 }

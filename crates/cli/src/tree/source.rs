@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use client::{Piece, SMALL_FILE_LENGTH_MAX};
 use runtime::{OnError, Tasks};
-use rustix::fs::{Mode, OFlags, SeekFrom};
+use rustix::fs::{FileType, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 use tokio::sync::mpsc;
-use types::{Content, FileKind, NewInode, Timestamp};
+use types::{Content, Device, FileKind, NewInode, Timestamp};
 
 use crate::error::CliError;
 
@@ -28,7 +28,7 @@ pub type FileId = (u64, u64);
 /// The content of a file as it is read.
 pub type Pieces = mpsc::Receiver<Result<Piece, CliError>>;
 
-/// A local file, directory or symbolic link.
+/// A local file of any kind.
 #[derive(Debug)]
 pub struct LocalInode {
     pub inode: NewInode,
@@ -50,18 +50,22 @@ pub enum Body {
     Large,
 }
 
-/// Reads what `lstat` and its like tell. `None` is a special file.
-pub fn inspect(path: &Path) -> Result<Option<LocalInode>, CliError> {
+/// Reads what `lstat` and its like tell.
+pub fn inspect(path: &Path) -> Result<LocalInode, CliError> {
     let metadata = path.symlink_metadata().map_err(|error| CliError::local("read", path, error))?;
-    let kind = match metadata.file_type() {
-        kind if kind.is_file() => FileKind::File,
-        kind if kind.is_dir() => FileKind::Directory,
-        kind if kind.is_symlink() => FileKind::Symlink,
-        _ => return Ok(None),
+    let kind = match FileType::from_raw_mode(metadata.mode()) {
+        FileType::RegularFile => FileKind::File,
+        FileType::Directory => FileKind::Directory,
+        FileType::Symlink => FileKind::Symlink,
+        FileType::Fifo => FileKind::Pipe,
+        FileType::Socket => FileKind::Socket,
+        FileType::CharacterDevice => FileKind::CharDevice,
+        FileType::BlockDevice => FileKind::BlockDevice,
+        FileType::Unknown => return Err(CliError::local("tell the kind of", path, Errno::OPNOTSUPP)),
     };
     let shared = (kind != FileKind::Directory && metadata.nlink() > 1).then(|| (metadata.dev(), metadata.ino()));
     let inode = new_inode(path, kind, &metadata)?;
-    Ok(Some(LocalInode { inode, shared, body: Body::None, has_changed: false }))
+    Ok(LocalInode { inode, shared, body: Body::None, has_changed: false })
 }
 
 /// Reads the content of a file, or says that it is too much to hold.
@@ -136,8 +140,10 @@ fn new_inode(path: &Path, kind: FileKind, metadata: &Metadata) -> Result<NewInod
             let target = std::fs::read_link(path).map_err(|error| CliError::local("read the link", path, error))?;
             Bytes::copy_from_slice(target.as_os_str().as_bytes())
         }
-        FileKind::File | FileKind::Directory => Bytes::new(),
+        _ => Bytes::new(),
     };
+    let number = metadata.rdev();
+    let device = Device { major: rustix::fs::major(number), minor: rustix::fs::minor(number) };
     Ok(NewInode {
         kind,
         mode: metadata.mode() & 0o7777,
@@ -147,7 +153,7 @@ fn new_inode(path: &Path, kind: FileKind, metadata: &Metadata) -> Result<NewInod
         mtime: Some(time(metadata.mtime(), metadata.mtime_nsec())),
         target,
         xattrs: xattrs(path)?,
-        content: Content::Empty,
+        content: if kind.is_device() { Content::Device(device) } else { Content::Empty },
         size: if kind == FileKind::File { metadata.len() } else { 0 },
     })
 }
@@ -262,7 +268,7 @@ mod tests {
         file.seek(std::io::SeekFrom::Start(300_000)).unwrap();
         file.write_all(&[7; 100_000]).unwrap();
         file.as_file().set_len(900_000).unwrap();
-        let mut inode = inspect(file.path()).unwrap().unwrap();
+        let mut inode = inspect(file.path()).unwrap();
         read(file.path(), &mut inode).unwrap();
         assert_eq!(inode.inode.size, 900_000);
         let mut whole = vec![0; 900_000];
@@ -276,13 +282,19 @@ mod tests {
     }
 
     #[test]
-    fn links_are_read_themselves_and_special_files_are_told_apart() {
+    fn links_and_special_files_are_read_themselves() {
         let folder = tempfile::tempdir().unwrap();
         let link = folder.path().join("link");
         std::os::unix::fs::symlink("nowhere/at all", &link).unwrap();
-        let inode = inspect(&link).unwrap().unwrap();
+        let inode = inspect(&link).unwrap();
         assert_eq!((inode.inode.kind, &inode.inode.target[..]), (FileKind::Symlink, &b"nowhere/at all"[..]));
-        assert!(inspect(Path::new("/dev/null")).unwrap().is_none());
+        let socket = folder.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let inode = inspect(&socket).unwrap().inode;
+        assert_eq!((inode.kind, inode.content, inode.size), (FileKind::Socket, Content::Empty, 0));
+        let null = inspect(Path::new("/dev/null")).unwrap().inode;
+        let device = Content::Device(Device { major: 1, minor: 3 });
+        assert_eq!((null.kind, null.content), (FileKind::CharDevice, device));
     }
 
     #[test]
@@ -290,9 +302,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (first, second) = (folder.path().join("a"), folder.path().join("b"));
         runtime::Files::real().write_atomic(&first, b"x", 0o600).unwrap();
-        assert_eq!(inspect(&first).unwrap().unwrap().shared, None);
+        assert_eq!(inspect(&first).unwrap().shared, None);
         std::fs::hard_link(&first, &second).unwrap();
-        let ids = [&first, &second].map(|path| inspect(path).unwrap().unwrap().shared);
+        let ids = [&first, &second].map(|path| inspect(path).unwrap().shared);
         assert!(ids[0].is_some() && ids[0] == ids[1]);
     }
 
@@ -301,7 +313,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut file = tempfile::NamedTempFile::new_in(folder.path()).unwrap();
         file.write_all(b"as it was").unwrap();
-        let mut inode = inspect(file.path()).unwrap().unwrap();
+        let mut inode = inspect(file.path()).unwrap();
         read(file.path(), &mut inode).unwrap();
         assert!(!inode.has_changed);
         file.as_file().set_len(3).unwrap();
@@ -317,7 +329,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = tempfile::NamedTempFile::new_in(folder.path()).unwrap();
         file.as_file().set_len(SMALL_FILE_LENGTH_MAX).unwrap();
-        let mut inode = inspect(file.path()).unwrap().unwrap();
+        let mut inode = inspect(file.path()).unwrap();
         read(file.path(), &mut inode).unwrap();
         assert!(matches!(inode.body, Body::Large));
     }

@@ -19,7 +19,7 @@ use types::{
 
 use super::adoption::adoption;
 use super::links::{FurtherName, Links};
-use super::scan::{Found, Met, NotTaken, scan};
+use super::scan::{Found, Met, scan};
 use super::source::{self, Body, FileId, LocalInode, Pieces};
 use crate::error::CliError;
 use crate::progress::Progress;
@@ -36,8 +36,6 @@ const IN_FLIGHT: usize = 4;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     pub copied: Copied,
-    /// Devices, sockets and FIFOs, which are skipped.
-    pub special: u64,
     /// Files that somebody wrote to while they were read.
     pub changed: u64,
     pub failed: u64,
@@ -96,11 +94,9 @@ impl Upload {
         }
     }
 
-    /// Uploads one file or symbolic link.
+    /// Uploads one file that is no directory.
     pub async fn file(&mut self, path: &Path, parent: Lin, name: Name) -> Result<(), CliError> {
-        let Some(mut inode) = source::inspect(path)? else {
-            return self.special(path);
-        };
+        let mut inode = source::inspect(path)?;
         source::read(path, &mut inode)?;
         inode.shared = None;
         self.add(path.to_owned(), parent, name, inode, None).await
@@ -108,18 +104,14 @@ impl Upload {
 
     /// Uploads a directory under that name, or into the directory that has it.
     pub async fn directory(&mut self, path: PathBuf, parent: Lin, name: Name) -> Result<(), CliError> {
-        let Some(LocalInode { inode, .. }) = source::inspect(&path)? else {
-            return self.special(&path);
-        };
+        let LocalInode { inode, .. } = source::inspect(&path)?;
         let made = self.make_directories(vec![(path, parent, name, inode)]).await?;
         self.trees(made).await
     }
 
     /// Uploads the entries of a directory into one that is there, and makes that as the local one is.
     pub async fn entries(&mut self, path: PathBuf, lin: Lin) -> Result<(), CliError> {
-        let Some(LocalInode { inode, .. }) = source::inspect(&path)? else {
-            return self.special(&path);
-        };
+        let LocalInode { inode, .. } = source::inspect(&path)?;
         self.adopt(&path, lin, &inode).await?;
         self.trees(vec![Directory { path, lin, times: Some(times_of(&inode)) }]).await
     }
@@ -163,8 +155,7 @@ impl Upload {
             };
             let Some(directory) = window.get(directory) else { continue };
             match result {
-                Err(NotTaken::Special) => self.special(&path)?,
-                Err(NotTaken::Unreadable(error)) => self.failed(&error),
+                Err(error) => self.failed(&error),
                 Ok(found) if found.inode.kind == FileKind::Directory => {
                     subdirectories.push((path, directory.lin, name, found.inode));
                 }
@@ -280,6 +271,9 @@ impl Upload {
             FileKind::File => self.report.copied.files += 1,
             FileKind::Directory => self.report.copied.directories += 1,
             FileKind::Symlink => self.report.copied.symlinks += 1,
+            FileKind::Pipe | FileKind::Socket | FileKind::CharDevice | FileKind::BlockDevice => {
+                self.report.copied.specials += 1;
+            }
         }
         self.report.copied.bytes += origin.bytes;
         if let Some(id) = origin.shared {
@@ -296,14 +290,6 @@ impl Upload {
     fn changed(&mut self, path: &Path) {
         self.progress.warn(format!("{}: it changed while it was read", path.display()));
         self.report.changed += 1;
-    }
-
-    fn special(&mut self, path: &Path) -> Result<(), CliError> {
-        if self.report.special == 0 {
-            self.progress.warn(format!("{}: special files are skipped", path.display()));
-        }
-        self.report.special += 1;
-        Ok(())
     }
 
     /// Makes directories; one that is there already is used, and becomes as the local one is.

@@ -1,4 +1,4 @@
-//! Making files, directories and symbolic links.
+//! Making files of every kind.
 
 use bytes::Bytes;
 use types::{Content, Create, FileKind, Lin, NewInode, OperationError, Outcome, SYMLINK_LENGTH_MAX, XATTRS_MAX};
@@ -75,7 +75,10 @@ fn body(tx: &Transaction<'_>, new: &NewInode) -> Result<Body, OperationError> {
         (FileKind::Directory, Content::Empty) => Ok(Body::Directory),
         (FileKind::File, Content::Inline(bytes)) => inline_body(tx, bytes),
         (FileKind::File, Content::Empty | Content::Extents(_)) => Ok(Body::Extents(tx.revision())),
-        (FileKind::Directory | FileKind::Symlink, _) => Err(wrong("content of what is no file")),
+        (FileKind::Pipe | FileKind::Socket, Content::Empty) => Ok(Body::Nothing),
+        (FileKind::CharDevice | FileKind::BlockDevice, Content::Device(device)) => Ok(Body::Device(*device)),
+        (FileKind::CharDevice | FileKind::BlockDevice, _) => Err(wrong("content of a device that is not its number")),
+        (_, _) => Err(wrong("content of what is no file")),
     }
 }
 
@@ -90,7 +93,7 @@ fn check_target(target: &Bytes) -> Result<Body, OperationError> {
 /// The length of the new inode: that of a file is given, and holds at least what is inline.
 fn size(new: &NewInode, body: &Body) -> Result<u64, OperationError> {
     match body {
-        Body::Directory => Ok(0),
+        Body::Directory | Body::Nothing | Body::Device(_) => Ok(0),
         Body::Target(target) => Ok(target.len() as u64),
         Body::Inline(bytes) if new.size < bytes.len() as u64 => {
             let what = "the length of the inline content".into();

@@ -16,10 +16,9 @@ pub fn remove(tx: &mut Transaction<'_>, parent: Lin, name: &Name, expect: Remova
     let lin = entry.lin;
     match (expect, entry.kind) {
         (Removal::NotDirectory, FileKind::Directory) => return Err(OperationError::IsDirectory { lin }.into()),
-        (Removal::Directory, FileKind::File | FileKind::Symlink) => {
-            return Err(OperationError::NotDirectory { lin }.into());
-        }
-        _ => tx.unlink(&key, entry)?,
+        (Removal::Directory, FileKind::Directory) | (Removal::NotDirectory, _) => {}
+        (Removal::Directory, _) => return Err(OperationError::NotDirectory { lin }.into()),
     }
+    tx.unlink(&key, entry)?;
     Ok(Outcome::Done)
 }

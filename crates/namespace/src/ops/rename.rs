@@ -54,13 +54,10 @@ fn place(tx: &Transaction<'_>, key: EntryKey) -> Result<Place, Failure> {
 fn replace(tx: &mut Transaction<'_>, from: Place, to: Place) -> Result<(), Failure> {
     let lin = to.entry.lin;
     match (from.entry.kind, to.entry.kind) {
-        (FileKind::Directory, FileKind::File | FileKind::Symlink) => {
-            return Err(OperationError::NotDirectory { lin }.into());
-        }
-        (FileKind::File | FileKind::Symlink, FileKind::Directory) => {
-            return Err(OperationError::IsDirectory { lin }.into());
-        }
-        _ => refuse_cycle(tx, &from, to.key.parent)?,
+        (FileKind::Directory, FileKind::Directory) => refuse_cycle(tx, &from, to.key.parent)?,
+        (FileKind::Directory, _) => return Err(OperationError::NotDirectory { lin }.into()),
+        (_, FileKind::Directory) => return Err(OperationError::IsDirectory { lin }.into()),
+        _ => {}
     }
     tx.unlink(&to.key, to.entry)?;
     move_entry(tx, from, to.key)

@@ -36,7 +36,7 @@ fn resize(tx: &mut Transaction<'_>, inode: &mut Inode, size: u64) -> Result<(), 
     match inode.row.kind {
         FileKind::File => check_length(size)?,
         FileKind::Directory => return Err(OperationError::IsDirectory { lin }.into()),
-        kind @ FileKind::Symlink => return Err(OperationError::WrongKind { lin, kind }.into()),
+        kind => return Err(OperationError::WrongKind { lin, kind }.into()),
     };
     match &inode.row.body {
         Body::Inline(bytes) => inode.row.body = kept_inline(tx, bytes, size)?,

@@ -20,18 +20,23 @@ pub fn write(
 ) -> Result<Outcome, Failure> {
     check_times(&[mtime])?;
     let mut inode = tx.file(lin)?;
-    if let Content::Extents(extents) = content {
-        let since = content_of(tx, &inode.row.body, extents)?;
-        let end = tx.publish(ContentKey { lin, since }, extents)?;
-        inode.row.size = inode.row.size.max(end);
-        inode.row.body = Body::Extents(since);
-    } else {
-        tx.abandon_body(lin, &inode.row.body)?;
-        inode.row.body = Body::Extents(tx.revision());
-    }
-    if let Content::Inline(bytes) = content {
-        inode.row.body = inline_body(tx, bytes)?;
-        inode.row.size = bytes.len() as u64;
+    match content {
+        Content::Extents(extents) => {
+            let since = content_of(tx, &inode.row.body, extents)?;
+            let end = tx.publish(ContentKey { lin, since }, extents)?;
+            inode.row.size = inode.row.size.max(end);
+            inode.row.body = Body::Extents(since);
+        }
+        Content::Inline(bytes) => {
+            tx.abandon_body(lin, &inode.row.body)?;
+            inode.row.body = inline_body(tx, bytes)?;
+            inode.row.size = bytes.len() as u64;
+        }
+        Content::Empty => {
+            tx.abandon_body(lin, &inode.row.body)?;
+            inode.row.body = Body::Extents(tx.revision());
+        }
+        Content::Device(_) => return Err(OperationError::WrongKind { lin, kind: inode.row.kind }.into()),
     }
     inode.row.mtime = mtime.unwrap_or(tx.now());
     Ok(Outcome::Inode(tx.save(inode, ChangeFlags::CONTENT | ChangeFlags::ATTRIBUTES)?))
@@ -42,7 +47,7 @@ fn content_of(tx: &Transaction<'_>, body: &Body, extents: &[NewExtent]) -> Resul
     match body {
         Body::Extents(since) => return Ok(*since),
         Body::Inline(bytes) => expect_covered(bytes, extents)?,
-        Body::Directory | Body::Target(_) => {}
+        Body::Directory | Body::Target(_) | Body::Nothing | Body::Device(_) => {}
     }
     Ok(tx.revision())
 }

@@ -1,7 +1,7 @@
 //! Reads of files and directories.
 
 use bytes::Bytes;
-use types::{Attributes, FileKind, Lin, Name, OperationError, PublishedExtent, Revision};
+use types::{Attributes, Device, FileKind, Lin, Name, OperationError, PublishedExtent, Revision};
 
 use super::View;
 use crate::error::Failure;
@@ -44,6 +44,10 @@ pub enum StoredContent {
     Inline(Bytes),
     /// The extents of a file, by [`View::extents`]; what none of them covers is a hole.
     Extents,
+    /// Nothing, of a pipe or a socket.
+    Nothing,
+    /// The device that a special file stands for.
+    Device(Device),
 }
 
 /// Reads of files and directories, as the view's moment has them. All calls block.
@@ -201,6 +205,8 @@ impl From<Body> for StoredContent {
             Body::Target(target) => Self::Target(target),
             Body::Inline(bytes) => Self::Inline(bytes),
             Body::Extents(_) => Self::Extents,
+            Body::Nothing => Self::Nothing,
+            Body::Device(device) => Self::Device(device),
         }
     }
 }

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use namespace::{ChangeFlags, Family, Store, StoredContent, View};
 use runtime::Seed;
 use types::{
-    AttributeChanges, BlockId, Change, Content, Create, Extent, FileKind, Lin, Name, NewExtent, NewInode, NodeId,
-    Operation, Outcome, PgId, PgVersion, Removal, Rename, RenameMode, Request, RequestKey, SeatSet, SessionId,
+    AttributeChanges, BlockId, Change, Content, Create, Device, Extent, FileKind, Lin, Name, NewExtent, NewInode,
+    NodeId, Operation, Outcome, PgId, PgVersion, Removal, Rename, RenameMode, Request, RequestKey, SeatSet, SessionId,
     SnapshotId, SnapshotState, Timestamp, XattrMode,
 };
 
@@ -266,17 +266,25 @@ impl History {
             12 => Change::RemoveXattr { lin: self.lin(), name: self.xattr().0 },
             _ => {
                 let mtime = (self.below(2) == 0).then(|| self.time());
-                Change::Write { lin: self.file(), content: self.content(), mtime }
+                let content = if self.below(30) == 0 { self.device() } else { self.content() };
+                Change::Write { lin: self.file(), content, mtime }
             }
         }
     }
 
     fn inode(&mut self) -> NewInode {
-        let kind = [FileKind::File, FileKind::File, FileKind::Directory, FileKind::Symlink][self.below(4) as usize];
+        let common = [FileKind::File, FileKind::File, FileKind::Directory, FileKind::Symlink][self.below(4) as usize];
+        let special =
+            [FileKind::Pipe, FileKind::Socket, FileKind::CharDevice, FileKind::BlockDevice][self.below(4) as usize];
+        let kind = if self.below(5) == 0 { special } else { common };
         let file = kind == FileKind::File;
-        let content = if file { self.content() } else { Content::Empty };
+        let content = match kind {
+            FileKind::File => self.content(),
+            kind if kind.is_device() => self.device(),
+            _ => Content::Empty,
+        };
         let least = match &content {
-            Content::Empty => 0,
+            Content::Empty | Content::Device(_) => 0,
             Content::Inline(bytes) => bytes.len() as u64,
             Content::Extents(extents) => extents.last().map_or(0, |new| end_of(&new.extent)),
         };
@@ -300,6 +308,10 @@ impl History {
             1 => Content::Inline(Bytes::from(vec![b'x'; self.below(20) as usize])),
             _ => Content::Extents(self.extents()),
         }
+    }
+
+    fn device(&mut self) -> Content {
+        Content::Device(Device { major: u32::MAX, minor: u32::try_from(self.below(3)).unwrap() })
     }
 
     /// One to three extents over blocks of their own, with gaps; sometimes over a block that was published before, or
@@ -457,6 +469,8 @@ fn read_inode(view: &View, lin: Lin) -> Inode {
         }
         StoredContent::Target(target) => inode.target = target,
         StoredContent::Inline(bytes) => inode.inline = bytes,
+        StoredContent::Nothing => {}
+        StoredContent::Device(device) => inode.device = Some(device),
         StoredContent::Extents => {
             for published in view.extents(lin, 0, usize::MAX).unwrap() {
                 let extent = published.extent;

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use namespace::StoredContent;
 use types::{
-    AttributeChanges, Change, Content, Create, FileKind, Lin, OperationError, RenameMode, Timestamp, XattrMode,
+    AttributeChanges, Change, Content, Create, Device, FileKind, Lin, NewInode, OperationError, RenameMode, Timestamp,
+    XattrMode,
 };
 
 use crate::world::{World, attributes, create, name, new_inode};
@@ -106,6 +107,67 @@ fn a_create_is_refused_or_replaces_what_is_no_directory() {
     assert!(world.view().attributes(f).is_err());
     assert_eq!(world.view().symlink_target(link.lin).unwrap(), "target");
     assert_eq!(link.size, 6);
+    world.check();
+}
+
+#[test]
+fn a_special_file_is_made_and_holds_nothing_but_its_device() {
+    let mut world = World::new();
+    let device = Device { major: 8, minor: u32::MAX };
+    let kinds = [
+        (FileKind::Pipe, Content::Empty, StoredContent::Nothing),
+        (FileKind::Socket, Content::Empty, StoredContent::Nothing),
+        (FileKind::CharDevice, Content::Device(device), StoredContent::Device(device)),
+        (FileKind::BlockDevice, Content::Device(device), StoredContent::Device(device)),
+    ];
+    for (kind, content, stored) in kinds {
+        let text = format!("{kind:?}");
+        let inode = NewInode { content, size: 7, ..new_inode(kind) };
+        let create = Create { parent: Lin::ROOT, name: name(&text), inode, replace: false };
+        let made = attributes(world.change(Change::Create(create)));
+        assert_eq!((made.kind, made.nlink, made.size, made.mode), (kind, 1, 0, 0o644));
+        assert_eq!(world.view().content(made.lin).unwrap(), stored);
+        assert_eq!(world.view().lookup(Lin::ROOT, &name(&text)).unwrap().kind, kind);
+        let longer = AttributeChanges { size: Some(1), ..AttributeChanges::default() };
+        let wrong = OperationError::WrongKind { lin: made.lin, kind };
+        assert_eq!(world.change(Change::SetAttributes { lin: made.lin, changes: longer }), Err(wrong.clone()));
+        assert_eq!(world.write(made.lin, Content::Inline(Bytes::from_static(b"x"))), Err(wrong));
+        assert_eq!(
+            world.remove_directory(Lin::ROOT, &text),
+            Err(OperationError::NotDirectory { lin: made.lin }),
+            "it is removed as a file is"
+        );
+    }
+    world.check();
+    world.rename((Lin::ROOT, "Pipe"), (Lin::ROOT, "Socket"), RenameMode::Replace).unwrap();
+    for text in ["Socket", "CharDevice", "BlockDevice"] {
+        world.remove(Lin::ROOT, text).unwrap();
+    }
+    assert_eq!(world.view().usage().inodes, 1);
+    world.check();
+}
+
+#[test]
+fn a_special_file_is_refused_with_what_is_not_its_own() {
+    let mut world = World::new();
+    let f = world.file(Lin::ROOT, "f");
+    let device = Content::Device(Device::default());
+    let inline = Content::Inline(Bytes::from_static(b"x"));
+    let refused = [
+        (FileKind::Pipe, inline.clone()),
+        (FileKind::Socket, device.clone()),
+        (FileKind::CharDevice, Content::Empty),
+        (FileKind::BlockDevice, inline),
+        (FileKind::File, device.clone()),
+        (FileKind::Directory, device.clone()),
+    ];
+    for (kind, content) in refused {
+        let inode = NewInode { content, ..new_inode(kind) };
+        let create = Change::Create(Create { parent: Lin::ROOT, name: name("x"), inode, replace: false });
+        assert!(matches!(world.change(create), Err(OperationError::OutOfRange { .. })), "{kind:?}");
+    }
+    assert_eq!(world.write(f, device), Err(OperationError::WrongKind { lin: f, kind: FileKind::File }));
+    assert_eq!(world.names(&world.view(), Lin::ROOT), ["f"]);
     world.check();
 }
 

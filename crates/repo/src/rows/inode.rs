@@ -42,7 +42,7 @@ pub struct InodeRecord {
     pub mtime: Timestamp,
     /// Last change of anything.
     pub ctime: Timestamp,
-    /// The target of a symbolic link; empty for others.
+    /// The target of a symbolic link; of a device its number, as [`types::Device`] writes it; empty for others.
     pub target: Bytes,
     /// Extended attributes: names with their values, sorted by name.
     pub xattrs: Vec<(Bytes, Bytes)>,

@@ -14,17 +14,25 @@ use crate::rows::{
 /// The kinds of files as tables have them: the type bits of `st_mode`, shifted down by twelve.
 const fn kind_code(kind: FileKind) -> u32 {
     match kind {
+        FileKind::Pipe => 1,
+        FileKind::CharDevice => 2,
         FileKind::Directory => 4,
+        FileKind::BlockDevice => 6,
         FileKind::File => 8,
         FileKind::Symlink => 10,
+        FileKind::Socket => 12,
     }
 }
 
 const fn kind_of(code: u32) -> Option<FileKind> {
     match code {
+        1 => Some(FileKind::Pipe),
+        2 => Some(FileKind::CharDevice),
         4 => Some(FileKind::Directory),
+        6 => Some(FileKind::BlockDevice),
         8 => Some(FileKind::File),
         10 => Some(FileKind::Symlink),
+        12 => Some(FileKind::Socket),
         _ => None,
     }
 }

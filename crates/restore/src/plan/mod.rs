@@ -12,7 +12,7 @@ mod window;
 
 pub(crate) use directories::Directories;
 pub(crate) use ranges::{Range, Slot, Wanted, ranges};
-pub(crate) use window::{Part, PlannedFile, PlannedSymlink, Window, Windows, metadata};
+pub(crate) use window::{Part, PlannedFile, PlannedSpecial, PlannedSymlink, Window, Windows, metadata};
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -56,6 +56,8 @@ pub struct Summary {
     pub files: u64,
     /// Symbolic links.
     pub symlinks: u64,
+    /// Pipes, sockets and devices.
+    pub specials: u64,
     /// Files that have more than one name.
     pub link_groups: u64,
     /// Bytes of content, without holes.
@@ -110,6 +112,7 @@ impl Plan {
         let mut windows = self.windows().await?;
         while let Some(window) = windows.next().await? {
             summary.symlinks += window.symlinks.len() as u64;
+            summary.specials += window.specials.len() as u64;
             for part in &window.parts {
                 let is_first = u64::from(part.is_first);
                 summary.files += is_first;

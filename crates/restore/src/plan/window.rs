@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use repo::{ExtentRecord, InodeRecord};
-use types::{FileKind, Lin};
+use types::{Device, FileKind, Lin};
 
 use super::Directories;
 use super::links::LinkReader;
@@ -35,6 +35,17 @@ pub struct PlannedSymlink {
     pub target: bytes::Bytes,
 }
 
+/// A pipe, a socket or a device that is to be restored.
+#[derive(Clone, Debug)]
+pub struct PlannedSpecial {
+    /// Where it goes, under all its names.
+    pub paths: Vec<RelativePath>,
+    /// What it carries.
+    pub metadata: Metadata,
+    /// What it stands for; nothing in particular, of a pipe or a socket.
+    pub device: Device,
+}
+
 /// A file, or as much of it as one window takes.
 #[derive(Clone, Debug)]
 pub struct Part {
@@ -55,6 +66,8 @@ pub struct Window {
     pub parts: Vec<Part>,
     /// Symbolic links.
     pub symlinks: Vec<PlannedSymlink>,
+    /// Pipes, sockets and devices.
+    pub specials: Vec<PlannedSpecial>,
     /// Names that the tables cannot tell how to restore, and why.
     pub failures: Vec<(RelativePath, &'static str)>,
 }
@@ -157,6 +170,15 @@ impl<'a> Windows<'a> {
             FileKind::Directory => {
                 window.failures.extend(paths.into_iter().map(|path| (path, "it is a directory and a file at once")));
             }
+            FileKind::Pipe | FileKind::Socket => {
+                window.specials.push(PlannedSpecial { paths, metadata, device: Device::default() });
+            }
+            FileKind::CharDevice | FileKind::BlockDevice => match device(&target) {
+                Some(device) => window.specials.push(PlannedSpecial { paths, metadata, device }),
+                None => {
+                    window.failures.extend(paths.into_iter().map(|path| (path, "it is a device without a number")));
+                }
+            },
         }
         Ok(())
     }
@@ -188,7 +210,7 @@ impl<'a> Windows<'a> {
 
 impl Window {
     fn len(&self) -> usize {
-        self.parts.len() + self.symlinks.len() + self.failures.len()
+        self.parts.len() + self.symlinks.len() + self.specials.len() + self.failures.len()
     }
 
     /// Whether a file of this window began in another one, or goes on in another one.
@@ -196,6 +218,11 @@ impl Window {
     pub fn is_cut(&self) -> bool {
         self.parts.first().is_some_and(|part| !part.is_first) || self.parts.last().is_some_and(|part| !part.is_last)
     }
+}
+
+/// The device that the target of an inode names.
+fn device(target: &[u8]) -> Option<Device> {
+    std::str::from_utf8(target).ok()?.parse().ok()
 }
 
 /// What of an inode a restore sets.

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use types::ErrorKind;
 
 use super::Restore;
-use crate::plan::{Part, PlannedFile, PlannedSymlink, Window};
-use crate::report::Failure;
-use crate::{Found, LocalFile, LocalTarget, NewFile, RelativePath, RestoreError, TargetError};
+use crate::plan::{Part, PlannedFile, PlannedSpecial, PlannedSymlink, Window};
+use crate::report::{Failure, Report};
+use crate::{Found, LocalFile, LocalTarget, NewFile, RelativePath, RestoreError, TargetError, Warnings};
 
 /// A file that is being restored.
 pub(super) struct OpenFile {
@@ -56,7 +56,7 @@ impl OpenFile {
 }
 
 impl Restore {
-    /// Makes symbolic links and opens files; takes out of the parts what is in place already.
+    /// Makes what has no content and opens files; takes out of the parts what is in place already.
     pub(super) fn open_window(
         &self,
         window: Window,
@@ -67,6 +67,9 @@ impl Restore {
         }
         for symlink in &window.symlinks {
             self.make_symlink(symlink)?;
+        }
+        for special in &window.specials {
+            self.make_special(special)?;
         }
         let mut parts = window.parts;
         let mut files = Vec::with_capacity(parts.len());
@@ -87,16 +90,39 @@ impl Restore {
     }
 
     fn make_symlink(&self, symlink: &PlannedSymlink) -> Result<(), RestoreError> {
-        let Some((first, others)) = symlink.paths.split_first() else { return Ok(()) };
+        let PlannedSymlink { paths, metadata, target } = symlink;
+        self.make_at_once(paths, |path| self.target.make_symlink(path, target, metadata), |report| report.symlinks += 1)
+    }
+
+    fn make_special(&self, special: &PlannedSpecial) -> Result<(), RestoreError> {
+        let PlannedSpecial { paths, metadata, device } = special;
+        self.make_at_once(
+            paths,
+            |path| self.target.make_special(path, *device, metadata),
+            |report| report.specials += 1,
+        )
+    }
+
+    /// Makes a file that is whole at once under its first name, and links the others to it.
+    fn make_at_once(
+        &self,
+        paths: &[RelativePath],
+        make: impl Fn(&RelativePath) -> Result<Warnings, TargetError>,
+        count: impl FnOnce(&mut Report),
+    ) -> Result<(), RestoreError> {
+        let Some((first, others)) = paths.split_first() else { return Ok(()) };
         self.progress.add_file();
-        let make = || self.target.make_symlink(first, &symlink.target, &symlink.metadata);
-        match self.within_ancestors(first, make) {
+        match self.within_ancestors(first, || make(first)) {
             Ok(warnings) => {
                 let mut report = self.report();
-                report.symlinks += 1;
+                count(&mut report);
                 report.warnings.add(warnings);
             }
-            Err(error) => return self.note(first, error),
+            Err(error) => {
+                let failure = Failure::target(first, &stop_if_full(error)?);
+                paths.iter().for_each(|path| self.report().fail(path, failure.clone()));
+                return Ok(());
+            }
         }
         others.iter().try_for_each(|path| self.link(first, path))
     }

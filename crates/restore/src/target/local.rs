@@ -35,9 +35,9 @@ use crate::{Metadata, RelativePath, Warnings};
 const HANDLES_MAX: usize = 128;
 const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::PATH);
 const WORKING_MODE: Mode = Mode::RWXU;
-const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
+pub(super) const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 /// How the operating system names what a process has open.
-const OPEN_FILES: &str = "/proc/self/fd";
+pub(super) const OPEN_FILES: &str = "/proc/self/fd";
 
 /// What to do with what is already in the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -275,7 +275,7 @@ impl LocalTarget {
         renamed
     }
 
-    fn temporary_name(&self) -> OsString {
+    pub(super) fn temporary_name(&self) -> OsString {
         let number = self.names.fetch_add(1, Ordering::Relaxed);
         format!(".holdfast-{:016x}-{number}", self.token).into()
     }
@@ -296,7 +296,7 @@ impl LocalTarget {
         set_metadata(handle.as_fd(), path, metadata)
     }
 
-    fn parent_and_name<'a>(&self, path: &'a RelativePath) -> Result<(Arc<OwnedFd>, &'a OsStr), TargetError> {
+    pub(super) fn parent_and_name<'a>(&self, path: &'a RelativePath) -> Result<(Arc<OwnedFd>, &'a OsStr), TargetError> {
         let Some((parent, name)) = path.split() else {
             return Err(TargetError::DirectoryInTheWay { path: path.clone() });
         };
@@ -381,7 +381,7 @@ fn finish_symlink(
 }
 
 /// What a rename over a directory says in the system's words.
-fn in_the_way(path: &RelativePath, action: &'static str, source: Errno) -> TargetError {
+pub(super) fn in_the_way(path: &RelativePath, action: &'static str, source: Errno) -> TargetError {
     match source {
         Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST => TargetError::DirectoryInTheWay { path: path.clone() },
         source => TargetError::Entry { path: path.clone(), action, source },

@@ -4,6 +4,7 @@ mod attributes;
 mod error;
 mod file;
 mod local;
+mod special;
 #[cfg(test)]
 mod tests;
 

@@ -1,10 +1,10 @@
 //! The target against a real file system.
 
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
 use bytes::Bytes;
-use types::{FileKind, Timestamp};
+use types::{Device, ErrorKind, FileKind, Timestamp};
 
 use super::local::Unfinished;
 use super::{Existing, Found, LocalTarget, NewFile, TargetError};
@@ -242,4 +242,45 @@ fn attributes_that_a_kept_file_had_before_go() {
     let length = rustix::fs::listxattr(folder.path().join("f"), &mut list[..]).unwrap();
     assert_eq!(&list[..length], b"user.new\0");
     assert_eq!(std::fs::metadata(folder.path().join("f")).unwrap().permissions().mode() & 0o7777, 0o644);
+}
+
+#[test]
+fn pipes_and_sockets_take_the_place_of_what_was_there_and_are_never_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = LocalTarget::open(folder.path(), Existing::Overwrite).unwrap();
+    put(&target, "p", b"a file was here");
+    std::fs::create_dir(folder.path().join("d")).unwrap();
+    for (kind, at) in [(FileKind::Pipe, "p"), (FileKind::Socket, "s")] {
+        let warnings = target.make_special(&path(at), Device::default(), &metadata(kind, 0o4642)).unwrap();
+        assert_eq!(warnings.total(), 0);
+        let stat = folder.path().join(at).symlink_metadata().unwrap();
+        let is_kind = if kind == FileKind::Pipe { stat.file_type().is_fifo() } else { stat.file_type().is_socket() };
+        assert!(is_kind, "{kind:?}");
+        assert_eq!((stat.mode() & 0o7777, stat.atime(), stat.atime_nsec()), (0o4642, 5, 6));
+        assert_eq!((stat.mtime(), stat.mtime_nsec()), (-77, 123_456_789));
+        let refused = target.make_special(&path("d"), Device::default(), &metadata(kind, 0o600)).unwrap_err();
+        assert!(matches!(refused, TargetError::DirectoryInTheWay { .. }), "{refused}");
+    }
+    assert_eq!(names_in(folder.path()), ["d", "p", "s"]);
+}
+
+#[test]
+fn a_device_is_made_with_its_number_by_whoever_may_make_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = LocalTarget::open(folder.path(), Existing::Refuse).unwrap();
+    let device = Device { major: 1, minor: 300 };
+    for (kind, at) in [(FileKind::CharDevice, "c"), (FileKind::BlockDevice, "b")] {
+        match target.make_special(&path(at), device, &metadata(kind, 0o600)) {
+            Ok(_) => {
+                let stat = folder.path().join(at).symlink_metadata().unwrap();
+                let kinds = (stat.file_type().is_char_device(), stat.file_type().is_block_device());
+                assert_eq!(kinds, (kind == FileKind::CharDevice, kind == FileKind::BlockDevice));
+                assert_eq!(stat.rdev(), rustix::fs::makedev(1, 300));
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+                assert!(names_in(folder.path()).is_empty());
+            }
+        }
+    }
 }

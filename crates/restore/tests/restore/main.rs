@@ -14,7 +14,7 @@ mod sparse;
 mod world;
 
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use bytes::Bytes;
@@ -309,4 +309,40 @@ async fn directories_that_hang_nowhere_cost_what_is_in_them_and_nothing_else() {
     assert_eq!(found("the directories above it lie below themselves"), 2, "{findings:?}");
     assert_eq!(found("inode 91: 1 names lie in it, and it has no inode"), 1, "{findings:?}");
     assert_eq!(findings.len(), 3, "a check finds what a restore meets: {findings:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn special_files_come_back_as_what_they_were() {
+    let world = World::of(b"/srv", |tree| {
+        tree.directory(1);
+        tree.inode(5, FileKind::Pipe, 0, b"");
+        tree.entry(1, "pipe", 5, FileKind::Pipe);
+        tree.entry(1, "same pipe", 5, FileKind::Pipe);
+        tree.inode(6, FileKind::Socket, 0, b"");
+        tree.entry(1, "socket", 6, FileKind::Socket);
+        tree.inode(7, FileKind::CharDevice, 0, b"no number");
+        tree.entry(1, "damaged", 7, FileKind::CharDevice);
+        tree.inode(8, FileKind::BlockDevice, 0, b"7:300");
+        tree.entry(1, "disk", 8, FileKind::BlockDevice);
+    });
+    let world = world.await;
+    let (summary, report) = world.restore(None, Existing::Refuse, Options::Usual).await;
+    assert_eq!((summary.specials, report.links, report.damaged), (3, 1, 1), "{:?}", report.failures);
+    let stat = |name: &str| world.out().join("srv").join(name).symlink_metadata().ok();
+    let pipe = stat("pipe").unwrap();
+    assert!(pipe.file_type().is_fifo());
+    assert_eq!((pipe.mode() & 0o7777, pipe.mtime(), pipe.nlink()), (mode_of(5), mtime_of(5).0, 2));
+    assert_eq!(pipe.ino(), stat("same pipe").unwrap().ino());
+    assert!(stat("socket").unwrap().file_type().is_socket());
+    assert!(stat("damaged").is_none());
+    let failed: Vec<_> = report.failures.iter().map(|failed| (failed.path.to_string(), failed.kind)).collect();
+    let damaged = ("/srv/damaged".to_owned(), ErrorKind::Corrupt);
+    match stat("disk") {
+        Some(disk) => {
+            assert!(disk.file_type().is_block_device() && disk.rdev() == rustix::fs::makedev(7, 300));
+            assert_eq!((report.specials, failed), (3, vec![damaged]));
+        }
+        // Only a privileged user makes devices.
+        None => assert_eq!((report.specials, failed), (2, vec![damaged, ("/srv/disk".to_owned(), ErrorKind::Denied)])),
+    }
 }

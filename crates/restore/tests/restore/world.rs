@@ -290,7 +290,7 @@ impl Tree {
                 let (held, directories) = self.held.get(&row.lin).copied().unwrap_or_default();
                 match inode.kind {
                     FileKind::Directory => (inode.size, inode.nlink) = (held, 2 + directories),
-                    FileKind::File | FileKind::Symlink => inode.nlink = names.max(1),
+                    _ => inode.nlink = names.max(1),
                 }
             }
             self.object.add_inode(row);

@@ -1,4 +1,4 @@
-use types::{AttributeChanges, Attributes, FileKind, Lin, Timestamp};
+use types::{AttributeChanges, Attributes, Device, FileKind, Lin, Timestamp};
 
 use super::enumeration::Numbered;
 use crate::invalid::{optional_time, time};
@@ -18,6 +18,18 @@ impl TryFrom<v1::Timestamp> for Timestamp {
             return Err(InvalidMessage::Range { field: "nanoseconds", value: time.nanoseconds.into() });
         }
         Ok(Self { seconds: time.seconds, nanoseconds: time.nanoseconds })
+    }
+}
+
+impl From<Device> for v1::Device {
+    fn from(device: Device) -> Self {
+        Self { major: device.major, minor: device.minor }
+    }
+}
+
+impl From<v1::Device> for Device {
+    fn from(device: v1::Device) -> Self {
+        Self { major: device.major, minor: device.minor }
     }
 }
 

@@ -30,7 +30,7 @@ macro_rules! numbered {
     };
 }
 
-numbered!(FileKind: File, Directory, Symlink);
+numbered!(FileKind: File, Directory, Symlink, Pipe, Socket, CharDevice, BlockDevice);
 numbered!(SeatState: Joining, Full);
 numbered!(SnapshotState: Live, Dying);
 numbered!(Removal: NotDirectory, Directory);

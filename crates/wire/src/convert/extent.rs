@@ -72,6 +72,7 @@ impl From<Content> for v1::Content {
             Content::Extents(extents) => {
                 Kind::Extents(v1::NewExtents { extents: extents.into_iter().map(Into::into).collect() })
             }
+            Content::Device(device) => Kind::Device(device.into()),
         };
         Self { content: Some(kind) }
     }
@@ -85,6 +86,7 @@ impl TryFrom<v1::Content> for Content {
             Kind::Empty(v1::Nothing {}) => Self::Empty,
             Kind::Inline(bytes) => Self::Inline(bytes),
             Kind::Extents(new) => Self::Extents(each(new.extents)?),
+            Kind::Device(device) => Self::Device(device.into()),
         })
     }
 }

@@ -1,13 +1,14 @@
 use bytes::Bytes;
 use types::{
-    AttributeChanges, Attributes, BlockId, Change, CommitReference, CommitTicket, Content, Create, Digest, Epoch,
-    Extent, Fence, FileKind, Generation, Job, JobId, JobPhase, JobTotals, Lin, Name, NewExtent, NewInode, Node, NodeId,
-    ObjectReport, OperationError, Outcome, PgId, PgVersion, PlacementGroup, Policy, PolicyId, Pool, PoolId, Removal,
-    Rename, RenameMode, RepositoryId, Revision, Root, Seat, SeatSet, SeatState, SessionId, SetId, Shrinkage, Site,
-    SiteId, SiteState, Snapshot, SnapshotId, SnapshotState, Timestamp, VolumeId, XattrMode,
+    AttributeChanges, Attributes, BlockId, Change, CommitReference, CommitTicket, Content, Create, Device, Digest,
+    Epoch, Extent, Fence, FileKind, Generation, Job, JobId, JobPhase, JobTotals, Lin, Name, NewExtent, NewInode, Node,
+    NodeId, ObjectReport, OperationError, Outcome, PgId, PgVersion, PlacementGroup, Policy, PolicyId, Pool, PoolId,
+    Removal, Rename, RenameMode, RepositoryId, Revision, Root, Seat, SeatSet, SeatState, SessionId, SetId, Shrinkage,
+    Site, SiteId, SiteState, Snapshot, SnapshotId, SnapshotState, Timestamp, VolumeId, XattrMode,
 };
 use uuid::Uuid;
 
+use super::Numbered as _;
 use crate::{Failure, InvalidMessage, v1};
 
 fn name(text: &str) -> Name {
@@ -45,9 +46,10 @@ fn attributes() -> Attributes {
     }
 }
 
-fn contents() -> [Content; 3] {
+fn contents() -> [Content; 4] {
     let new = NewExtent { extent: extent(), pg_version: PgVersion(3), acknowledged: SeatSet(0b101) };
-    [Content::Empty, Content::Inline(Bytes::from_static(b"a\0b")), Content::Extents(vec![new])]
+    let device = Device { major: 8, minor: u32::MAX };
+    [Content::Empty, Content::Inline(Bytes::from_static(b"a\0b")), Content::Extents(vec![new]), Content::Device(device)]
 }
 
 fn create(content: Content) -> Change {
@@ -86,6 +88,23 @@ fn every_change_of_a_client_comes_back_as_it_was() {
         let message = v1::Change::try_from(change.clone()).unwrap();
         assert_eq!(Change::try_from(message).unwrap(), change);
     }
+}
+
+#[test]
+fn every_kind_of_file_has_a_number_of_its_own() {
+    let kinds = [
+        FileKind::File,
+        FileKind::Directory,
+        FileKind::Symlink,
+        FileKind::Pipe,
+        FileKind::Socket,
+        FileKind::CharDevice,
+        FileKind::BlockDevice,
+    ];
+    for (kind, number) in kinds.into_iter().zip(1..) {
+        assert_eq!((kind.number(), FileKind::from_number("kind", number)), (number, Ok(kind)));
+    }
+    assert!(FileKind::from_number("kind", 8).is_err());
 }
 
 #[test]

@@ -180,6 +180,7 @@ impl State {
             Content::Empty => return Ok((Bytes::new(), BTreeMap::new())),
             Content::Inline(bytes) => return Ok((bytes.clone(), BTreeMap::new())),
             Content::Extents(extents) => extents,
+            Content::Device(_) => panic!("no test makes a device"),
         };
         if self.moves > 0 {
             self.moves -= 1;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use types::{
-    AttributeChanges, Attributes, BlockId, Change, Content, Create, FileKind, Lin, Name, NewExtent, OperationError,
-    Outcome, Removal, Rename, RenameMode, Revision, Timestamp, XattrMode,
+    AttributeChanges, Attributes, BlockId, Change, Content, Create, Device, FileKind, Lin, Name, NewExtent,
+    OperationError, Outcome, Removal, Rename, RenameMode, Revision, Timestamp, XattrMode,
 };
 
 use super::Answer;
@@ -29,6 +29,8 @@ pub struct Inode {
     pub entries: BTreeMap<Name, Lin>,
     /// Of a symbolic link.
     pub target: Bytes,
+    /// Of a special file that stands for one.
+    pub device: Option<Device>,
     /// Of a file that has no bytes in blocks.
     pub inline: Bytes,
     /// Of a file: the block of each byte.
@@ -52,6 +54,7 @@ impl Inode {
             ctime: times,
             entries: BTreeMap::new(),
             target: Bytes::new(),
+            device: None,
             inline: Bytes::new(),
             bytes: Vec::new(),
             xattrs: BTreeMap::new(),
@@ -94,6 +97,7 @@ impl Tree {
             FileKind::Directory => (2 + u32::try_from(subdirectories).unwrap(), inode.entries.len()),
             FileKind::File => (links, inode.bytes.len()),
             FileKind::Symlink => (links, inode.target.len()),
+            _ => (links, 0),
         };
         let Inode { kind, mode, uid, gid, atime, mtime, ctime, .. } = *inode;
         Ok(Attributes { lin, kind, mode, uid, gid, nlink, size: size as u64, atime, mtime, ctime })
@@ -136,6 +140,7 @@ impl Tree {
             Content::Empty => {}
             Content::Inline(bytes) => inode.inline = bytes.clone(),
             Content::Extents(extents) => put_extents(&mut inode, extents),
+            Content::Device(device) => inode.device = Some(*device),
         }
         let lin = Lin(revision.0);
         self.0.insert(lin, inode);
@@ -188,7 +193,7 @@ impl Tree {
         let lin = self.existing(parent, name)?;
         match (expect, self.inode(lin)?.kind) {
             (Removal::NotDirectory, FileKind::Directory) => return Err(OperationError::IsDirectory { lin }),
-            (Removal::Directory, FileKind::File | FileKind::Symlink) => {
+            (Removal::Directory, kind) if kind != FileKind::Directory => {
                 return Err(OperationError::NotDirectory { lin });
             }
             _ => self.unlink(parent, name, now)?,
@@ -254,7 +259,7 @@ impl Tree {
             match inode.kind {
                 FileKind::File => {}
                 FileKind::Directory => return Err(OperationError::IsDirectory { lin }),
-                kind @ FileKind::Symlink => return Err(OperationError::WrongKind { lin, kind }),
+                kind => return Err(OperationError::WrongKind { lin, kind }),
             }
             let size = usize::try_from(size).unwrap();
             inode.bytes.resize(size, None);
@@ -276,7 +281,7 @@ impl Tree {
         match inode.kind {
             FileKind::File => {}
             FileKind::Directory => return Err(OperationError::IsDirectory { lin }),
-            kind @ FileKind::Symlink => return Err(OperationError::WrongKind { lin, kind }),
+            kind => return Err(OperationError::WrongKind { lin, kind }),
         }
         let mut written = inode.clone();
         written.bytes = vec![None; written.inline.len()];
@@ -306,6 +311,7 @@ impl Tree {
                 put_extents(inode, extents);
                 inode.inline.clear();
             }
+            Content::Device(_) => return Err(OperationError::WrongKind { lin, kind: inode.kind }),
         }
         (inode.mtime, inode.ctime) = (mtime, now);
         self.attributes(lin).map(Outcome::Inode)

@@ -85,7 +85,8 @@ fn inode(
             let content = v1::stored_content::Content::Extents(v1::Extents { extents });
             inode.content = Some(v1::StoredContent { content: Some(content), next_offset });
         }
-        StoredContent::Entries | StoredContent::Inline(_) | StoredContent::Extents => {}
+        StoredContent::Device(device) => inode.device = Some(device.into()),
+        StoredContent::Entries | StoredContent::Nothing | StoredContent::Inline(_) | StoredContent::Extents => {}
     }
     Ok(inode)
 }

@@ -157,6 +157,10 @@ const fn word(kind: &FileKind) -> &'static str {
         FileKind::Directory => "directory",
         FileKind::File => "file",
         FileKind::Symlink => "symbolic link",
+        FileKind::Pipe => "pipe",
+        FileKind::Socket => "socket",
+        FileKind::CharDevice => "character device",
+        FileKind::BlockDevice => "block device",
     }
 }
 

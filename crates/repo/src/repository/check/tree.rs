@@ -195,7 +195,7 @@ fn misfits_of(facts: Option<&Facts>, names: i64, held: Tally, is_root: bool) -> 
             expect(u64::try_from(is) == Ok(facts.size), Misfit::EntryCount { says: facts.size, is });
             2 + held.directories
         }
-        FileKind::File | FileKind::Symlink => {
+        _ => {
             expect(held.names == 0, Misfit::NotDirectory { entries: held.names });
             // A root that is a file has a name that is no entry of the set; without any name it is told already.
             names.max(1)
