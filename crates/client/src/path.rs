@@ -12,6 +12,10 @@ use crate::{Client, ClientError};
 
 /// Symbolic links followed on one path, as Linux has it (`path_resolution(7)`).
 const LINKS_MAX: usize = 40;
+/// The longest path, in bytes (`PATH_MAX` of Linux).
+const PATH_LENGTH_MAX: usize = 4096;
+/// Names that one call walks.
+const NAMES_MAX: usize = 1024;
 
 /// A path: `/`, or names with `/` between them. A leading `/` may be left out, `.` and empty names say nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +41,14 @@ pub enum PathError {
         /// What is wrong.
         source: NameError,
     },
+    /// It is longer than any path (`ENAMETOOLONG`).
+    #[error("a path has at most {PATH_LENGTH_MAX} bytes; this one, which begins with {begin}, has {length}")]
+    TooLong {
+        /// Its first bytes.
+        begin: String,
+        /// Its length in bytes.
+        length: usize,
+    },
     /// It has no last name to be made, moved or removed.
     #[error("{path}: the root directory cannot be made, moved or removed")]
     Root {
@@ -59,7 +71,7 @@ pub enum PathError {
         /// What is no directory.
         name: String,
     },
-    /// Links that lead to links without end.
+    /// Links that lead to links without end (`ELOOP`).
     #[error("{path}: more than {LINKS_MAX} symbolic links")]
     TooManyLinks {
         /// The path.
@@ -73,6 +85,7 @@ impl PathError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Name { .. } => "bad_name",
+            Self::TooLong { .. } => "path_too_long",
             Self::Root { .. } => "root",
             Self::NotFound { .. } => "no_entry",
             Self::NotDirectory { .. } => "not_directory",
@@ -103,9 +116,13 @@ impl FilePath {
     /// Takes bytes as a path.
     ///
     /// # Errors
-    /// [`PathError::Name`] when one of the names is none.
+    /// [`PathError::Name`] when one of the names is none, [`PathError::TooLong`] when there are too many.
     pub fn new(bytes: impl Into<Bytes>) -> Result<Self, PathError> {
         let bytes = bytes.into();
+        if bytes.len() > PATH_LENGTH_MAX {
+            let begin = printable(bytes.get(..64).unwrap_or_default());
+            return Err(PathError::TooLong { begin, length: bytes.len() });
+        }
         let steps = steps(&bytes)?;
         Ok(Self { bytes, steps })
     }
@@ -331,13 +348,13 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The names up to the next `..`.
+    /// The names up to the next `..`, as many as one call takes.
     fn names_ahead(&self) -> Vec<Name> {
         let names = self.ahead.iter().map_while(|step| match step {
             Step::Down(name) => Some(name.clone()),
             Step::Up => None,
         });
-        names.collect()
+        names.take(NAMES_MAX).collect()
     }
 
     fn here(&self) -> Result<&Attributes, ClientError> {
@@ -414,6 +431,30 @@ mod tests {
     fn a_name_that_is_too_long_is_an_error_that_names_the_path() {
         let error = FilePath::new(vec![b'a'; 300]).unwrap_err();
         assert!(matches!(error, PathError::Name { source: NameError::TooLong { length: 300 }, .. }));
+    }
+
+    #[test]
+    fn a_path_is_no_longer_than_linux_takes_it_and_is_walked_in_calls_that_the_cluster_takes() {
+        let longest = FilePath::new("d/".repeat(2048)).unwrap();
+        let attributes = Attributes {
+            lin: Lin::ROOT,
+            kind: FileKind::Directory,
+            mode: 0o755,
+            uid: 0,
+            gid: 0,
+            nlink: 2,
+            size: 0,
+            atime: types::Timestamp::default(),
+            mtime: types::Timestamp::default(),
+            ctime: types::Timestamp::default(),
+        };
+        let mut walk = Walk::new(&longest, attributes);
+        assert_eq!(walk.names_ahead().len(), 1024);
+        walk.ahead.drain(..1024);
+        assert_eq!(walk.names_ahead().len(), 1024);
+        let error = FilePath::new("d/".repeat(2048) + "d").unwrap_err();
+        assert_eq!((error.code(), error.kind()), ("path_too_long", ErrorKind::InvalidRequest));
+        assert!(error.to_string().contains("has 4097"), "{error}");
     }
 
     #[test]

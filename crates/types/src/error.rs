@@ -240,6 +240,14 @@ pub enum OperationError {
         /// How many gaps there are.
         gaps: u64,
     },
+    /// No path leads to what would be made (`ENAMETOOLONG`).
+    #[error("directory {lin} lies more than {limit} directories deep: no directory is made in it or moved into it")]
+    TooDeep {
+        /// The directory.
+        lin: Lin,
+        /// The limit.
+        limit: u64,
+    },
 }
 
 impl OperationError {
@@ -260,6 +268,7 @@ impl OperationError {
             | Self::TooManyLinks { .. }
             | Self::Name(_)
             | Self::OutOfRange { .. }
+            | Self::TooDeep { .. }
             | Self::MalformedExtents { .. } => ErrorKind::InvalidRequest,
             Self::NotEmpty { .. }
             | Self::NoSession { .. }

@@ -123,6 +123,7 @@ fn named(error: &OperationError) -> (&'static str, Fields) {
         OperationError::NoRecoveryKit { site } => named!("no_recovery_kit", site),
         OperationError::NoNode { node } => named!("no_node", node),
         OperationError::SessionFull { session, gaps } => named!(code::SESSION_FULL, session, gaps),
+        OperationError::TooDeep { lin, limit } => named!("too_deep", lin, limit),
     }
 }
 

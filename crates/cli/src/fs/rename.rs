@@ -17,9 +17,15 @@ pub struct Arguments {
     /// Replace nothing
     #[arg(short, long)]
     no_clobber: bool,
+    /// Exchange two names, in one step: each then stands for what the other one did
+    #[arg(long, conflicts_with = "no_clobber")]
+    exchange: bool,
 }
 
 pub async fn run(arguments: Arguments, invocation: &mut Invocation) -> Result<(), CliError> {
+    if arguments.exchange {
+        return exchange(&arguments.paths, invocation).await;
+    }
     let Some((to, from)) = arguments.paths.split_last() else { return Ok(()) };
     let mode = if arguments.no_clobber { RenameMode::NoReplace } else { RenameMode::Replace };
     let session = invocation.open_session().await?;
@@ -34,5 +40,18 @@ pub async fn run(arguments: Arguments, invocation: &mut Invocation) -> Result<()
         session.execute_one("move", Change::Rename(rename)).await.map(drop).map_err(CliError::at(&from))
     })
     .await?;
+    Ok(session.close().await?)
+}
+
+async fn exchange(paths: &[OsString], invocation: &mut Invocation) -> Result<(), CliError> {
+    let [one, other] = paths else {
+        return Err(CliError::Usage { message: "--exchange takes two paths".to_owned() });
+    };
+    let session = invocation.open_session().await?;
+    let (one, other) = (path(one)?, path(other)?);
+    let Place { parent: from_parent, name: from_name } = Place::find(session.client(), &one).await?;
+    let Place { parent: to_parent, name: to_name } = Place::find(session.client(), &other).await?;
+    let rename = Rename { from_parent, from_name, to_parent, to_name, mode: RenameMode::Exchange };
+    session.execute_one("exchange", Change::Rename(rename)).await.map_err(CliError::at(&one))?;
     Ok(session.close().await?)
 }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use types::{Content, Create, FileKind, Lin, NewInode, OperationError, Outcome, SYMLINK_LENGTH_MAX, XATTRS_MAX};
 
+use super::depth::walk_up;
 use super::write::{check_length, inline_body};
 use super::xattr::check_xattr;
 use super::{check_times, out_of_range};
@@ -22,6 +23,9 @@ pub fn create(tx: &mut Transaction<'_>, create: &Create) -> Result<Outcome, Fail
     let key = entry_key(create.parent, &create.name);
     if let Some(existing) = tx.entry(&key)? {
         replace(tx, create, &key, existing)?;
+    }
+    if new.kind == FileKind::Directory {
+        walk_up(tx, create.parent, |_| Ok(()))?;
     }
     let lin = Lin(tx.revision().0);
     let body = body(tx, new)?;

@@ -1,6 +1,7 @@
 //! The operations, one file each or one for a family of small ones.
 
 mod create;
+mod depth;
 mod job;
 mod link;
 mod policy;

@@ -2,7 +2,7 @@
 
 use types::{FileKind, Lin, OperationError, Outcome, Rename, RenameMode};
 
-use super::out_of_range;
+use super::depth::walk_up;
 use crate::changes::ChangeFlags;
 use crate::error::Failure;
 use crate::history::Moment;
@@ -11,10 +11,6 @@ use crate::keys::EntryKey;
 use crate::rows::EntryRow;
 use crate::transaction::Transaction;
 use crate::tree;
-
-/// Directories above one another below which no directory is moved: the walk up to the root has to end. Each needs two
-/// bytes of a path, so a path of 4096 bytes, as long as Linux takes, never leads there.
-const DEPTH_MAX: usize = 4096;
 
 /// A name and what it names.
 struct Place {
@@ -94,15 +90,8 @@ fn refuse_cycle(tx: &Transaction<'_>, moved: &Place, into: Lin) -> Result<(), Fa
     if moved.entry.kind != FileKind::Directory || moved.key.parent == into {
         return Ok(());
     }
-    let mut above = into;
-    for _ in 0..=DEPTH_MAX {
-        if above == moved.entry.lin {
-            return Err(OperationError::Cycle { lin: above }.into());
-        }
-        match tree::parent(tx, Moment::Head, above)? {
-            Some(parent) => above = parent,
-            None => return Ok(()),
-        }
-    }
-    Err(out_of_range("the depth of the directory", DEPTH_MAX + 1, DEPTH_MAX).into())
+    walk_up(tx, into, |above| match above == moved.entry.lin {
+        true => Err(OperationError::Cycle { lin: above }),
+        false => Ok(()),
+    })
 }

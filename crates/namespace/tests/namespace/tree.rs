@@ -49,29 +49,49 @@ fn a_removal_gets_what_it_expects_or_is_refused() {
     world.check();
 }
 
+/// Directories one in another, the root first, up to such a depth: short chains, moved to the end of one another.
+fn chain(world: &mut World, depth: usize) -> Vec<Lin> {
+    let mut chain = vec![Lin::ROOT];
+    while chain.len() <= depth {
+        let end = *chain.last().unwrap();
+        let top = world.directory(Lin::ROOT, "top");
+        chain.push(top);
+        for _ in 1..(depth + 2 - chain.len()).min(64) {
+            chain.push(world.directory(*chain.last().unwrap(), "d"));
+        }
+        world.rename((Lin::ROOT, "top"), (end, "under"), RenameMode::NoReplace).unwrap();
+    }
+    chain
+}
+
 #[test]
-fn no_directory_is_moved_below_one_that_is_deeper_than_the_limit() {
+fn no_directory_is_made_in_or_moved_into_one_that_is_deeper_than_the_limit() {
     let mut world = World::new();
     let moved = world.directory(Lin::ROOT, "moved");
     world.directory(moved, "inner");
-    let mut chain = vec![Lin::ROOT];
-    while chain.len() < 4098 {
-        chain.push(world.directory(*chain.last().unwrap(), "d"));
-    }
+    let chain = chain(&mut world, 4097);
+    assert_eq!(chain.len(), 4098);
     let (deepest, too_deep) = (chain[4096], chain[4097]);
-    let refused = OperationError::OutOfRange { what: "the depth of the directory".into(), value: 4097, limit: 4096 };
+    let refused = OperationError::TooDeep { lin: too_deep, limit: 4096 };
+    assert_eq!(world.change(create(too_deep, "made", FileKind::Directory)), Err(refused.clone()));
+    world.directory(deepest, "made");
     for mode in [RenameMode::Replace, RenameMode::NoReplace] {
         assert_eq!(world.rename((Lin::ROOT, "moved"), (too_deep, "moved"), mode), Err(refused.clone()));
     }
-    world.directory(too_deep, "other");
-    let exchanged = world.rename((Lin::ROOT, "moved"), (too_deep, "other"), RenameMode::Exchange);
+    // What is in a directory that is moved may come to lie deeper.
+    let couple = world.directory(Lin::ROOT, "couple");
+    let other = world.directory(couple, "other");
+    world.rename((Lin::ROOT, "couple"), (deepest, "couple"), RenameMode::Replace).unwrap();
+    let refused = OperationError::TooDeep { lin: couple, limit: 4096 };
+    let exchanged = world.rename((Lin::ROOT, "moved"), (couple, "other"), RenameMode::Exchange);
     assert_eq!(exchanged, Err(refused.clone()));
-    let exchanged = world.rename((too_deep, "other"), (Lin::ROOT, "moved"), RenameMode::Exchange);
+    let exchanged = world.rename((couple, "other"), (Lin::ROOT, "moved"), RenameMode::Exchange);
     assert_eq!(exchanged, Err(refused), "the other way round");
     // Files have no cycle to look for, and what is too deep can be moved up.
+    world.file(other, "file");
     world.file(Lin::ROOT, "file");
     world.rename((Lin::ROOT, "file"), (too_deep, "file"), RenameMode::Replace).unwrap();
-    world.rename((too_deep, "other"), (Lin::ROOT, "other"), RenameMode::Replace).unwrap();
+    world.rename((couple, "other"), (Lin::ROOT, "other"), RenameMode::Replace).unwrap();
     world.rename((Lin::ROOT, "moved"), (deepest, "moved"), RenameMode::Replace).unwrap();
     world.check();
 }
