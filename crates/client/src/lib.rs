@@ -34,6 +34,7 @@ mod publication;
 mod router;
 mod session;
 mod small_files;
+mod sparse;
 
 pub use background::Pending;
 pub use client::{Client, Options};

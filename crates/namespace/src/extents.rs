@@ -28,30 +28,51 @@ pub struct FileRange {
     pub end: u64,
 }
 
+/// The front of a range that became a hole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Front {
+    /// Where it ends.
+    pub end: u64,
+    /// How many extents were there.
+    pub met: usize,
+}
+
 impl Transaction<'_> {
     /// Makes a range of a file a hole. Extents that reach out of it keep what lies outside. Gives the number of those
     /// that it met; more than `limit` are refused.
     pub fn clear_range(&mut self, content: ContentKey, range: FileRange, limit: usize) -> Result<usize, Failure> {
-        let taken = self.taken(content)?;
-        let (mut from, mut met) = (range.start, 0);
-        loop {
-            let touched: Vec<_> = tree::stored_extents(self, Moment::Head, ExtentKey { content, offset: from })?
-                .take_while(|row| row.as_ref().map_or(true, |(key, _)| key.offset < range.end))
-                .take(PAGE)
-                .collect::<Result<_, _>>()?;
-            let Some((key, last)) = touched.last() else { return Ok(met) };
-            from = end_of(key.offset, &last.row);
-            met += touched.len();
+        let (mut start, mut met) = (range.start, 0);
+        while start < range.end {
+            let front = self.clear_front(content, FileRange { start, ..range }, PAGE)?;
+            start = front.end;
+            met += front.met;
             if met > limit {
                 return Err(too_many_replaced(met).into());
             }
-            for (key, extent) in touched {
-                match taken.death(key.offset, extent.revision) {
-                    Some(death) => self.drop_extent(key, &extent.row, death)?,
-                    None => self.cut(key, &extent.row, range)?,
-                }
+        }
+        Ok(met)
+    }
+
+    /// Makes a range of a file a hole, from its front on, until so many extents are met.
+    pub fn clear_front(&mut self, content: ContentKey, range: FileRange, limit: usize) -> Result<Front, StoreError> {
+        if range.start >= range.end {
+            return Ok(Front { end: range.end, met: 0 });
+        }
+        let taken = self.taken(content)?;
+        let touched: Vec<_> = tree::stored_extents(self, Moment::Head, ExtentKey { content, offset: range.start })?
+            .take_while(|row| row.as_ref().map_or(true, |(key, _)| key.offset < range.end))
+            .take(limit)
+            .collect::<Result<_, _>>()?;
+        let met = touched.len();
+        let last = touched.last().filter(|_| met == limit);
+        let end = last.map_or(range.end, |(key, last)| end_of(key.offset, &last.row).min(range.end));
+        for (key, extent) in touched {
+            match taken.death(key.offset, extent.revision) {
+                Some(death) => self.drop_extent(key, &extent.row, death)?,
+                None => self.cut(key, &extent.row, range)?,
             }
         }
+        Ok(Front { end, met })
     }
 
     /// Removes an extent and puts back what lies outside of a range.

@@ -56,4 +56,4 @@ pub use formats::FORMATS;
 pub use genesis::GENESIS;
 pub use rows::Usage;
 pub use store::{Applied, Entry, Results, Store};
-pub use view::{Change, ChangeCursor, ChangePage, DirectoryEntry, File, SessionState, StoredContent, View};
+pub use view::{Change, ChangeCursor, ChangePage, DirectoryEntry, File, SessionState, Sought, StoredContent, View};

@@ -54,6 +54,7 @@ fn grows(request: &types::Request) -> bool {
             | Change::Rename(_)
             | Change::SetAttributes { .. }
             | Change::RemoveXattr { .. }
+            | Change::ClearRange { .. }
             | Change::DeleteSnapshot { .. }
             | Change::DropStep { .. }
             | Change::AcknowledgeFreed { .. } => false,

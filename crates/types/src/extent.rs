@@ -66,6 +66,15 @@ pub struct PublishedExtent {
     pub block_born: Revision,
 }
 
+/// What a search in a file is for (`lseek` of Linux).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seek {
+    /// The first byte that is in no hole (`SEEK_DATA`).
+    Data,
+    /// The first byte in a hole; there is one at the end of every file (`SEEK_HOLE`).
+    Hole,
+}
+
 /// A copy that a holder should have and did not acknowledge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShortCopy {

@@ -19,7 +19,7 @@ pub use backup::{
 };
 pub use cluster::{Node, PlacementGroup, Pool, Seat, SeatState, Snapshot, SnapshotState};
 pub use error::{ErrorKind, OperationError};
-pub use extent::{BLOCK_LENGTH_MAX, Extent, INLINE_LENGTH_MAX, NewExtent, PublishedExtent, SeatSet, ShortCopy};
+pub use extent::{BLOCK_LENGTH_MAX, Extent, INLINE_LENGTH_MAX, NewExtent, PublishedExtent, SeatSet, Seek, ShortCopy};
 pub use id::{
     BlockId, ClusterId, Digest, Epoch, Fence, Generation, Incarnation, JobId, Lin, NodeId, PgId, PgVersion, PolicyId,
     PoolId, RepositoryId, Revision, SessionId, SetId, SiteId, SnapshotId, VolumeId,
@@ -28,6 +28,6 @@ pub use name::{
     NAME_LENGTH_MAX, Name, NameError, SYMLINK_LENGTH_MAX, XATTR_NAME_LENGTH_MAX, XATTR_VALUE_LENGTH_MAX, XATTRS_MAX,
 };
 pub use operation::{
-    Batch, Change, Content, Create, JobOperation, NewInode, NewNode, Operation, Outcome, Registration, Removal, Rename,
-    RenameMode, Request, RequestKey, XattrMode,
+    Batch, Change, Clearing, Content, Create, JobOperation, NewInode, NewNode, Operation, Outcome, Registration,
+    Removal, Rename, RenameMode, Request, RequestKey, XattrMode,
 };

@@ -152,6 +152,29 @@ pub enum Change {
         /// The blocks.
         blocks: Vec<crate::BlockId>,
     },
+    /// Makes a range of a file a hole, from its front on and as far as one operation may go: it is said again for the
+    /// end that is left. Gives [`Outcome::Remaining`]: how many bytes that end has.
+    ClearRange {
+        /// The file.
+        lin: Lin,
+        /// The first byte.
+        offset: u64,
+        /// How many bytes; those behind the end of the file are none.
+        length: u64,
+        /// What becomes of the file's length.
+        clearing: Clearing,
+        /// The new modification time; state time if there is none.
+        mtime: Option<Timestamp>,
+    },
+}
+
+/// What becomes of the length of a file of which a range is cleared (`fallocate` of Linux).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Clearing {
+    /// It stays (`FALLOC_FL_PUNCH_HOLE`, and `FALLOC_FL_ZERO_RANGE` with `FALLOC_FL_KEEP_SIZE`).
+    KeepLength,
+    /// The file reaches at least to the end of the range (`FALLOC_FL_ZERO_RANGE`).
+    Extend,
 }
 
 /// A file of any kind to be made.

@@ -1,5 +1,6 @@
 //! The operations, one file each or one for a family of small ones.
 
+mod clear;
 mod create;
 mod depth;
 mod job;
@@ -57,6 +58,9 @@ fn perform_change(tx: &mut Transaction<'_>, change: &Change) -> Result<Outcome, 
         Change::AcknowledgeFreed { node, blocks } => {
             tx.acknowledge_freed(*node, blocks);
             Ok(Outcome::Done)
+        }
+        Change::ClearRange { lin, offset, length, clearing, mtime } => {
+            clear::clear(tx, *lin, clear::range(*offset, *length)?, *clearing, *mtime)
         }
     }?;
     tx.free_unused_blocks()?;

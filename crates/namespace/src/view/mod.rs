@@ -6,7 +6,7 @@ mod tree;
 
 pub use changes::{Change, ChangeCursor, ChangePage};
 pub use registry::SessionState;
-pub use tree::{DirectoryEntry, File, StoredContent};
+pub use tree::{DirectoryEntry, File, Sought, StoredContent};
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Reads of files and directories.
 
 use bytes::Bytes;
-use types::{Attributes, Device, FileKind, Lin, Name, OperationError, PublishedExtent, Revision};
+use types::{Attributes, Device, FileKind, Lin, Name, OperationError, PublishedExtent, Revision, Seek};
 
 use super::View;
 use crate::error::Failure;
@@ -48,6 +48,17 @@ pub enum StoredContent {
     Nothing,
     /// The device that a special file stands for.
     Device(Device),
+}
+
+/// What a search in a file comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sought {
+    /// It is there.
+    At(u64),
+    /// There is none from the offset on, or the offset is behind the end (`ENXIO`).
+    Nothing,
+    /// There is none before this offset: search on from there.
+    ReadOn(u64),
 }
 
 /// Reads of files and directories, as the view's moment has them. All calls block.
@@ -116,6 +127,37 @@ impl View {
         let content = ContentKey { lin, since };
         let extents = tree::extents(&*self.rows, self.moment, ExtentKey { content, offset })?;
         Ok(extents.take(limit).collect::<Result<_, _>>()?)
+    }
+
+    /// Searches a file from an offset on. A search for a hole looks at so many extents and no more.
+    ///
+    /// # Errors
+    /// The LIN is not there or not a file, or the store failed.
+    pub fn seek(&self, lin: Lin, offset: u64, what: Seek, limit: usize) -> Result<Sought, Failure> {
+        let inode = tree::file(&*self.rows, self.moment, lin)?;
+        if offset >= inode.size {
+            return Ok(Sought::Nothing);
+        }
+        let content = match inode.body {
+            Body::Extents(since) => ContentKey { lin, since },
+            Body::Inline(bytes) => return Ok(seek_inline(offset, what, bytes.len() as u64)),
+            _ => return Ok(Sought::Nothing),
+        };
+        let mut extents = tree::extents(&*self.rows, self.moment, ExtentKey { content, offset })?;
+        if what == Seek::Data {
+            let next = extents.next().transpose()?;
+            return Ok(next.map_or(Sought::Nothing, |next| Sought::At(next.extent.offset.max(offset))));
+        }
+        let mut data_end = offset;
+        for _ in 0..limit {
+            match extents.next().transpose()?.map(|published| published.extent) {
+                Some(extent) if extent.offset <= data_end => {
+                    data_end = extent.offset.saturating_add(extent.length.into());
+                }
+                _ => return Ok(Sought::At(data_end)),
+            }
+        }
+        Ok(if data_end < inode.size { Sought::ReadOn(data_end) } else { Sought::At(data_end) })
     }
 
     /// The target of a symbolic link.
@@ -195,6 +237,16 @@ impl View {
         let range = after.map_or_else(KeyRange::all, |lin| KeyRange::all().after(&lin));
         let lins = versions::<Inodes>(&*self.rows, self.moment, range).take(limit);
         Ok(lins.map(|row| row.map(|(lin, _)| lin)).collect::<Result<_, _>>()?)
+    }
+}
+
+/// What is sought in a file of which the first bytes are inline, and all others a hole.
+const fn seek_inline(offset: u64, what: Seek, inline: u64) -> Sought {
+    match what {
+        Seek::Data if offset < inline => Sought::At(offset),
+        Seek::Data => Sought::Nothing,
+        Seek::Hole if offset < inline => Sought::At(inline),
+        Seek::Hole => Sought::At(offset),
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use runtime::Seed;
 use types::{
-    AttributeChanges, Change, Content, Lin, NewExtent, NodeId, Operation, OperationError, SessionId, Snapshot,
-    SnapshotId,
+    AttributeChanges, Change, Clearing, Content, Lin, NewExtent, NodeId, Operation, OperationError, Outcome, SessionId,
+    Snapshot, SnapshotId,
 };
 
 use crate::world::{World, extent, part};
@@ -160,6 +160,23 @@ impl Histories {
         self.head.resize(slots as usize, None);
     }
 
+    /// Makes a run of slots a hole, in as many steps as it takes.
+    fn clear(&mut self) {
+        let (start, length) = (self.below(SLOTS), 1 + self.below(SLOTS));
+        let run = start as usize..(start + length).min(self.head.len() as u64) as usize;
+        let (mut offset, end) = (start * u64::from(SLOT), (start + length) * u64::from(SLOT));
+        while offset < end {
+            let (lin, length, clearing) = (self.lin, end - offset, Clearing::KeepLength);
+            match self.world.change(Change::ClearRange { lin, offset, length, clearing, mtime: None }) {
+                Ok(Outcome::Remaining(left)) => offset = end - left,
+                other => panic!("{other:?}"),
+            }
+        }
+        if let Some(cleared) = self.head.get_mut(run) {
+            cleared.fill(None);
+        }
+    }
+
     fn snapshot(&mut self) {
         let taken = self.world.snapshot(&format!("s{}", self.world.view().revision()));
         self.snapshots.insert(taken.id, self.head.clone());
@@ -174,12 +191,13 @@ impl Histories {
     }
 
     fn step(&mut self) {
-        match self.below(10) {
+        match self.below(12) {
             0..=2 => self.write(),
             3..=5 => self.resize(self.below(SLOTS)),
             6 => self.resize(SLOTS),
             7 => self.snapshot(),
             8 => self.drop_snapshot(),
+            9 | 10 => self.clear(),
             _ => drop(self.world.run(Operation::OpenSession { label: "other".into() }).unwrap()),
         }
     }

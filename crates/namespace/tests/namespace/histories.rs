@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::mem::discriminant;
 
 use bytes::Bytes;
-use namespace::{ChangeFlags, Family, Store, StoredContent, View};
+use namespace::{ChangeFlags, Family, Sought, Store, StoredContent, View};
 use runtime::Seed;
 use types::{
-    AttributeChanges, BlockId, Change, Content, Create, Device, Extent, FileKind, Lin, Name, NewExtent, NewInode,
-    NodeId, Operation, Outcome, PgId, PgVersion, Removal, Rename, RenameMode, Request, RequestKey, SeatSet, SessionId,
-    SnapshotId, SnapshotState, Timestamp, XattrMode,
+    AttributeChanges, BlockId, Change, Clearing, Content, Create, Device, Extent, FileKind, Lin, Name, NewExtent,
+    NewInode, NodeId, Operation, Outcome, PgId, PgVersion, Removal, Rename, RenameMode, Request, RequestKey, SeatSet,
+    Seek, SessionId, SnapshotId, SnapshotState, Timestamp, XattrMode,
 };
 
 use crate::model::{Answer, Inode, Model, Tree};
@@ -116,6 +116,7 @@ impl History {
             let then = view.at(taken.snapshot.id).unwrap();
             assert_eq!(read_tree(&then), taken.tree, "snapshot {}", taken.snapshot.id);
         }
+        self.compare_holes(&view);
         self.compare_differences(&view);
         let freed: BTreeSet<BlockId> = view.freed(NodeId(1), None, usize::MAX).unwrap().into_iter().collect();
         let (unused, dead) = (self.model.unused_blocks(), self.model.dead_blocks());
@@ -125,6 +126,19 @@ impl History {
         let unfollowed = std::mem::take(&mut self.unfollowed);
         self.follower.apply(&unfollowed).unwrap();
         assert_eq!(self.follower.view().unwrap().digest(), view.digest());
+    }
+
+    /// Finds data and holes from every byte of every file; a search for a hole looks at one extent at a time.
+    fn compare_holes(&self, view: &View) {
+        let files = self.model.head.0.iter().filter(|(_, inode)| inode.kind == FileKind::File);
+        for (&lin, inode) in files {
+            for offset in 0..=inode.bytes.len() as u64 {
+                for what in [Seek::Data, Seek::Hole] {
+                    let found = seek(view, lin, offset, what);
+                    assert_eq!(found, self.model.head.seek(lin, offset, what), "{what:?} of {lin} from {offset}");
+                }
+            }
+        }
     }
 
     fn compare_differences(&self, view: &View) {
@@ -242,7 +256,7 @@ impl History {
 
     fn change(&mut self) -> Change {
         let (parent, name) = (self.directory(), self.name());
-        match self.below(16) {
+        match self.below(18) {
             0..=3 => Change::Create(Create { parent, name, inode: self.inode(), replace: self.below(3) == 0 }),
             4 => Change::Link { lin: self.lin(), parent, name },
             5 | 6 => {
@@ -264,6 +278,13 @@ impl History {
                 Change::SetXattr { lin: self.lin(), name, value, mode: modes[self.below(3) as usize] }
             }
             12 => Change::RemoveXattr { lin: self.lin(), name: self.xattr().0 },
+            13 | 14 => {
+                let lin = if self.below(10) == 0 { self.lin() } else { self.file() };
+                let (offset, length) = (self.below(FILE_BYTES_MAX), self.below(FILE_BYTES_MAX));
+                let clearing = [Clearing::KeepLength, Clearing::Extend][self.below(2) as usize];
+                let mtime = (self.below(2) == 0).then(|| self.time());
+                Change::ClearRange { lin, offset, length, clearing, mtime }
+            }
             _ => {
                 let mtime = (self.below(2) == 0).then(|| self.time());
                 let content = if self.below(30) == 0 { self.device() } else { self.content() };
@@ -394,6 +415,16 @@ impl History {
 
     fn below(&self, bound: u64) -> u64 {
         self.seed.below(bound)
+    }
+}
+
+fn seek(view: &View, lin: Lin, mut offset: u64, what: Seek) -> Option<u64> {
+    loop {
+        match view.seek(lin, offset, what, 1).unwrap() {
+            Sought::At(found) => return Some(found),
+            Sought::Nothing => return None,
+            Sought::ReadOn(next) => offset = next,
+        }
     }
 }
 

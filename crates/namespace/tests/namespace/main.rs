@@ -14,6 +14,7 @@ mod cluster;
 mod cuts;
 mod durability;
 mod histories;
+mod holes;
 mod model;
 mod scale;
 mod sessions;

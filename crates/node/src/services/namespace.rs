@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use ::namespace::View;
+use ::namespace::{Sought, View};
 use runtime::blocking;
 use tonic::{Request, Response, Status};
-use types::{Change, Lin, Name, Operation, Outcome, RequestKey, SessionId, SnapshotId};
+use types::{Change, Lin, Name, Operation, Outcome, RequestKey, Seek, SessionId, SnapshotId};
 use wire::v1::namespace_server::Namespace;
-use wire::{InvalidMessage, v1};
+use wire::v1::seek_file_response::Found;
+use wire::{InvalidMessage, Numbered as _, v1};
 
 use super::{service, survey, too_many};
 use crate::NodeError;
@@ -144,6 +145,18 @@ impl Namespace for NamespaceService {
         let read = move |view| answers::extents(&view, Lin(lin), offset, limit);
         let (extents, next_offset) = self.read_at(snapshot, read).await?;
         Ok(Response::new(v1::ReadExtentsResponse { extents, next_offset }))
+    }
+
+    async fn seek_file(&self, request: Request<v1::SeekFileRequest>) -> Result<Response<v1::SeekFileResponse>, Status> {
+        let v1::SeekFileRequest { lin, offset, what, snapshot } = request.into_inner();
+        let what = Seek::from_number("what", what)?;
+        let read = move |view: View| Ok(view.seek(Lin(lin), offset, what, PAGE_MAX as usize)?);
+        let found = match self.read_at(snapshot, read).await? {
+            Sought::At(offset) => Found::At(offset),
+            Sought::Nothing => Found::Nothing(v1::Nothing {}),
+            Sought::ReadOn(offset) => Found::ReadOn(offset),
+        };
+        Ok(Response::new(v1::SeekFileResponse { found: Some(found) }))
     }
 
     async fn list_links(

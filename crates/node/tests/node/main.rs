@@ -12,6 +12,7 @@ mod backups;
 mod daemons;
 mod doors;
 mod fetching;
+mod files;
 mod forming;
 mod full_disk;
 mod joining;

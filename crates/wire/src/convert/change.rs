@@ -1,6 +1,7 @@
 use bytes::Bytes;
 use types::{
-    AttributeChanges, Change, Content, Create, FileKind, Lin, NewInode, Removal, Rename, RenameMode, XattrMode,
+    AttributeChanges, Change, Clearing, Content, Create, FileKind, Lin, NewInode, Removal, Rename, RenameMode,
+    XattrMode,
 };
 
 use super::enumeration::Numbered;
@@ -31,6 +32,13 @@ impl TryFrom<Change> for v1::Change {
             Change::Write { lin, content, mtime } => {
                 Kind::Write(v1::Write { lin: lin.0, content: Some(content.into()), mtime: mtime.map(Into::into) })
             }
+            Change::ClearRange { lin, offset, length, clearing, mtime } => Kind::ClearRange(v1::ClearRange {
+                lin: lin.0,
+                offset,
+                length,
+                clearing: clearing.number(),
+                mtime: mtime.map(Into::into),
+            }),
             Change::CreateSnapshot { .. } => return Err(not_carried("CreateSnapshot")),
             Change::DeleteSnapshot { .. } => return Err(not_carried("DeleteSnapshot")),
             Change::DropStep { .. } => return Err(not_carried("DropStep")),
@@ -75,6 +83,13 @@ impl TryFrom<v1::Change> for Change {
                 lin: Lin(write.lin),
                 content: required("write.content", write.content)?.try_into()?,
                 mtime: optional_time(write.mtime)?,
+            },
+            Kind::ClearRange(clear) => Self::ClearRange {
+                lin: Lin(clear.lin),
+                offset: clear.offset,
+                length: clear.length,
+                clearing: Clearing::from_number("clear_range.clearing", clear.clearing)?,
+                mtime: optional_time(clear.mtime)?,
             },
         })
     }

@@ -34,6 +34,8 @@ numbered!(FileKind: File, Directory, Symlink, Pipe, Socket, CharDevice, BlockDev
 numbered!(SeatState: Joining, Full);
 numbered!(SnapshotState: Live, Dying);
 numbered!(Removal: NotDirectory, Directory);
+numbered!(Clearing: KeepLength, Extend);
+numbered!(Seek: Data, Hole);
 numbered!(RenameMode: Replace, NoReplace, Exchange);
 numbered!(XattrMode: Any, Create, Replace);
 numbered!(

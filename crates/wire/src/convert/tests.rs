@@ -1,10 +1,10 @@
 use bytes::Bytes;
 use types::{
-    AttributeChanges, Attributes, BlockId, Change, CommitReference, CommitTicket, Content, Create, Device, Digest,
-    Epoch, Extent, Fence, FileKind, Generation, Job, JobId, JobPhase, JobTotals, Lin, Name, NewExtent, NewInode, Node,
-    NodeId, ObjectReport, OperationError, Outcome, PgId, PgVersion, PlacementGroup, Policy, PolicyId, Pool, PoolId,
-    Removal, Rename, RenameMode, RepositoryId, Revision, Root, Seat, SeatSet, SeatState, SessionId, SetId, Shrinkage,
-    Site, SiteId, SiteState, Snapshot, SnapshotId, SnapshotState, Timestamp, VolumeId, XattrMode,
+    AttributeChanges, Attributes, BlockId, Change, Clearing, CommitReference, CommitTicket, Content, Create, Device,
+    Digest, Epoch, Extent, Fence, FileKind, Generation, Job, JobId, JobPhase, JobTotals, Lin, Name, NewExtent,
+    NewInode, Node, NodeId, ObjectReport, OperationError, Outcome, PgId, PgVersion, PlacementGroup, Policy, PolicyId,
+    Pool, PoolId, Removal, Rename, RenameMode, RepositoryId, Revision, Root, Seat, SeatSet, SeatState, SessionId,
+    SetId, Shrinkage, Site, SiteId, SiteState, Snapshot, SnapshotId, SnapshotState, Timestamp, VolumeId, XattrMode,
 };
 use uuid::Uuid;
 
@@ -77,6 +77,8 @@ fn every_change_of_a_client_comes_back_as_it_was() {
         Change::SetAttributes { lin, changes: AttributeChanges { size: Some(0), ..Default::default() } },
         Change::SetXattr { lin, name: "user.x".into(), value: "v".into(), mode: XattrMode::Create },
         Change::RemoveXattr { lin, name: "user.x".into() },
+        Change::ClearRange { lin, offset: 1, length: u64::MAX, clearing: Clearing::KeepLength, mtime: None },
+        Change::ClearRange { lin, offset: 0, length: 2, clearing: Clearing::Extend, mtime: Some(time(5)) },
     ];
     changes.extend(contents().map(create));
     changes.extend(contents().map(|content| Change::Write { lin, content, mtime: Some(time(0)) }));

@@ -89,6 +89,13 @@ impl Namespace for Node {
         Err(Status::unimplemented("a description has all extents"))
     }
 
+    async fn seek_file(
+        &self,
+        _request: Request<v1::SeekFileRequest>,
+    ) -> Result<Response<v1::SeekFileResponse>, Status> {
+        Err(Status::unimplemented("no test searches a file"))
+    }
+
     async fn list_links(
         &self,
         _request: Request<v1::ListLinksRequest>,

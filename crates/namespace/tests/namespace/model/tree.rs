@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use types::{
-    AttributeChanges, Attributes, BlockId, Change, Content, Create, Device, FileKind, Lin, Name, NewExtent,
-    OperationError, Outcome, Removal, Rename, RenameMode, Revision, Timestamp, XattrMode,
+    AttributeChanges, Attributes, BlockId, Change, Clearing, Content, Create, Device, FileKind, Lin, Name, NewExtent,
+    OperationError, Outcome, Removal, Rename, RenameMode, Revision, Seek, Timestamp, XattrMode,
 };
 
 use super::Answer;
@@ -172,6 +172,9 @@ impl Tree {
                 inode.ctime = now;
                 Ok(Outcome::Done)
             }
+            Change::ClearRange { lin, offset, length, clearing, mtime } => {
+                self.clear(*lin, (*offset, *length), *clearing, mtime.unwrap_or(now), now)
+            }
             Change::Write { lin, content, mtime } => self.write(*lin, content, mtime.unwrap_or(now), now),
             other => panic!("{other:?} is no change of the tree"),
         }
@@ -315,6 +318,48 @@ impl Tree {
         }
         (inode.mtime, inode.ctime) = (mtime, now);
         self.attributes(lin).map(Outcome::Inode)
+    }
+
+    /// The whole range at once: the histories have no file of so many extents that it would take two steps.
+    fn clear(
+        &mut self,
+        lin: Lin,
+        (offset, length): (u64, u64),
+        clearing: Clearing,
+        mtime: Timestamp,
+        now: Timestamp,
+    ) -> Answer {
+        let inode = self.inode_mut(lin)?;
+        match inode.kind {
+            FileKind::File => {}
+            FileKind::Directory => return Err(OperationError::IsDirectory { lin }),
+            kind => return Err(OperationError::WrongKind { lin, kind }),
+        }
+        let (start, end) = (usize::try_from(offset).unwrap(), usize::try_from(offset + length).unwrap());
+        if clearing == Clearing::Extend && inode.bytes.len() < end {
+            inode.bytes.resize(end, None);
+        }
+        let within = start.min(inode.bytes.len())..end.min(inode.bytes.len());
+        inode.bytes[within].fill(None);
+        let mut inline = inode.inline.to_vec();
+        let within = start.min(inline.len())..end.min(inline.len());
+        inline[within.clone()].fill(0);
+        if end >= inline.len() {
+            inline.truncate(within.start);
+        }
+        inode.inline = inline.into();
+        (inode.mtime, inode.ctime) = (mtime, now);
+        Ok(Outcome::Remaining(0))
+    }
+
+    /// The first byte from an offset on that is data, or is none.
+    pub fn seek(&self, lin: Lin, offset: u64, what: Seek) -> Option<u64> {
+        let inode = &self.0[&lin];
+        let is_data = |place: usize| place < inode.inline.len() || inode.bytes[place].is_some();
+        let start = usize::try_from(offset).unwrap();
+        let found = (start..inode.bytes.len()).find(|&place| is_data(place) == (what == Seek::Data));
+        let end = (what == Seek::Hole && start < inode.bytes.len()).then_some(inode.bytes.len());
+        found.or(end).map(|place| place as u64)
     }
 
     pub fn entry(&self, parent: Lin, name: &Name) -> Option<Lin> {
