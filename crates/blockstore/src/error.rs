@@ -17,7 +17,7 @@ pub enum BlockStoreError {
     #[error(transparent)]
     Lock(#[from] LockError),
     /// The index.
-    #[error("cannot {operation} the index {}", path.display())]
+    #[error("cannot {operation} the index {}: {source}", path.display())]
     Index {
         /// Its folder.
         path: PathBuf,
@@ -47,7 +47,7 @@ pub enum BlockStoreError {
         reason: &'static str,
     },
     /// The folder holds another volume than the one that should be there (rule P6).
-    #[error("{} holds volume {found} and should hold {expected}", folder.display())]
+    #[error("{} holds {found} and should hold volume {expected}", folder.display())]
     OtherVolume {
         /// The volume's folder.
         folder: PathBuf,
@@ -184,13 +184,27 @@ pub enum FoundVolume {
 impl std::fmt::Display for FoundVolume {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Nothing => f.write_str("none"),
-            Self::Volume(volume) => volume.fmt(f),
+            Self::Nothing => f.write_str("no volume"),
+            Self::Volume(volume) => write!(f, "volume {volume}"),
         }
     }
 }
 
 impl BlockStoreError {
+    /// Whether the disk or what it holds is at fault, so that only this volume cannot be used. The others say that the
+    /// folder is somebody else's, or that the process lacks something.
+    #[must_use]
+    pub const fn is_of_the_disk(&self) -> bool {
+        match self {
+            Self::File(_) | Self::Lock(LockError::File(_)) | Self::Index { .. } | Self::IndexRow { .. } => true,
+            Self::NoIdentity { .. } | Self::BadIdentity { .. } => true,
+            Self::OtherVolume { found, .. } => matches!(found, FoundVolume::Nothing),
+            Self::Damaged { .. } | Self::Quarantined { .. } | Self::Unreadable { .. } | Self::Unwritable { .. } => true,
+            Self::Lock(LockError::Held { .. }) | Self::Thread { .. } | Self::Closed { .. } => false,
+            Self::BadBlock { .. } | Self::OtherDigest { .. } | Self::NoSpace { .. } | Self::Range { .. } => false,
+        }
+    }
+
     /// What the caller can do about it.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

@@ -1,10 +1,10 @@
 //! The handle of a volume.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use runtime::{ByteBudget, Files, OnError, Tasks, blocking};
+use runtime::{ByteBudget, Files, OnError, Seed, Tasks, blocking};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use types::{BlockId, Digest, PgId, VolumeId};
 
@@ -60,6 +60,7 @@ struct Inner {
     in_flight: ByteBudget,
     reads: Arc<Semaphore>,
     recovery: Recovery,
+    broken: Arc<OnceLock<String>>,
 }
 
 impl BlockStore {
@@ -81,6 +82,15 @@ impl BlockStore {
     #[must_use]
     pub fn recovery(&self) -> &Recovery {
         &self.inner.recovery
+    }
+
+    /// Whether puts and removals are taken, or a write has failed since the volume was opened.
+    ///
+    /// # Errors
+    /// One has, and why.
+    pub fn takes_writes(&self) -> Result<(), BlockStoreError> {
+        let refused = |reason: &String| BlockStoreError::Unwritable { volume: self.volume(), reason: reason.clone() };
+        self.inner.broken.get().map_or(Ok(()), |reason| Err(refused(reason)))
     }
 
     /// Keeps blocks: all of them are on the medium when this returns. A block that is held already is fine.
@@ -241,23 +251,26 @@ impl fmt::Debug for BlockStore {
 
 fn open(options: Options, outside: Outside) -> Result<BlockStore, BlockStoreError> {
     let Outside { files, tasks, seed, metrics } = outside;
-    let segment_folder = options.folder.join("segments");
-    files.create_dirs(&segment_folder)?;
+    if options.expected.is_some() {
+        // The folder of a disk that is not mounted stays as empty as it is.
+        look_for_volume(&files, &options, &seed)?;
+    }
+    files.create_dirs(&options.folder.join("segments"))?;
     let lock = Arc::new(files.lock(&options.folder.join("lock"))?);
-    let has_segments =
-        if SegmentFiles::list(&files, &segment_folder)?.is_empty() { HasSegments::No } else { HasSegments::Yes };
-    let volume = identify(&files, &options.folder, &Wanted { expected: options.expected, has_segments }, &seed)?;
+    let volume = look_for_volume(&files, &options, &seed)?;
     let Recovered { index, segments, active, recovery } = recover(&files, &options.folder, volume)?;
 
     let index = Arc::new(index);
     let (writer, queue) = mpsc::channel(QUEUE_COMMANDS);
     let tasks = tasks.child("volume");
+    let log = Log::new(Arc::clone(&segments), active, options.segment_bytes);
+    let broken = log.broken();
     let thread = Writer {
         volume,
         options: options.clone(),
         files: files.clone(),
         index: Arc::clone(&index),
-        log: Log::new(Arc::clone(&segments), active, options.segment_bytes),
+        log,
         segments: Arc::clone(&segments),
         metrics: metrics.of(volume),
         queue,
@@ -269,8 +282,19 @@ fn open(options: Options, outside: Outside) -> Result<BlockStore, BlockStoreErro
     let in_flight = ByteBudget::new(options.queue_bytes);
     let reader = Reader { index, segments, writer: writer.clone() };
     let reads = Arc::new(Semaphore::new(options.reads_max));
-    let inner = Inner { volume, options, files, tasks, reader, writer, in_flight, reads, recovery };
+    let inner = Inner { volume, options, files, tasks, reader, writer, in_flight, reads, recovery, broken };
     Ok(BlockStore { inner: Arc::new(inner) })
+}
+
+/// Finds out which volume the folder is; one that is none yet becomes a new one, unless another is expected.
+fn look_for_volume(files: &Files, options: &Options, seed: &Seed) -> Result<VolumeId, BlockStoreError> {
+    let has_segments = match SegmentFiles::list(files, &options.folder.join("segments")) {
+        Ok(segments) if segments.is_empty() => HasSegments::No,
+        Ok(_) => HasSegments::Yes,
+        Err(error) if error.is_not_found() => HasSegments::No,
+        Err(error) => return Err(error.into()),
+    };
+    identify(files, &options.folder, &Wanted { expected: options.expected, has_segments }, seed)
 }
 
 /// Starts the writer, and what tells it when the process ends.

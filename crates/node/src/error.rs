@@ -125,6 +125,19 @@ pub enum NodeError {
         /// The volume.
         volume: types::VolumeId,
     },
+    /// The volume did not open when the node started.
+    #[error(
+        "volume {volume} at {} did not open ({reason}): put its disk right and restart the node",
+        path.display()
+    )]
+    VolumeNotOpen {
+        /// The volume.
+        volume: types::VolumeId,
+        /// Its folder.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
     /// The reserve for metadata is touched.
     #[error(
         "the disk of {} has less than {reserve} bytes free, which are kept for removals: remove files, or give it room",
@@ -218,7 +231,9 @@ impl NodeError {
             Self::Peer(failure) => failure.kind,
             Self::FirstNodes { .. } | Self::AdminName { .. } => ErrorKind::InvalidRequest,
             Self::MissingSecret { .. } => ErrorKind::Corrupt,
-            Self::Net(_) | Self::SlowVolume { .. } | Self::BusySeat { .. } => ErrorKind::Unavailable,
+            Self::Net(_) | Self::SlowVolume { .. } | Self::VolumeNotOpen { .. } | Self::BusySeat { .. } => {
+                ErrorKind::Unavailable
+            }
             Self::Telemetry(_)
             | Self::Lock(_)
             | Self::File(_)
@@ -249,6 +264,7 @@ impl NodeError {
             Self::Consensus(_) => "consensus",
             Self::State(_) => "state_store",
             Self::Blocks(_) => "block_store",
+            Self::VolumeNotOpen { .. } => "volume_not_open",
             _ => "node",
         }
     }

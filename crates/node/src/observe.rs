@@ -8,6 +8,7 @@ use types::{Job, JobPhase};
 
 use crate::NodeError;
 use crate::member::Member;
+use crate::volumes::Condition;
 
 /// Scrapers come every fifteen seconds or so.
 const PERIOD: Duration = Duration::from_secs(5);
@@ -22,6 +23,7 @@ struct Gauges {
     placement_groups: Gauge,
     volume_blocks: Gauge,
     volume_free: Gauge,
+    volumes_failed: Gauge,
     files: Gauge,
     bytes: Gauge,
     jobs: Family<Labels, Gauge>,
@@ -42,6 +44,10 @@ impl Gauges {
             placement_groups: metrics.gauge("cluster_placement_groups", "Placement groups"),
             volume_blocks: metrics.gauge("node_block_bytes", "Stored bytes of the blocks on this node"),
             volume_free: metrics.gauge("node_free_bytes", "Free bytes of this node's volumes"),
+            volumes_failed: metrics.gauge(
+                "node_failed_volumes",
+                "Volumes of this node that did not open, take no writes or do not answer",
+            ),
             files: metrics.gauge("namespace_inodes", "Files, directories and links at the head"),
             bytes: metrics.gauge("namespace_bytes", "Plain bytes of the files at the head"),
             jobs: metrics.gauges("backup_open_jobs", "Backup jobs that have not ended, by policy"),
@@ -79,9 +85,10 @@ async fn look(member: &Arc<Member>, gauges: &Gauges) -> Result<(), NodeError> {
     set(&gauges.term, raft.term);
     set(&gauges.applied, raft.applied.unwrap_or_default());
     set(&gauges.voters, raft.voters().count() as u64);
-    let room = member.volumes.room().await?;
+    let Condition { room, failed } = member.volumes.condition().await;
     set(&gauges.volume_blocks, room.block_bytes);
     set(&gauges.volume_free, room.free_bytes);
+    set(&gauges.volumes_failed, failed.len() as u64);
     let records = member.read_local(Records::read).await?;
     set(&gauges.nodes, records.nodes);
     set(&gauges.placement_groups, records.placement_groups);

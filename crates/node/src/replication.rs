@@ -210,6 +210,8 @@ pub async fn fetch_one(member: &Arc<Member>, pg: PgId, id: BlockId) -> Result<v1
     match member.volumes.get(id).await {
         Ok(Some(block)) => return Ok(message(id, block)),
         Ok(None) => {}
+        // Said when the node started; the block may never have been there.
+        Err(NodeError::VolumeNotOpen { .. }) => {}
         // Another seat has a good copy; this one is repaired by whoever looks for bad copies.
         Err(error) => tracing::warn!(%id, %error, "a local copy cannot be read"),
     }

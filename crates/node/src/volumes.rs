@@ -1,22 +1,30 @@
 //! The volumes of this node: one block store a folder.
 //!
 //! A disk may break or hang without the others: what concerns one volume is bounded in time, and its failure is no
-//! failure of the rest.
+//! failure of the rest. A volume that did not open refuses: a put fails, a read of a block that no other volume has
+//! fails and never says that the block is not there, and nothing counts as removed.
+
+mod opening;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use blockstore::{BlockStore, BlockStoreError, NewBlock, Options, Outside, StoredBlock, Usage};
+use blockstore::{BlockStore, BlockStoreError, NewBlock, StoredBlock, Usage};
+use futures::future::join_all;
 use runtime::Clock;
 use types::{BlockId, PgId, VolumeId};
 
+use self::opening::Opening;
 use crate::replication;
 use crate::{Daemon, NodeError};
 
 /// A busy disk answers within it. A disk that does not is taken for one that hangs, and another holder is asked, which
 /// has the same time and answers before its own caller gives it up.
 const READ_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Another node that asks how this one is waits for two seconds, and one disk that hangs is no reason to say nothing.
+const CONDITION_DEADLINE: Duration = Duration::from_secs(1);
 
 /// A removal of many blocks waits behind puts and writes as many tombstones. As long as a put may take.
 const REMOVE_DEADLINE: Duration = Duration::from_secs(15);
@@ -26,14 +34,16 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(10);
 /// The volumes of this node.
 pub struct Volumes {
     clock: Clock,
-    stores: BTreeMap<VolumeId, Volume>,
+    volumes: BTreeMap<VolumeId, Volume>,
     /// In the order of the configuration.
     ids: Vec<VolumeId>,
 }
 
 struct Volume {
+    id: VolumeId,
     folder: PathBuf,
-    store: BlockStore,
+    /// Or why it did not open.
+    store: Result<BlockStore, String>,
 }
 
 /// The room of a node, in bytes.
@@ -45,6 +55,26 @@ pub struct Room {
     pub free_bytes: u64,
     /// Stored bytes of the blocks.
     pub block_bytes: u64,
+}
+
+/// How the volumes are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Condition {
+    /// The room of those that can be read.
+    pub room: Room,
+    /// Those that an admin should look at, by number.
+    pub failed: Vec<FailedVolume>,
+}
+
+/// A volume that does not do all that it should.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedVolume {
+    /// The volume.
+    pub volume: VolumeId,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// What it does not do, and why.
+    pub reason: String,
 }
 
 /// What became of blocks that were to be removed.
@@ -62,7 +92,7 @@ impl Volumes {
     /// # Errors
     /// A folder holds blocks, is in use, or cannot be used.
     pub async fn create(daemon: &Daemon) -> Result<Self, NodeError> {
-        let volumes = Self::open_all(daemon, |_| None).await?;
+        let volumes = Opening::of(daemon).new_volumes(&daemon.config.volumes).await?;
         match volumes.require_empty().await {
             Ok(()) => Ok(volumes),
             Err(error) => {
@@ -73,50 +103,29 @@ impl Volumes {
     }
 
     async fn require_empty(&self) -> Result<(), NodeError> {
-        for volume in self.stores.values() {
-            if self.usage_of(volume).await?.blocks > 0 {
+        for volume in self.volumes.values() {
+            if self.usage_of(volume, READ_DEADLINE).await?.blocks > 0 {
                 return Err(NodeError::Unexplained { path: volume.folder.clone() });
             }
         }
         Ok(())
     }
 
-    /// Opens the volumes that a member has.
+    /// Opens the volumes that a member has; one whose disk fails is there and refuses.
     ///
     /// # Errors
-    /// A folder holds another volume, is damaged, or cannot be used.
+    /// There are more or fewer folders than volumes, a folder holds another volume, or another process uses one.
     pub async fn open(daemon: &Daemon, expected: &[VolumeId]) -> Result<Self, NodeError> {
-        let configured = daemon.config.volumes.len();
-        if configured != expected.len() {
-            return Err(NodeError::VolumeCount { configured, joined: expected.len() });
-        }
-        let expected = expected.to_vec();
-        Self::open_all(daemon, move |index| expected.get(index).copied()).await
+        Opening::of(daemon).volumes(&daemon.config.volumes, expected).await
     }
 
-    async fn open_all(daemon: &Daemon, expected: impl Fn(usize) -> Option<VolumeId>) -> Result<Self, NodeError> {
-        let platform = &daemon.platform;
-        let mut volumes = Self { clock: platform.clock.clone(), stores: BTreeMap::new(), ids: Vec::new() };
-        for (index, folder) in daemon.config.volumes.iter().enumerate() {
-            let blocks = &daemon.config.blocks;
-            let options = Options {
-                expected: expected(index),
-                reserve_bytes: mebibytes(blocks.reserve_mib),
-                capacity_bytes: blocks.capacity_mib.map(mebibytes),
-                ..Options::new(folder.clone())
-            };
-            let outside = Outside {
-                files: platform.files.clone(),
-                tasks: platform.tasks.clone(),
-                seed: platform.seed.clone(),
-                metrics: daemon.block_metrics.clone(),
-            };
-            let store = BlockStore::open(options, outside).await?;
-            let id = store.volume();
-            volumes.ids.push(id);
-            volumes.stores.insert(id, Volume { folder: folder.clone(), store });
-        }
-        Ok(volumes)
+    const fn none(clock: Clock) -> Self {
+        Self { clock, volumes: BTreeMap::new(), ids: Vec::new() }
+    }
+
+    fn add(&mut self, volume: Volume) {
+        self.ids.push(volume.id);
+        self.volumes.insert(volume.id, volume);
     }
 
     /// The volumes, in the order of the configuration.
@@ -128,27 +137,27 @@ impl Volumes {
     /// Puts blocks on a volume; they are on disk when it returns.
     ///
     /// # Errors
-    /// The volume is not here, has no room, or refuses a block.
+    /// The volume is not here, did not open, has no room, or refuses a block.
     pub async fn put(
         &self,
         volume: VolumeId,
         pg: PgId,
         blocks: Vec<replication::StoredBlock>,
     ) -> Result<(), NodeError> {
-        let found = self.stores.get(&volume).ok_or(NodeError::NoVolume { volume })?;
+        let store = self.volumes.get(&volume).ok_or(NodeError::NoVolume { volume })?.store()?;
         let new =
             |block: replication::StoredBlock| NewBlock { id: block.id, pg, digest: block.digest, stored: block.stored };
-        Ok(found.store.put(blocks.into_iter().map(new).collect()).await?)
+        Ok(store.put(blocks.into_iter().map(new).collect()).await?)
     }
 
     /// Reads a block from whichever volume has it.
     ///
     /// # Errors
-    /// No volume gave it, and one cannot be read, or did not answer in time.
+    /// No volume gave it, and one did not open, cannot be read, or did not answer in time.
     pub async fn get(&self, id: BlockId) -> Result<Option<StoredBlock>, NodeError> {
         let mut failure = None;
-        for volume in self.stores.values() {
-            match self.in_time(volume, volume.store.get(id)).await {
+        for volume in self.volumes.values() {
+            match self.get_from(volume, id).await {
                 Ok(Some(block)) => return Ok(Some(block)),
                 Ok(None) => {}
                 Err(error) => failure = Some(error),
@@ -157,16 +166,19 @@ impl Volumes {
         failure.map_or(Ok(None), Err)
     }
 
+    async fn get_from(&self, volume: &Volume, id: BlockId) -> Result<Option<StoredBlock>, NodeError> {
+        self.in_time(volume, volume.store()?.get(id)).await
+    }
+
     /// Removes blocks from all volumes; those that are not here count as removed.
     ///
-    /// A volume that takes no writes keeps what it has, and holds up nothing else.
+    /// A volume that did not open, or takes no writes, keeps what it has, and holds up nothing else.
     pub async fn remove(&self, ids: Vec<BlockId>) -> Removal {
         let (mut kept, mut failure) = (BTreeSet::new(), None);
-        for volume in self.stores.values() {
-            let removed = self.within(REMOVE_DEADLINE, volume, volume.store.remove(ids.clone())).await;
-            if let Err(error) = removed {
+        for volume in self.volumes.values() {
+            if let Err(error) = self.remove_from(volume, &ids).await {
                 // If even that cannot be told, all of them may be there.
-                let remaining = self.in_time(volume, volume.store.remaining(ids.clone())).await;
+                let remaining = self.remaining_on(volume, &ids).await;
                 kept.extend(remaining.unwrap_or_else(|_| ids.clone()));
                 failure = Some(error);
             }
@@ -174,23 +186,37 @@ impl Volumes {
         Removal { removed: ids.into_iter().filter(|id| !kept.contains(id)).collect(), failure }
     }
 
-    /// How much room there is.
-    ///
-    /// # Errors
-    /// A volume cannot be read.
-    pub async fn room(&self) -> Result<Room, NodeError> {
-        let mut room = Room::default();
-        for volume in self.stores.values() {
-            let usage = self.usage_of(volume).await?;
-            room.capacity_bytes = room.capacity_bytes.saturating_add(usage.capacity_bytes);
-            room.free_bytes = room.free_bytes.saturating_add(usage.available_bytes());
-            room.block_bytes = room.block_bytes.saturating_add(usage.live_bytes);
-        }
-        Ok(room)
+    async fn remove_from(&self, volume: &Volume, ids: &[BlockId]) -> Result<(), NodeError> {
+        self.within(REMOVE_DEADLINE, volume, volume.store()?.remove(ids.to_vec())).await
     }
 
-    async fn usage_of(&self, volume: &Volume) -> Result<Usage, NodeError> {
-        self.in_time(volume, volume.store.usage()).await
+    async fn remaining_on(&self, volume: &Volume, ids: &[BlockId]) -> Result<Vec<BlockId>, NodeError> {
+        self.in_time(volume, volume.store()?.remaining(ids.to_vec())).await
+    }
+
+    /// How the volumes are, and how much room those have that can be read.
+    pub async fn condition(&self) -> Condition {
+        let mut condition = Condition::default();
+        let usages = join_all(self.volumes.values().map(|volume| self.usage_of(volume, CONDITION_DEADLINE))).await;
+        for (volume, usage) in self.volumes.values().zip(usages) {
+            let reason = match usage {
+                Ok(usage) => {
+                    condition.room.add(&usage);
+                    volume.takes_writes().err()
+                }
+                Err(error) => Some(error),
+            };
+            condition.failed.extend(reason.map(|reason| FailedVolume {
+                volume: volume.id,
+                folder: volume.folder.clone(),
+                reason: reason.to_string(),
+            }));
+        }
+        condition
+    }
+
+    async fn usage_of(&self, volume: &Volume, limit: Duration) -> Result<Usage, NodeError> {
+        self.within(limit, volume, volume.store()?.usage()).await
     }
 
     async fn in_time<T>(
@@ -213,11 +239,35 @@ impl Volumes {
 
     /// Closes all volumes.
     pub async fn close(&self) {
-        for volume in self.stores.values() {
-            if self.clock.timeout(CLOSE_DEADLINE, volume.store.close()).await.is_err() {
+        for volume in self.volumes.values() {
+            let Ok(store) = &volume.store else { continue };
+            if self.clock.timeout(CLOSE_DEADLINE, store.close()).await.is_err() {
                 tracing::warn!(path = %volume.folder.display(), "a volume did not close in time");
             }
         }
+    }
+}
+
+impl Volume {
+    fn store(&self) -> Result<&BlockStore, NodeError> {
+        let closed = |reason: &String| NodeError::VolumeNotOpen {
+            volume: self.id,
+            path: self.folder.clone(),
+            reason: reason.clone(),
+        };
+        self.store.as_ref().map_err(closed)
+    }
+
+    fn takes_writes(&self) -> Result<(), NodeError> {
+        Ok(self.store()?.takes_writes()?)
+    }
+}
+
+impl Room {
+    fn add(&mut self, usage: &Usage) {
+        self.capacity_bytes = self.capacity_bytes.saturating_add(usage.capacity_bytes);
+        self.free_bytes = self.free_bytes.saturating_add(usage.available_bytes());
+        self.block_bytes = self.block_bytes.saturating_add(usage.live_bytes);
     }
 }
 

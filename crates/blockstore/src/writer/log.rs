@@ -4,7 +4,7 @@
 //! about pages that the kernel has dropped. A write for which the disk is too full breaks nothing: what was not synced is
 //! cut off again.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use runtime::{FileError, FileOperation};
 
@@ -21,6 +21,8 @@ pub(crate) struct Log {
     active: ActiveSegment,
     segment_bytes: u64,
     failure: Option<Failure>,
+    /// Why nothing can be written any more, for those who only want to know.
+    broken: Arc<OnceLock<String>>,
     syncs: u64,
 }
 
@@ -34,8 +36,13 @@ pub(crate) enum Failure {
 }
 
 impl Log {
-    pub(crate) const fn new(segments: Arc<SegmentFiles>, active: ActiveSegment, segment_bytes: u64) -> Self {
-        Self { segments, active, segment_bytes, failure: None, syncs: 0 }
+    pub(crate) fn new(segments: Arc<SegmentFiles>, active: ActiveSegment, segment_bytes: u64) -> Self {
+        Self { segments, active, segment_bytes, failure: None, broken: Arc::default(), syncs: 0 }
+    }
+
+    /// Where it says why nothing can be written any more, once that is so.
+    pub(crate) fn broken(&self) -> Arc<OnceLock<String>> {
+        Arc::clone(&self.broken)
     }
 
     /// Appends a record, in a new segment if the active one is full, and says where it is.
@@ -128,6 +135,7 @@ impl Log {
     fn remember(&mut self, failure: Failure) -> Failure {
         if let Failure::Broken { reason } = &failure {
             tracing::error!(%reason, "the volume takes no more writes");
+            self.broken.get_or_init(|| reason.clone());
         }
         self.failure.insert(failure).clone()
     }

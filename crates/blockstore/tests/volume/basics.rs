@@ -1,4 +1,4 @@
-use blockstore::{BlockStore, BlockStoreError, NewBlock, Options, Recovery};
+use blockstore::{BlockStore, BlockStoreError, FoundVolume, NewBlock, Options, Recovery};
 use runtime::{Files, LockError, Tasks};
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
@@ -184,6 +184,21 @@ async fn another_volume_than_the_expected_one_is_refused() {
     folder.files.remove(&folder.path().join("volume")).unwrap();
     let refused = folder.open_with(folder.options(), Files::real()).await.unwrap_err();
     assert!(matches!(refused, BlockStoreError::NoIdentity { .. }), "{refused}");
+}
+
+/// As the folder of a disk that is not mounted.
+#[tokio::test]
+async fn nothing_is_made_in_an_empty_folder_where_a_volume_is_expected() {
+    let folder = Folder::new();
+    let expected = Some("00000000-0000-4000-8000-000000000000".parse().unwrap());
+    let absent = folder.path().join("absent");
+    for place in [folder.path(), &absent] {
+        let options = Options { expected, folder: place.to_owned(), ..folder.options() };
+        let refused = folder.open_with(options, Files::real()).await.unwrap_err();
+        assert!(matches!(refused, BlockStoreError::OtherVolume { found: FoundVolume::Nothing, .. }), "{refused}");
+        assert!(refused.is_of_the_disk());
+        assert!(folder.files.list(folder.path()).unwrap().is_empty());
+    }
 }
 
 async fn close_and_tell(store: BlockStore) -> VolumeId {

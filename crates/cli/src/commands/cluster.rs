@@ -155,17 +155,29 @@ fn cells(node: &v1::NodeStatus, status: &v1::ClusterStatus) -> Vec<String> {
         (v1::NodeRole::Voter, true) => "leader",
         (role, _) => role_name(role),
     };
-    let state = match (node.reachable, node.missing_secrets.is_empty()) {
-        (false, _) => "unreachable".to_owned(),
-        (true, true) => "ok".to_owned(),
-        (true, false) => format!("lacks {}", node.missing_secrets.join(", ")),
-    };
+    let state = state(node);
     let used = node.capacity_bytes.saturating_sub(node.free_bytes);
     let sizes = match node.reachable {
         true => [text::bytes(node.block_bytes), share(used, node.capacity_bytes), text::bytes(node.capacity_bytes)],
         false => ["?", "?", "?"].map(str::to_owned),
     };
     [vec![record.id.to_string(), record.address, role.to_owned(), state], sizes.to_vec()].concat()
+}
+
+fn state(node: &v1::NodeStatus) -> String {
+    let lacks = match &node.missing_secrets[..] {
+        [] => None,
+        missing => Some(format!("lacks {}", missing.join(", "))),
+    };
+    let failed = match node.failed_volumes.len() {
+        0 => None,
+        count => Some(format!("{count} of {} volumes failed", node.node.as_ref().map_or(0, |of| of.volumes.len()))),
+    };
+    match (node.reachable, [lacks, failed].into_iter().flatten().collect::<Vec<_>>()) {
+        (false, _) => "unreachable".to_owned(),
+        (true, wrong) if wrong.is_empty() => "ok".to_owned(),
+        (true, wrong) => wrong.join("; "),
+    }
 }
 
 /// How much of a whole that is, in percent; what is nearly full is never rounded up to full.
@@ -195,6 +207,7 @@ fn value(status: &v1::ClusterStatus) -> Value {
             "free_bytes": node.free_bytes,
             "block_bytes": node.block_bytes,
             "missing_secrets": node.missing_secrets,
+            "failed_volumes": node.failed_volumes.iter().map(failed_volume).collect::<Vec<_>>(),
         })
     };
     json!({
@@ -209,6 +222,10 @@ fn value(status: &v1::ClusterStatus) -> Value {
         "nodes": status.nodes.iter().map(node).collect::<Vec<_>>(),
         "warnings": status.warnings,
     })
+}
+
+fn failed_volume(failed: &v1::FailedVolume) -> Value {
+    json!({ "volume": failed.volume, "folder": failed.folder, "reason": failed.reason })
 }
 
 fn first_nodes(text: &str) -> Result<u32, String> {

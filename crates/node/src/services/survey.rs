@@ -10,7 +10,7 @@ use wire::v1;
 
 use crate::member::Member;
 use crate::peers::Traffic;
-use crate::volumes::Room;
+use crate::volumes::{Condition, FailedVolume};
 use crate::{NodeError, keyring};
 
 /// A node that does not answer by then is shown as not reached.
@@ -98,11 +98,7 @@ fn unreached(member: &Member, node: &Node) -> v1::NodeStatus {
 
 async fn own_status(member: &Arc<Member>, records: &Records) -> Result<v1::NodeStatus, NodeError> {
     let node = records.nodes.iter().find(|node| node.id == member.node()).cloned();
-    // A disk that fails is no reason to keep silent about everything else.
-    let room = member.volumes.room().await.unwrap_or_else(|error| {
-        tracing::warn!(%error, "cannot tell how much room there is");
-        Room::default()
-    });
+    let Condition { room, failed } = member.volumes.condition().await;
     Ok(v1::NodeStatus {
         node: node.map(Into::into),
         role: role(member, member.node()).into(),
@@ -111,7 +107,13 @@ async fn own_status(member: &Arc<Member>, records: &Records) -> Result<v1::NodeS
         free_bytes: room.free_bytes,
         missing_secrets: keyring::missing(member).await?.iter().map(ToString::to_string).collect(),
         block_bytes: room.block_bytes,
+        failed_volumes: failed.into_iter().map(failed_volume).collect(),
     })
+}
+
+fn failed_volume(failed: FailedVolume) -> v1::FailedVolume {
+    let FailedVolume { volume, folder, reason } = failed;
+    v1::FailedVolume { volume: volume.to_string(), folder: folder.display().to_string(), reason }
 }
 
 fn role(member: &Member, node: NodeId) -> v1::NodeRole {
@@ -140,6 +142,8 @@ fn warnings(member: &Member, records: &Records, leader: Option<NodeId>, nodes: &
         if !status.missing_secrets.is_empty() {
             warnings.push(format!("Node {node} lacks {}.", status.missing_secrets.join(", ")));
         }
+        let failed = status.failed_volumes.iter();
+        warnings.extend(failed.map(|failed| format!("Node {node}: {}.", failed.reason)));
     }
     warnings
 }

@@ -121,6 +121,7 @@ async fn prometheus_gets_the_figures_of_raft_and_of_the_blocks() {
             "holdfast_raft_leader 1\n",
             "holdfast_cluster_placement_groups 64\n",
             "holdfast_node_free_bytes ",
+            "holdfast_node_failed_volumes 0\n",
             "holdfast_backup_units_total 0\n",
         ];
         if wanted.iter().all(|name| text.contains(name)) { Ok(text) } else { Err(text) }

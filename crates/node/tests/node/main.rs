@@ -9,6 +9,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests look at real files and processes from outside")]
 
 mod backups;
+mod broken_disks;
 mod daemons;
 mod doors;
 mod fetching;
