@@ -19,7 +19,8 @@
 //! Each batch of records says how far the segment was synced before it was written. A bad record behind the last such
 //! mark is a cut tail; one before it was promised to somebody, and is reported. A block whose bytes are bad when they are
 //! read is quarantined: it is no longer held, is listed, and a new put replaces it; a later read or scrub that finds it
-//! good, down to its digest, makes it held again. A read that the disk does not answer is an error and no damage. After a
+//! good, down to its digest, makes it held again. A read that the disk does not answer is an error and no damage; until
+//! another one gets the whole block, it is not told as held, and a put writes it anew. After a
 //! failed write or sync the volume takes no more until it is opened again, since nobody knows what the medium has
 //! (`fsync` tells once).
 //!
@@ -28,6 +29,7 @@
 //! Bytes waiting to be written, the size of a batch, open segment files and the records of one segment in memory while
 //! it is replayed are bounded. A part of the free space is left to the rest of the node.
 
+mod doubts;
 mod error;
 mod fields;
 mod formats;

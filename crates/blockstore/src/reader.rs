@@ -2,7 +2,7 @@
 //!
 //! A block may be removed, and its bytes given back, between the look into the index and the read. So bytes that are bad
 //! are damage only if the index still says that they should be there. A disk that gives no bytes is no damage at all: the
-//! caller asks another holder, and the copy stays held.
+//! caller asks another holder, and the copy stays; it is in doubt until it has been read.
 
 use std::sync::Arc;
 
@@ -10,8 +10,9 @@ use block::{BlockError, FrameTable};
 use bytes::Bytes;
 use runtime::FileError;
 use tokio::sync::mpsc;
-use types::{BlockId, ErrorKind};
+use types::{BlockId, ErrorKind, PgId};
 
+use crate::doubts::Doubts;
 use crate::index::{Index, Row, RowState};
 use crate::record::{RECORD_HEADER_LENGTH, RecordHeader, RecordKind};
 use crate::segment_files::SegmentFiles;
@@ -24,6 +25,7 @@ use crate::{BlockStoreError, Damage, ScrubDepth};
 pub(crate) struct Reader {
     pub(crate) index: Arc<Index>,
     pub(crate) segments: Arc<SegmentFiles>,
+    pub(crate) doubts: Arc<Doubts>,
     /// Who is told what was found.
     pub(crate) writer: mpsc::Sender<Command>,
 }
@@ -31,7 +33,48 @@ pub(crate) struct Reader {
 impl Reader {
     /// The stored bytes of a block, checked by the record's CRC-32.
     pub(crate) fn payload(&self, id: BlockId) -> Result<Option<(Row, Bytes)>, BlockStoreError> {
-        self.attempt(id, |segment, row| whole_payload(segment, id, row))
+        let found = self.attempt(id, |segment, row| whole_payload(segment, id, row))?;
+        if let Some((row, _)) = &found {
+            self.doubts.end(row);
+        }
+        Ok(found)
+    }
+
+    /// Whether the block is here and can be counted on. One in doubt is read again.
+    pub(crate) fn holds(&self, id: BlockId) -> Result<bool, BlockStoreError> {
+        let Some(row) = self.index.row(id)?.filter(Row::is_held) else { return Ok(false) };
+        if !self.doubts.has(&row) {
+            return Ok(true);
+        }
+        match self.payload(id) {
+            Ok(found) => Ok(found.is_some()),
+            Err(BlockStoreError::Unreadable { .. } | BlockStoreError::Damaged { .. }) => Ok(false),
+            Err(BlockStoreError::Quarantined { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Up to `limit` blocks of a placement group behind `after` that are here and can be counted on.
+    pub(crate) fn ids(&self, pg: PgId, after: Option<BlockId>, limit: usize) -> Result<Vec<BlockId>, BlockStoreError> {
+        let (mut ids, mut after) = (Vec::new(), after);
+        while ids.len() < limit {
+            let part = self.index.ids(pg, after, limit - ids.len())?;
+            let Some(last) = part.last() else { break };
+            after = Some(*last);
+            for id in part {
+                if !self.is_in_doubt(id)? {
+                    ids.push(id);
+                }
+            }
+        }
+        Ok(ids)
+    }
+
+    fn is_in_doubt(&self, id: BlockId) -> Result<bool, BlockStoreError> {
+        if self.doubts.is_empty() {
+            return Ok(false);
+        }
+        Ok(self.index.row(id)?.is_some_and(|row| self.doubts.has(&row)))
     }
 
     /// A range of a block's plain bytes; only the frames that hold it are read, and checked by their CRC-32.
@@ -78,7 +121,10 @@ impl Reader {
         match failure {
             ReadFailure::Damage(_) if !row.is_held() => BlockStoreError::Quarantined { id },
             ReadFailure::Damage(damage) => self.damaged(id, row, damage),
-            ReadFailure::Disk(source) => BlockStoreError::Unreadable { id, source },
+            ReadFailure::Disk(source) => {
+                self.doubts.begin(&row);
+                BlockStoreError::Unreadable { id, source }
+            }
             ReadFailure::Refused(source) => BlockStoreError::Range { id, source },
         }
     }

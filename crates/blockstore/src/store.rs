@@ -8,6 +8,7 @@ use runtime::{ByteBudget, Files, OnError, Seed, Tasks, blocking};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use types::{BlockId, Digest, PgId, VolumeId};
 
+use crate::doubts::Doubts;
 use crate::identity::{HasSegments, Wanted, identify};
 use crate::reader::Reader;
 use crate::record::{RecordHeader, RecordKind};
@@ -93,7 +94,8 @@ impl BlockStore {
         self.inner.broken.get().map_or(Ok(()), |reason| Err(refused(reason)))
     }
 
-    /// Keeps blocks: all of them are on the medium when this returns. A block that is held already is fine.
+    /// Keeps blocks: all of them are on the medium when this returns. A block that is held already is fine, unless the
+    /// disk did not give it when it was last read: then it is written anew.
     ///
     /// # Errors
     /// A block's bytes are none, its id is taken by other bytes, there is no room, or the disk failed. Of a put that is
@@ -122,12 +124,13 @@ impl BlockStore {
         self.read(move |reader| reader.range(id, offset, length)).await
     }
 
-    /// Whether the block is held, and not in quarantine.
+    /// Whether the block is held, and not in quarantine. One that the disk did not give is read again, and is not held
+    /// if that fails too.
     ///
     /// # Errors
     /// The index cannot be read.
     pub async fn holds(&self, id: BlockId) -> Result<bool, BlockStoreError> {
-        self.read(move |reader| Ok(reader.index.row(id)?.is_some_and(|row| row.is_held()))).await
+        self.read(move |reader| reader.holds(id)).await
     }
 
     /// Those of the blocks that have not been removed, in the order given; quarantined ones are among them.
@@ -147,12 +150,13 @@ impl BlockStore {
         .await
     }
 
-    /// Up to `limit` held blocks of a placement group behind `after`, in order.
+    /// Up to `limit` held blocks of a placement group behind `after`, in order, without those that the disk did not give
+    /// when they were last read.
     ///
     /// # Errors
     /// The index cannot be read.
     pub async fn ids(&self, pg: PgId, after: Option<BlockId>, limit: usize) -> Result<Vec<BlockId>, BlockStoreError> {
-        self.read(move |reader| reader.index.ids(pg, after, limit)).await
+        self.read(move |reader| reader.ids(pg, after, limit)).await
     }
 
     /// Up to `limit` blocks behind `after` whose bytes were found damaged, in order. A new put replaces them; a read
@@ -260,7 +264,7 @@ fn open(options: Options, outside: Outside) -> Result<BlockStore, BlockStoreErro
     let volume = look_for_volume(&files, &options, &seed)?;
     let Recovered { index, segments, active, recovery } = recover(&files, &options.folder, volume)?;
 
-    let index = Arc::new(index);
+    let (index, doubts) = (Arc::new(index), Arc::new(Doubts::default()));
     let (writer, queue) = mpsc::channel(QUEUE_COMMANDS);
     let tasks = tasks.child("volume");
     let log = Log::new(Arc::clone(&segments), active, options.segment_bytes);
@@ -272,6 +276,7 @@ fn open(options: Options, outside: Outside) -> Result<BlockStore, BlockStoreErro
         index: Arc::clone(&index),
         log,
         segments: Arc::clone(&segments),
+        doubts: Arc::clone(&doubts),
         metrics: metrics.of(volume),
         queue,
         next: None,
@@ -280,7 +285,7 @@ fn open(options: Options, outside: Outside) -> Result<BlockStore, BlockStoreErro
     };
     start(&tasks, thread, writer.downgrade()).map_err(|source| BlockStoreError::Thread { volume, source })?;
     let in_flight = ByteBudget::new(options.queue_bytes);
-    let reader = Reader { index, segments, writer: writer.clone() };
+    let reader = Reader { index, segments, doubts, writer: writer.clone() };
     let reads = Arc::new(Semaphore::new(options.reads_max));
     let inner = Inner { volume, options, files, tasks, reader, writer, in_flight, reads, recovery, broken };
     Ok(BlockStore { inner: Arc::new(inner) })

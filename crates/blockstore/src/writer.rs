@@ -17,6 +17,7 @@ use types::{BlockId, Digest, VolumeId};
 pub(crate) use self::active::ActiveSegment;
 pub(crate) use self::command::{Command, NewRecord, Put, Reply};
 pub(crate) use self::log::{Failure, Log};
+use crate::doubts::Doubts;
 use crate::index::{Changes, Index, Row, RowState};
 use crate::metrics::VolumeMetrics;
 use crate::record::RecordHeader;
@@ -31,6 +32,7 @@ pub(crate) struct Writer {
     pub(crate) index: Arc<Index>,
     pub(crate) log: Log,
     pub(crate) segments: Arc<SegmentFiles>,
+    pub(crate) doubts: Arc<Doubts>,
     pub(crate) metrics: VolumeMetrics,
     pub(crate) queue: mpsc::Receiver<Command>,
     /// A command that was taken from the queue and did not fit the batch.
@@ -67,7 +69,7 @@ impl Writer {
         }
         let failed = self.make_durable(changes).err();
         if failed.is_none() {
-            dead.iter().for_each(|row| self.segments.give_back(row));
+            self.bury(&dead);
         }
         for (reply, _permit) in waiting {
             reply.send(failed.as_ref().map_or(Ok(()), |failure| Err(self.error(failure))));
@@ -106,7 +108,7 @@ impl Writer {
         changes: &mut Changes<'_>,
         dead: &mut Vec<Row>,
     ) -> Result<(), BlockStoreError> {
-        let fresh = fresh(records, changes)?;
+        let fresh = self.fresh(records, changes)?;
         self.check_room(fresh.iter().map(|record| record.header.record_length()).sum())?;
         for NewRecord { header, payload } in fresh {
             let row = self.append(header, &payload, changes)?;
@@ -117,6 +119,25 @@ impl Writer {
             self.metrics.put_bytes.inc_by(u64::from(header.payload_length));
         }
         Ok(())
+    }
+
+    /// The records of a put that have to be written, once each: those that are not held, are in doubt, or are for another
+    /// placement group. The latter happens when a writer turns to another group with a block that some of its holders
+    /// have already.
+    fn fresh(&self, records: Vec<NewRecord>, changes: &Changes<'_>) -> Result<Vec<NewRecord>, BlockStoreError> {
+        let mut seen = BTreeMap::new();
+        let mut fresh = Vec::new();
+        for record in records {
+            let (id, given) = (record.header.id, record.header.digest);
+            let row = changes.row(id)?;
+            let known = seen.get(&id).copied().or(row.map(|row| row.digest));
+            check_digest(id, known, given)?;
+            let counts = |row: Row| row.is_held() && row.pg == record.header.pg && !self.doubts.has(&row);
+            if !row.is_some_and(counts) && seen.insert(id, given).is_none() {
+                fresh.push(record);
+            }
+        }
+        Ok(fresh)
     }
 
     /// Writes tombstones for the blocks that are there, and gives their space back once those are safe.
@@ -132,8 +153,16 @@ impl Writer {
         // Also after an error, so that no tombstone waits in the log for the next batch.
         self.make_durable(changes).map_err(|failure| self.error(&failure))?;
         self.metrics.removals.inc_by(dead.len() as u64);
-        dead.iter().for_each(|row| self.segments.give_back(row));
+        self.bury(&dead);
         appended
+    }
+
+    /// Gives the space of records back that were replaced or removed.
+    fn bury(&self, dead: &[Row]) {
+        for row in dead {
+            self.segments.give_back(row);
+            self.doubts.end(row);
+        }
     }
 
     fn append_tombstone(
@@ -213,24 +242,6 @@ impl Writer {
             Failure::Broken { reason } => BlockStoreError::Unwritable { volume, reason: reason.clone() },
         }
     }
-}
-
-/// The records of a put that have to be written, once each: those that are not held, or for another placement group. The
-/// latter happens when a writer turns to another group with a block that some of its holders have already.
-fn fresh(records: Vec<NewRecord>, changes: &Changes<'_>) -> Result<Vec<NewRecord>, BlockStoreError> {
-    let mut seen = BTreeMap::new();
-    let mut fresh = Vec::new();
-    for record in records {
-        let (id, given) = (record.header.id, record.header.digest);
-        let row = changes.row(id)?;
-        let known = seen.get(&id).copied().or(row.map(|row| row.digest));
-        check_digest(id, known, given)?;
-        let is_held = row.is_some_and(|row| row.is_held() && row.pg == record.header.pg);
-        if !is_held && seen.insert(id, given).is_none() {
-            fresh.push(record);
-        }
-    }
-    Ok(fresh)
 }
 
 fn check_digest(id: BlockId, known: Option<Digest>, given: Digest) -> Result<(), BlockStoreError> {

@@ -37,6 +37,7 @@ fn writer(folder: &Path, files: &Files, queue: mpsc::Receiver<Command>) -> Write
         log: Log::new(Arc::clone(&segments), active, options.segment_bytes),
         options,
         segments,
+        doubts: Arc::default(),
         metrics: BlockStoreMetrics::new(&Metrics::new()).of(volume),
         queue,
         next: None,

@@ -1,5 +1,5 @@
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -218,6 +218,64 @@ async fn an_error_that_passes_costs_no_copy() {
     store.put(vec![noisy_block(3, 10)]).await.unwrap();
     assert!(store.quarantined(None, 9).await.unwrap().is_empty());
     assert_holds(&store, &all).await;
+}
+
+/// A segment that lies on bad sectors.
+struct BadSectors(PathBuf);
+
+impl Watch for BadSectors {
+    fn before(&self, operation: FileOperation, path: &Path) -> io::Result<()> {
+        if operation == FileOperation::Read && path == self.0 {
+            return Err(io::Error::from_raw_os_error(5));
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_block_that_the_disk_does_not_give_is_not_told_as_held_and_a_put_writes_it_anew() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    let all = [1, 2, 3].map(|sequence| noisy_block(sequence, 40_000));
+    store.put(all.to_vec()).await.unwrap();
+    close(store).await;
+    let first = folder.segments().remove(0);
+    let store = folder.open_watched(Arc::new(BadSectors(first))).await;
+    assert!(store.holds(id(1)).await.unwrap(), "nobody has read it yet");
+    let before = store.usage().await.unwrap();
+
+    let error = store.get(id(1)).await.unwrap_err();
+    assert!(matches!(error, BlockStoreError::Unreadable { .. }), "{error}");
+    assert!(!store.holds(id(1)).await.unwrap());
+    assert_eq!(store.ids(PgId(1), None, 2).await.unwrap(), [2, 3].map(id), "as many as were asked for");
+    assert_eq!(store.remaining(vec![id(1)]).await.unwrap(), [id(1)], "it is not removed");
+
+    store.put(all.to_vec()).await.unwrap();
+    assert_holds(&store, &all).await;
+    assert!(store.holds(id(1)).await.unwrap());
+    assert_eq!(store.ids(PgId(1), None, 9).await.unwrap(), [1, 2, 3].map(id));
+    let after = store.usage().await.unwrap();
+    let one_record = after.dead_bytes - before.dead_bytes;
+    assert!((40_000..80_000).contains(&one_record), "only what cannot be read is written anew: {one_record} bytes");
+    assert_eq!((after.blocks, after.live_bytes), (before.blocks, before.live_bytes));
+}
+
+#[tokio::test]
+async fn a_block_that_is_read_again_is_held_and_not_written_anew() {
+    let folder = Folder::new();
+    let cable = Arc::new(Cable::default());
+    let store = folder.open_watched(cable.clone()).await;
+    let block = noisy_block(1, 10_000);
+    store.put(vec![block.clone()]).await.unwrap();
+    cable.is_loose.store(true, Ordering::Relaxed);
+    store.get(id(1)).await.unwrap_err();
+    assert!(!store.holds(id(1)).await.unwrap());
+    cable.is_loose.store(false, Ordering::Relaxed);
+
+    assert!(store.holds(id(1)).await.unwrap());
+    store.put(vec![block.clone()]).await.unwrap();
+    assert_eq!(store.usage().await.unwrap().dead_bytes, 0);
+    assert_holds(&store, &[block]).await;
 }
 
 #[tokio::test]
