@@ -1,7 +1,9 @@
 //! The way to the leader, wherever it is.
 //!
 //! **Limits.** Every errand ends by its deadline, whatever hangs here or there. A read is tried again after
-//! [`crate::Timing::message_deadline`]: a leader whose disk hangs is replaced by another meanwhile.
+//! [`crate::Timing::message_deadline`]: a leader whose disk hangs is replaced by another meanwhile. A proposal waits for
+//! the leader to which it went; one that may be done twice goes to the next as soon as this member hears of a change. It
+//! is not sent again to the same leader, which has enough to do if it is slow.
 
 use std::time::Duration;
 
@@ -66,6 +68,16 @@ pub(crate) enum Errand {
     Change(Change),
 }
 
+impl Errand {
+    /// What is known of it when the member that it was sent to does not answer.
+    const fn lost(&self) -> Refusal {
+        match self {
+            Self::ReadIndex => Refusal::Stalled,
+            Self::Propose(_) | Self::Change(_) => Refusal::OutcomeUnknown,
+        }
+    }
+}
+
 /// What an errand brings back.
 #[derive(Debug)]
 pub(crate) enum Fetched {
@@ -124,7 +136,7 @@ impl Member {
         let deadline = self.clock.now() + waited;
         let mut tries = Tries::new(repeat);
         loop {
-            match self.try_errand(errand, deadline).await {
+            match self.try_errand(errand, repeat, deadline).await {
                 Ok(fetched) => return Ok(fetched),
                 Err(refusal) => tries.note(refusal).map_err(|refusal| self.failure(refusal, waited))?,
             }
@@ -135,14 +147,22 @@ impl Member {
         }
     }
 
-    async fn try_errand(&self, errand: &Errand, deadline: Instant) -> Result<Fetched, Refusal> {
+    async fn try_errand(&self, errand: &Errand, repeat: Repeat, deadline: Instant) -> Result<Fetched, Refusal> {
         let status = self.status();
         match status.leader {
             Some(leader) if leader == self.options.node => self.do_errand(errand, deadline).await,
             Some(leader) => {
                 let address = status.members.iter().find(|member| member.node == leader).map(|member| &member.address);
                 let address = address.ok_or(Refusal::NotLeader { leader: None })?;
-                self.send_errand(errand, leader, address, deadline).await
+                let sent = self.send_errand(errand, leader, address, deadline);
+                match repeat {
+                    Repeat::Never => sent.await,
+                    Repeat::Harmless => tokio::select! {
+                        biased;
+                        answer = sent => answer,
+                        () = self.other_leader_than(Some(leader)) => Err(errand.lost()),
+                    },
+                }
             }
             None => Err(Refusal::NotLeader { leader: None }),
         }
@@ -197,10 +217,7 @@ impl Member {
             Err(TransportError::Unreachable { .. } | TransportError::Refused { .. }) => {
                 return Err(Refusal::Unreachable);
             }
-            Err(TransportError::NoAnswer { .. }) if matches!(errand, Errand::ReadIndex) => {
-                return Err(Refusal::Stalled);
-            }
-            Err(TransportError::NoAnswer { .. }) => return Err(Refusal::OutcomeUnknown),
+            Err(TransportError::NoAnswer { .. }) => return Err(errand.lost()),
         };
         match answer {
             Answer::Proposed(results) => results.map(Fetched::Results),
@@ -212,19 +229,21 @@ impl Member {
 
     /// Waits for news of a leader, or a moment.
     async fn wait_for_leader(&self, deadline: Instant) -> Result<(), ConsensusError> {
-        let mut news = self.raft.metrics();
         let began = self.status().leader;
-        let pause = async {
-            while self.status().leader == began {
-                if openraft::async_runtime::watch::WatchReceiver::changed(&mut news).await.is_err() {
-                    return;
-                }
-            }
-        };
         let limit = if began.is_some() { PAUSE } else { self.left(deadline) };
         // Without news the time was waited for, and the caller looks again either way.
-        let _ = self.clock.timeout(limit, pause).await;
+        let _ = self.clock.timeout(limit, self.other_leader_than(began)).await;
         self.check_running()
+    }
+
+    /// Waits until this member hears of another leader, or of none, or stops.
+    async fn other_leader_than(&self, known: Option<NodeId>) {
+        let mut news = self.raft.metrics();
+        while self.status().leader == known {
+            if openraft::async_runtime::watch::WatchReceiver::changed(&mut news).await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Does for another member what only the leader does, and this node has to be; a message is never handed on twice.

@@ -108,6 +108,24 @@ async fn a_request_with_a_key_is_applied_once_although_answers_are_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_with_a_key_goes_to_the_next_leader_when_the_old_one_stands_still() {
+    let (net, setup) = (Net::default(), Setup { request_deadline: PATIENCE, ..Setup::default() });
+    let nodes = three(&net, &setup).await;
+    let session = session(&nodes[0]).await;
+    let old = leader(&nodes.iter().collect::<Vec<_>>()).await;
+    let follower = nodes.iter().find(|node| node.id != old).expect("a follower");
+
+    net.freeze(old);
+    let keyed = follower.handle.propose(vec![create_once(session, 1, "keyed")]);
+    let made =
+        Clock::real().timeout(setup.request_deadline / 2, keyed).await.expect("it does not wait for its deadline");
+    assert!(made.expect("an answer")[0].is_ok());
+
+    net.heal();
+    agree(&nodes.iter().collect::<Vec<_>>()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_is_there_after_all_members_restart() {
     let (net, setup) = (Net::default(), Setup::default());
     let mut nodes = three(&net, &setup).await;

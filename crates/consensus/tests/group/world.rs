@@ -32,6 +32,8 @@ struct NetState {
     isolated: BTreeSet<NodeId>,
     /// Reached by everything but log entries.
     starved: BTreeSet<NodeId>,
+    /// Neither answers nor asks, and no connection to it ends: its host stands still.
+    frozen: BTreeSet<NodeId>,
     /// Forwarded requests are carried out, and their answers lost.
     deaf: bool,
 }
@@ -83,11 +85,17 @@ impl Net {
         self.state().starved.insert(node);
     }
 
+    /// Makes a member stand still, as far as the others can tell.
+    pub fn freeze(&self, node: NodeId) {
+        self.state().frozen.insert(node);
+    }
+
     /// Joins all members again.
     pub fn heal(&self) {
         let mut state = self.state();
         state.isolated.clear();
         state.starved.clear();
+        state.frozen.clear();
     }
 
     /// Loses the answers of forwarded requests, or no longer.
@@ -98,6 +106,11 @@ impl Net {
     /// Brings answers again.
     pub fn bring_answers(&self) {
         self.state().deaf = false;
+    }
+
+    fn is_still(&self, from: NodeId, to: NodeId) -> bool {
+        let state = self.state();
+        state.frozen.contains(&from) || state.frozen.contains(&to)
     }
 
     fn route(&self, from: NodeId, to: NodeId, kind: MessageKind) -> Option<Handle> {
@@ -129,7 +142,9 @@ impl Transport for Wire {
             let Some(member) = self.net.route(self.from, to, kind) else {
                 return Err(TransportError::Unreachable { node: to, address, reason: "cut".into() });
             };
-            let served = self.clock.timeout(deadline, member.serve(message)).await;
+            let still = self.net.is_still(self.from, to);
+            let answering = async { if still { std::future::pending().await } else { member.serve(message).await } };
+            let served = self.clock.timeout(deadline, answering).await;
             let lost = |reason: &str| TransportError::NoAnswer { node: to, address, reason: reason.into() };
             let deaf = kind == MessageKind::Forward && self.net.state().deaf;
             match served {
