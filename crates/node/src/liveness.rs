@@ -1,7 +1,7 @@
 //! Which nodes are there, as far as this one can tell.
 //!
-//! Every node asks every other one for a sign of life each second. A node that was not heard for [`SILENCE`] counts as
-//! gone; one that was never heard gets as long from the start of this process. It decides nothing by itself: whoever
+//! Every node tells every other one each second where it is, and takes the answer for a sign of life. A node that was not
+//! heard for [`SILENCE`] counts as gone; one that was never heard gets as long from the start of this process. It decides nothing by itself: whoever
 //! acts on it is fenced by Raft.
 
 use std::collections::BTreeMap;
@@ -64,7 +64,7 @@ pub async fn run(member: Arc<Member>) {
 async fn ask(member: &Member, peer: Node) {
     let Ok(connection) = member.peers.channel(peer.id, &peer.address, Traffic::Urgent) else { return };
     let mut client = connection.cluster();
-    let asked = client.status(v1::ClusterStatusRequest {});
+    let asked = client.announce(v1::AnnounceRequest { address: member.config.network.advertise.clone() });
     if let Ok(Ok(_)) = member.platform.clock.timeout(PERIOD, asked).await {
         member.liveness.hear(peer.id);
     }

@@ -20,8 +20,9 @@ const GROUP: u32 = 0;
 
 /// Carries Raft's messages over mutual TLS, heartbeats on a connection of their own.
 ///
-/// A node that moves says so in the registry first. Were it looked for at its old address until the membership has the
-/// new one, two of three that move would never form the majority that this change needs.
+/// A node that moves is looked for where it says that it is, or else where the registry has it. Were it looked for at its
+/// old address until the membership has the new one, two of three that move would never form the majority that this
+/// change needs.
 pub struct PeerTransport {
     node: NodeId,
     clock: Clock,

@@ -6,8 +6,9 @@ use types::ErrorKind;
 use wire::v1::cluster_server::Cluster;
 use wire::{Failure, v1};
 
+use super::enrolment::check_address;
 use super::survey::{self, Scope};
-use super::{is_from_node, service, too_many};
+use super::{calling_node, is_from_node, service, too_many};
 use crate::membership::Request as MembershipRequest;
 use crate::{NodeError, founding};
 
@@ -70,6 +71,14 @@ impl Cluster for ClusterService {
         let token = request.into_inner().token;
         let joined = self.ask(|reply| MembershipRequest::Join { token, reply }).await?;
         Ok(Response::new(v1::JoinClusterResponse { node: joined.node.0, cluster: joined.cluster.to_string() }))
+    }
+
+    async fn announce(&self, request: Request<v1::AnnounceRequest>) -> Result<Response<v1::AnnounceResponse>, Status> {
+        let caller = calling_node(&request)?;
+        let address = request.into_inner().address;
+        check_address(&address)?;
+        self.daemon.member()?.registry.announce(caller, &address);
+        Ok(Response::new(v1::AnnounceResponse {}))
     }
 
     async fn status(&self, request: Request<v1::ClusterStatusRequest>) -> Result<Response<v1::ClusterStatus>, Status> {

@@ -53,9 +53,7 @@ impl Enrolment for EnrolmentService {
 }
 
 fn new_node(request: &v1::JoinRequest) -> Result<NewNode, InvalidMessage> {
-    if request.address.is_empty() || request.address.len() > ADDRESS_LENGTH_MAX {
-        return Err(InvalidMessage::Range { field: "address", value: request.address.len() as u64 });
-    }
+    check_address(&request.address)?;
     if request.volumes.is_empty() || request.volumes.len() > VOLUMES_MAX {
         return Err(InvalidMessage::Range { field: "volumes", value: request.volumes.len() as u64 });
     }
@@ -64,6 +62,17 @@ fn new_node(request: &v1::JoinRequest) -> Result<NewNode, InvalidMessage> {
     };
     let volumes = request.volumes.iter().map(volume).collect::<Result<_, _>>()?;
     Ok(NewNode { address: request.address.clone(), volumes, key_fingerprint: String::new() })
+}
+
+/// Looks whether an address has the length of one.
+///
+/// # Errors
+/// It is empty or too long.
+pub fn check_address(address: &str) -> Result<(), InvalidMessage> {
+    match address.len() {
+        1..=ADDRESS_LENGTH_MAX => Ok(()),
+        length => Err(InvalidMessage::Range { field: "address", value: length as u64 }),
+    }
 }
 
 async fn check_token(member: &Arc<Member>, secret: Bytes) -> Result<(), NodeError> {

@@ -85,7 +85,9 @@ async fn survey(member: &Arc<Member>, records: &Records) -> Result<Vec<v1::NodeS
 }
 
 async fn ask_peer(member: &Member, node: &Node) -> Option<v1::NodeStatus> {
-    let mut client = member.peers.channel(node.id, &node.address, Traffic::Urgent).ok()?.cluster();
+    // Where it says that it is, which Raft may not know yet.
+    let known = member.registry.node(node.id).unwrap_or_else(|| node.clone());
+    let mut client = member.peers.channel(node.id, &known.address, Traffic::Urgent).ok()?.cluster();
     let asked = client.status(v1::ClusterStatusRequest {});
     let answer = member.platform.clock.timeout(DEADLINE, asked).await.ok()?.ok()?.into_inner();
     let its_own = answer.nodes.into_iter().find(|status| status.node.as_ref().is_some_and(|of| of.id == node.id.0))?;

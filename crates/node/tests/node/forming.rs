@@ -47,7 +47,7 @@ async fn three_nodes_form_a_cluster_and_keep_files_through_restarts_and_the_loss
 }
 
 /// The index of the daemon whose node leads: nodes got their numbers in the order in which they joined.
-async fn leader(daemons: &Daemons) -> usize {
+pub async fn leader(daemons: &Daemons) -> usize {
     let status = daemons.ready(0).await;
     let numbers: Vec<u64> = status.nodes.iter().filter_map(|node| Some(node.node.as_ref()?.id)).collect();
     numbers.iter().position(|number| Some(*number) == status.leader).expect("the leader is a node")
