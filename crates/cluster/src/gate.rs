@@ -3,7 +3,8 @@
 //! TLS verifies the chain of a client certificate before any byte of a request is read; a client without a certificate
 //! gets through TLS as [`Caller::Anonymous`], because joining nodes have none yet, and then only to methods that are
 //! open to anyone. A certificate whose key is not the one in the node's record in Raft is refused as well, so that a
-//! number that was given to another machine is of no use.
+//! number that was given to another machine is of no use, and so is that of a node that has no record. A node that may
+//! only be too new for this one's state is let in: it may be the leader, from which this node gets that state.
 
 use std::fmt;
 use std::future::{Ready, ready};
@@ -16,7 +17,7 @@ use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 use tower::{Layer, Service};
 use types::{ClusterId, NodeId};
 
-use crate::{KeyFingerprint, Principal, Role, RolePolicy};
+use crate::{Principal, Role, RolePolicy};
 
 /// Who calls. Services find it among the extensions of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,8 +51,19 @@ impl fmt::Display for Caller {
 
 /// Who the members are, as far as this node knows.
 pub trait Membership: Send + Sync {
-    /// The fingerprint of a node's key; `None` if this node has not heard of it yet, as when it has just joined itself.
-    fn key_of(&self, node: NodeId) -> Option<String>;
+    /// What this node knows of another one's key.
+    fn key_of(&self, node: NodeId) -> KnownKey;
+}
+
+/// What a node knows of another one's key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KnownKey {
+    /// The fingerprint with which it is registered.
+    Registered(String),
+    /// It may be registered in entries that this node has not applied yet, as when it has just joined itself.
+    NotYet,
+    /// It is not registered.
+    None,
 }
 
 /// Through which door requests come.
@@ -107,17 +119,19 @@ impl GateLayer {
     }
 }
 
-/// The caller for whom a certificate stands, unless another key is registered for that node.
+/// The caller for whom a certificate stands, unless another key is registered for that node, or none.
 fn caller_of(principal: Principal, membership: &dyn Membership) -> Result<Caller, Status> {
-    match principal.role {
-        Role::Admin(name) => Ok(Caller::Admin { name }),
-        Role::Node(node) if is_key_of(membership, node, &principal.fingerprint) => Ok(Caller::Node { node }),
-        Role::Node(node) => Err(Status::permission_denied(format!("node {node} is registered with another key"))),
+    let node = match principal.role {
+        Role::Admin(name) => return Ok(Caller::Admin { name }),
+        Role::Node(node) => node,
+    };
+    match membership.key_of(node) {
+        KnownKey::Registered(key) if key != principal.fingerprint.as_str() => {
+            Err(Status::permission_denied(format!("node {node} is registered with another key")))
+        }
+        KnownKey::None => Err(Status::permission_denied(format!("node {node} is not registered in the cluster"))),
+        KnownKey::Registered(_) | KnownKey::NotYet => Ok(Caller::Node { node }),
     }
-}
-
-fn is_key_of(membership: &dyn Membership, node: NodeId, key: &KeyFingerprint) -> bool {
-    membership.key_of(node).is_none_or(|registered| registered == key.as_str())
 }
 
 impl<S> Layer<S> for GateLayer {
@@ -168,12 +182,18 @@ mod tests {
     use std::convert::Infallible;
 
     use super::*;
+    use crate::KeyFingerprint;
 
+    /// One node is registered, and node 9 may be.
     struct Registered(NodeId, KeyFingerprint);
 
     impl Membership for Registered {
-        fn key_of(&self, node: NodeId) -> Option<String> {
-            (node == self.0).then(|| self.1.as_str().to_owned())
+        fn key_of(&self, node: NodeId) -> KnownKey {
+            match node {
+                node if node == self.0 => KnownKey::Registered(self.1.as_str().to_owned()),
+                NodeId(9) => KnownKey::NotYet,
+                _ => KnownKey::None,
+            }
         }
     }
 
@@ -190,7 +210,13 @@ mod tests {
         let membership = Registered(NodeId(1), fingerprint(1));
         assert_eq!(caller_of(node(1, 1), &membership).unwrap(), Caller::Node { node: NodeId(1) });
         assert_eq!(caller_of(node(1, 2), &membership).unwrap_err().code(), tonic::Code::PermissionDenied);
-        assert_eq!(caller_of(node(2, 2), &membership).unwrap(), Caller::Node { node: NodeId(2) });
+    }
+
+    #[test]
+    fn a_node_that_is_not_registered_is_refused_unless_it_is_too_new_to_be_known() {
+        let membership = Registered(NodeId(1), fingerprint(1));
+        assert_eq!(caller_of(node(2, 2), &membership).unwrap_err().code(), tonic::Code::PermissionDenied);
+        assert_eq!(caller_of(node(9, 2), &membership).unwrap(), Caller::Node { node: NodeId(9) });
     }
 
     async fn status_of(door: Door, path: &str) -> Option<tonic::Code> {

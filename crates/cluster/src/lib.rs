@@ -25,7 +25,7 @@ mod token;
 mod token_book;
 
 pub use formats::FORMATS;
-pub use gate::{Caller, Door, GateLayer, GateService, Membership};
+pub use gate::{Caller, Door, GateLayer, GateService, KnownKey, Membership};
 pub use identity::{Identity, IdentityError, IdentityFile, MembershipState};
 pub use keystore::{Keystore, KeystoreError, RepositoryKeys};
 pub use pinned::{PinnedError, fetch_authority};

@@ -228,8 +228,9 @@ impl Member {
     /// # Errors
     /// The state store failed.
     pub async fn refresh_registry(&self) -> Result<(), NodeError> {
-        let nodes = self.read_local(|view| view.nodes()).await?;
-        self.registry.replace(nodes);
+        let read = |view: View| Ok::<_, NodeError>((view.revision(), view.nodes()?));
+        let (revision, nodes) = self.read_local(read).await?;
+        self.registry.replace(revision, nodes);
         Ok(())
     }
 

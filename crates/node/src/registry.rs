@@ -9,8 +9,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use cluster::Membership;
-use types::{Node, NodeId};
+use cluster::{KnownKey, Membership};
+use types::{Node, NodeId, Revision};
 
 /// The members as this node last read them from its own state. It is refreshed when the state has moved on.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +20,8 @@ pub struct Registry {
 
 #[derive(Debug, Default)]
 struct Known {
+    /// How far the state was when it was read.
+    revision: Revision,
     nodes: BTreeMap<NodeId, Node>,
     /// At most one for each of the nodes.
     announced: BTreeMap<NodeId, Announced>,
@@ -34,12 +36,13 @@ struct Announced {
 }
 
 impl Registry {
-    /// Replaces what is known by the nodes that are registered.
-    pub fn replace(&self, nodes: Vec<Node>) {
+    /// Replaces what is known by the nodes that are registered at a revision.
+    pub fn replace(&self, revision: Revision, nodes: Vec<Node>) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        let Known { nodes: now, announced } = &mut *known;
+        let Known { nodes: now, announced, .. } = &mut *known;
         *now = nodes.into_iter().map(|node| (node.id, node)).collect();
         announced.retain(|id, said| now.get(id).is_some_and(|node| node.address == said.registered));
+        known.revision = revision;
     }
 
     /// Notes where a node says that it is. Of one that is not registered nothing is noted.
@@ -88,8 +91,15 @@ impl Known {
 }
 
 impl Membership for Registry {
-    fn key_of(&self, node: NodeId) -> Option<String> {
-        self.node(node).map(|node| node.key_fingerprint)
+    /// A node's number is the revision of its registration, so a state that is as far and has no such node never will.
+    fn key_of(&self, id: NodeId) -> KnownKey {
+        let known = self.read();
+        match known.nodes.get(&id) {
+            Some(node) => KnownKey::Registered(node.key_fingerprint.clone()),
+            // The founder's number lies before its registration.
+            None if known.nodes.is_empty() || id.0 > known.revision.0 => KnownKey::NotYet,
+            None => KnownKey::None,
+        }
     }
 }
 
@@ -118,14 +128,14 @@ mod tests {
     #[test]
     fn what_a_node_says_of_its_address_stands_until_raft_has_news_of_it() {
         let registry = Registry::default();
-        registry.replace(vec![node(1, "a:1"), node(5, "b:1")]);
+        registry.replace(Revision(9), vec![node(1, "a:1"), node(5, "b:1")]);
         registry.announce(NodeId(5), "b:2");
-        registry.replace(vec![node(1, "a:1"), node(5, "b:1")]);
+        registry.replace(Revision(10), vec![node(1, "a:1"), node(5, "b:1")]);
         assert_eq!((address(&registry, 1), address(&registry, 5)), ("a:1".into(), "b:2".into()));
 
-        registry.replace(vec![node(1, "a:1"), node(5, "b:2")]);
+        registry.replace(Revision(11), vec![node(1, "a:1"), node(5, "b:2")]);
         assert_eq!(address(&registry, 5), "b:2");
-        registry.replace(vec![node(1, "a:1"), node(5, "b:3")]);
+        registry.replace(Revision(12), vec![node(1, "a:1"), node(5, "b:3")]);
         assert_eq!(address(&registry, 5), "b:3", "what it said before is old");
 
         registry.announce(NodeId(5), "b:4");
@@ -133,5 +143,15 @@ mod tests {
         assert_eq!(address(&registry, 5), "b:3", "it is back where Raft has it");
         registry.announce(NodeId(7), "c:1");
         assert_eq!(registry.node(NodeId(7)), None);
+    }
+
+    #[test]
+    fn a_node_is_unknown_only_to_a_state_that_is_as_far_as_its_registration_would_be() {
+        let registry = Registry::default();
+        assert_eq!(registry.key_of(NodeId(1)), KnownKey::NotYet, "this node has just joined");
+        registry.replace(Revision(9), vec![node(1, "a:1"), node(5, "b:1")]);
+        assert_eq!(registry.key_of(NodeId(5)), KnownKey::Registered("key of 5".into()));
+        assert_eq!(registry.key_of(NodeId(9)), KnownKey::None);
+        assert_eq!(registry.key_of(NodeId(10)), KnownKey::NotYet);
     }
 }
