@@ -300,7 +300,7 @@ mod tests {
     impl Hung {
         fn new(names: &[&str]) -> Self {
             let folder = tempfile::tempdir().unwrap();
-            let listen = |name: &&str| runtime::net::listen_unix(&socket(folder.path(), name), 0o600).unwrap();
+            let listen = |name: &&str| runtime::net::listen_unix(&socket(folder.path(), name), 0o600).unwrap().0;
             let listeners = names.iter().map(listen).collect();
             Self { folder, _listeners: listeners }
         }

@@ -134,11 +134,13 @@ impl Member {
     pub async fn stop(&self, deadline: Duration) -> Result<(), ConsensusError> {
         self.tasks.shutdown().cancel();
         let stuck = |what: &dyn ToString| ConsensusError::Stopped { reason: what.to_string() };
+        let end = self.clock.now() + deadline;
+        let left = || end.saturating_duration_since(self.clock.now());
         // A core that hangs in a write, or a disk that does: the log has everything that was acknowledged.
-        let core = self.clock.timeout(deadline, self.raft.shutdown()).await;
+        let core = self.clock.timeout(left(), self.raft.shutdown()).await;
         let states = self.states.clone();
-        let flushed = self.clock.timeout(deadline, blocking(move || states.flush())).await;
-        let ended = self.tasks.close(deadline).await;
+        let flushed = self.clock.timeout(left(), blocking(move || states.flush())).await;
+        let ended = self.tasks.close(left()).await;
         core.map_err(|late| stuck(&late))?.map_err(|error| stuck(&error))?;
         flushed.map_err(|late| stuck(&late))??;
         ended.map_err(|late| stuck(&late))

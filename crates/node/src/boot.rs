@@ -1,4 +1,4 @@
-//! Boot and end of the process, as a list of named steps.
+//! Boot of the process, as a list of named steps, and its life until the [`ending`].
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,21 +6,18 @@ use std::time::Duration;
 
 use cluster::{IdentityFile, MembershipState};
 use runtime::{OnError, blocking};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::folder::DataFolder;
 use crate::member::Member;
 use crate::volumes::Volumes;
-use crate::{Config, Daemon, NodeError, Platform, membership, metrics_endpoint, server};
+use crate::{Config, Daemon, NodeError, Platform, ending, membership, metrics_endpoint, server};
 
-/// Everything that is being done has this long to end.
-const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
+/// The admin on this node is who may open the socket.
+const SOCKET_MODE: u32 = 0o600;
 /// For threads that are in the middle of a read.
 const THREADS_DEADLINE: Duration = Duration::from_secs(1);
-/// Handing leadership over takes one election at most.
-const HANDOVER_DEADLINE: Duration = Duration::from_secs(3);
-
 /// Runs a node until it is told to stop.
 ///
 /// # Errors
@@ -41,26 +38,36 @@ pub fn run(config: &Path) -> Result<(), NodeError> {
 
 /// The whole life of the process.
 async fn live(platform: Platform, config: Config) -> Result<(), NodeError> {
+    // First of all, so that a node that is asked to end in the middle of its start does so in order too.
+    let mut signals = Signals::watch()?;
     let (requests, inbox) = mpsc::channel(membership::QUEUE);
     let folder = lock_data_folder(&platform, &config).await?;
+    let (listener, socket) = runtime::net::listen_unix(&config.admin.socket, SOCKET_MODE)?;
     let daemon = Arc::new(Daemon::new(platform, config, folder, requests));
-    let booted = boot(&daemon, inbox).await;
-    let ended = match &booted {
-        Ok(()) => wait_for_end(&daemon).await,
-        Err(_) => Ok(()),
+    let serving = server::serve_local(Arc::clone(&daemon), listener);
+    daemon.doors.spawn("admin", OnError::EndProcess, serving);
+    let lived = tokio::select! {
+        lived = boot_and_run(&daemon, inbox) => lived,
+        name = signals.next() => {
+            tracing::info!("{name}: the node stops");
+            Ok(())
+        }
     };
-    let stopped = stop(&daemon).await;
-    booted.and(ended).and(stopped)
+    let ended = ending::end(&daemon).await;
+    // A socket that nobody serves any more would only confuse the next admin.
+    let removed = blocking(move || socket.remove()).await;
+    lived.and(ended).and(removed.map_err(Into::into))
 }
 
-async fn boot(daemon: &Arc<Daemon>, inbox: mpsc::Receiver<membership::Request>) -> Result<(), NodeError> {
+/// Starts the node, and runs it until a task fails that it cannot live without.
+async fn boot_and_run(daemon: &Arc<Daemon>, inbox: mpsc::Receiver<membership::Request>) -> Result<(), NodeError> {
     serve_metrics(daemon).await?;
-    serve_admin(daemon)?;
     start_as_member(daemon).await?;
     let serving = membership::serve(Arc::clone(daemon), inbox);
     daemon.platform.tasks.spawn("membership", OnError::EndProcess, serving);
     tracing::info!(socket = %daemon.config.admin.socket.display(), "the node is up");
-    Ok(())
+    daemon.platform.tasks.shutdown().cancelled().await;
+    daemon.platform.tasks.failure().map_or(Ok(()), |failure| Err(failure.into()))
 }
 
 async fn lock_data_folder(platform: &Platform, config: &Config) -> Result<DataFolder, NodeError> {
@@ -73,13 +80,6 @@ async fn serve_metrics(daemon: &Daemon) -> Result<(), NodeError> {
     let listener = runtime::net::listen(daemon.config.metrics.listen).await?;
     let serving = metrics_endpoint::serve(listener, metrics, clock, tasks.clone());
     tasks.spawn("metrics", OnError::EndProcess, serving);
-    Ok(())
-}
-
-fn serve_admin(daemon: &Arc<Daemon>) -> Result<(), NodeError> {
-    let listener = runtime::net::listen_unix(&daemon.config.admin.socket, 0o600)?;
-    let serving = server::serve_local(Arc::clone(daemon), listener);
-    daemon.platform.tasks.spawn("admin", OnError::EndProcess, serving);
     Ok(())
 }
 
@@ -98,29 +98,23 @@ async fn start_as_member(daemon: &Arc<Daemon>) -> Result<(), NodeError> {
     Ok(())
 }
 
-/// Waits for SIGTERM, SIGINT, or the failure of a task that the process cannot live without.
-async fn wait_for_end(daemon: &Daemon) -> Result<(), NodeError> {
-    let watch = |kind| signal(kind).map_err(|source| NodeError::Runtime { source });
-    let (mut terminate, mut interrupt) = (watch(SignalKind::terminate())?, watch(SignalKind::interrupt())?);
-    let shutdown = daemon.platform.tasks.shutdown();
-    tokio::select! {
-        _ = terminate.recv() => tracing::info!("SIGTERM: the node stops"),
-        _ = interrupt.recv() => tracing::info!("SIGINT: the node stops"),
-        () = shutdown.cancelled() => {}
-    }
-    daemon.platform.tasks.failure().map_or(Ok(()), |failure| Err(failure.into()))
+/// The signals that ask the node to end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
 }
 
-/// Hands leadership over while the node still answers, then ends what is going on, then closes Raft and the stores.
-async fn stop(daemon: &Daemon) -> Result<(), NodeError> {
-    let stopped = match daemon.member() {
-        Ok(member) => member.stop(HANDOVER_DEADLINE, DRAIN_DEADLINE).await,
-        Err(_) => Ok(()),
-    };
-    let drained = daemon.platform.tasks.close(DRAIN_DEADLINE).await;
-    // A socket that nobody serves any more would only confuse the next admin.
-    let (files, socket) = (daemon.platform.files.clone(), daemon.config.admin.socket.clone());
-    blocking(move || files.remove_if_there(&socket)).await?;
-    stopped?;
-    Ok(drained?)
+impl Signals {
+    fn watch() -> Result<Self, NodeError> {
+        let watch = |kind| signal(kind).map_err(|source| NodeError::Runtime { source });
+        Ok(Self { terminate: watch(SignalKind::terminate())?, interrupt: watch(SignalKind::interrupt())? })
+    }
+
+    /// Waits for one and gives its name.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
 }

@@ -3,10 +3,12 @@
 use std::sync::{Arc, OnceLock};
 
 use blockstore::BlockStoreMetrics;
+use runtime::Tasks;
 use tokio::sync::mpsc;
 use types::ErrorKind;
 use wire::{Failure, code};
 
+use crate::calls::Calls;
 use crate::folder::DataFolder;
 use crate::member::Member;
 use crate::membership::Request;
@@ -24,6 +26,10 @@ pub struct Daemon {
     pub block_metrics: BlockStoreMetrics,
     /// The way to the one task that founds and joins.
     pub membership: mpsc::Sender<Request>,
+    /// The calls that are under way.
+    pub calls: Calls,
+    /// The servers of both doors.
+    pub doors: Tasks,
     member: OnceLock<Arc<Member>>,
 }
 
@@ -37,7 +43,8 @@ impl Daemon {
         membership: mpsc::Sender<Request>,
     ) -> Self {
         let block_metrics = BlockStoreMetrics::new(&platform.metrics);
-        Self { platform, config, folder, block_metrics, membership, member: OnceLock::new() }
+        let (calls, doors) = (Calls::new(&platform.metrics), platform.tasks.child("doors"));
+        Self { platform, config, folder, block_metrics, membership, calls, doors, member: OnceLock::new() }
     }
 
     /// The member, or an error that says how to become one.

@@ -157,6 +157,12 @@ pub enum NodeError {
         /// How long it had.
         limit: Duration,
     },
+    /// The volumes were still being closed when the deadline of the end came.
+    #[error("the volumes were not closed within {limit:?}")]
+    VolumesOpen {
+        /// How long they had.
+        limit: Duration,
+    },
     /// A holder that does not answer has been sent enough.
     #[error("volume {volume} of node {node} has not answered puts of {bytes} bytes yet, and is sent no more before")]
     BusySeat {
@@ -242,6 +248,7 @@ impl NodeError {
             | Self::FounderNumber { .. }
             | Self::Answer { .. }
             | Self::Task(_)
+            | Self::VolumesOpen { .. }
             | Self::Stuck(_) => ErrorKind::Internal,
         }
     }

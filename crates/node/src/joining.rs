@@ -20,7 +20,7 @@ use wire::{ClientTls, Endpoint, v1};
 
 use crate::member::{self, Member};
 use crate::volumes::Volumes;
-use crate::{Daemon, NodeError};
+use crate::{Daemon, NodeError, ending};
 
 /// The leader looks for new nodes several times a second; a cluster with much state needs longer to send it.
 const CATCH_UP_DEADLINE: Duration = Duration::from_secs(120);
@@ -124,7 +124,7 @@ pub async fn clear_remains(daemon: &Arc<Daemon>) -> Result<Option<Kept>, NodeErr
 
 /// Closes a member that did not come to life, so that it can be tried again.
 pub async fn abandon(member: &Member) {
-    if let Err(error) = member.stop(Duration::ZERO, ABANDON_DEADLINE).await {
+    if let Err(error) = ending::close(member, ABANDON_DEADLINE).await {
         tracing::warn!(%error, "a half-made member was not closed in order");
     }
 }

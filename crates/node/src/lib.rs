@@ -8,14 +8,17 @@
 //! for each service of the protocol; they decide nothing, but translate between the protocol and the crates below.
 //! `steward` forms the cluster, `reclaim` gives space back, `keyring` fetches missing secrets.
 //!
-//! **End.** SIGTERM or SIGINT: hand leadership over, answer what is being asked, then stop Raft and the stores, all under
-//! a deadline. A crash at any point loses nothing that was acknowledged: what must survive is synced before it is.
+//! **End.** SIGTERM or SIGINT: take no new calls, answer those that are under way, hand leadership over, then stop Raft
+//! and the stores, all under one deadline ([`ending`]). A crash at any point loses nothing that was acknowledged: what
+//! must survive is synced before it is.
 
 mod arguments;
 mod backing_up;
 mod boot;
+mod calls;
 mod config;
 mod daemon;
+mod ending;
 mod error;
 mod exit;
 mod folder;

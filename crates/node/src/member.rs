@@ -1,9 +1,7 @@
 //! Everything that only a member of a cluster has.
 //!
 //! **Order of the start**: keys, channels, block stores, Raft; then, once the daemon knows the member, the port and the
-//! work in the background. **Order of the end**: leadership is handed over while the node still answers; the port closes
-//! and what is going on drains; Raft stops and flushes the state; the block stores close. A crash instead of any of these
-//! loses nothing that was acknowledged.
+//! work in the background. The order of the end is in `ending`.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -59,7 +57,7 @@ pub struct Member {
     pub authority_pem: String,
     /// Whether there is room for metadata.
     pub metadata_room: MetadataRoom,
-    /// The tasks that end first: servers and background work.
+    /// The work in the background, and what outlives the call that began it.
     pub front: Tasks,
     credentials: Credentials,
     /// The runner of backups, once Raft has numbered this start.
@@ -119,7 +117,7 @@ impl Member {
     pub fn go_live(self: &Arc<Self>, daemon: &Arc<Daemon>, listener: TcpListener) {
         daemon.set_member(Arc::clone(self));
         let serving = server::serve_network(Arc::clone(daemon), Arc::clone(self), listener);
-        self.front.spawn("network", OnError::EndProcess, serving);
+        daemon.doors.spawn("network", OnError::EndProcess, serving);
         let scratch = daemon.folder.scratch();
         self.front.spawn("announce", OnError::EndProcess, announce(Arc::clone(self), scratch));
         self.front.spawn("liveness", OnError::EndProcess, liveness::run(Arc::clone(self)));
@@ -129,22 +127,6 @@ impl Member {
         self.front.spawn("metadata room", OnError::EndProcess, metadata_room::run(Arc::clone(self)));
         self.front.spawn("observe", OnError::EndProcess, observe::run(Arc::clone(self)));
         tracing::info!(node = %self.identity.node, cluster = %self.identity.cluster, address = %self.config.network.advertise, "the node is a member");
-    }
-
-    /// Stops in order; see the module's text.
-    ///
-    /// # Errors
-    /// Something did not end in time, or could not be closed. Nothing is lost by it.
-    pub async fn stop(&self, handover: Duration, drain: Duration) -> Result<(), NodeError> {
-        if self.consensus.is_leader()
-            && let Err(error) = self.consensus.transfer_leadership(handover).await
-        {
-            tracing::info!(%error, "leadership was not handed over; the others will elect a leader");
-        }
-        let drained = self.front.close(drain).await;
-        self.consensus.stop(drain).await?;
-        self.volumes.close().await;
-        Ok(drained?)
     }
 
     /// Its number.

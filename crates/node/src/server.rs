@@ -5,7 +5,6 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use cluster::{Arrival, Arrivals, Door, GateLayer, ReceptionLimits, RolePolicy};
@@ -19,6 +18,7 @@ use tonic::transport::Server;
 use wire::v1::enrolment_server::EnrolmentServer;
 use wire::{MESSAGE_LENGTH_MAX, v1};
 
+use crate::calls::CallsLayer;
 use crate::member::Member;
 use crate::message_limits::SizedByMethod;
 use crate::services::enrolment;
@@ -55,13 +55,14 @@ const RECEPTION: ReceptionLimits = ReceptionLimits {
 /// Connections that wait until their server takes them.
 const ARRIVALS: usize = 16;
 
-/// Serves the admin on this node until the process stops.
+/// Serves the admin on this node until the doors close.
 ///
 /// # Errors
 /// The socket failed.
 pub async fn serve_local(daemon: Arc<Daemon>, listener: UnixListener) -> Result<(), NodeError> {
-    let stopped = daemon.platform.tasks.shutdown().cancelled_owned();
+    let stopped = daemon.doors.shutdown().cancelled_owned();
     builder()
+        .layer(CallsLayer::new(daemon.calls.clone(), "admin"))
         .layer(GateLayer::new(RolePolicy::of_protocol(), Door::Local))
         .add_routes(routes(&daemon))
         .serve_with_incoming_shutdown(UnixListenerStream::new(listener), stopped)
@@ -69,7 +70,7 @@ pub async fn serve_local(daemon: Arc<Daemon>, listener: UnixListener) -> Result<
         .map_err(|source| NodeError::Server { server: "admin", source })
 }
 
-/// Serves peers and clients until the member stops.
+/// Serves peers and clients until the doors close.
 ///
 /// # Errors
 /// TLS could not be set up, or the port failed.
@@ -78,9 +79,9 @@ pub async fn serve_network(daemon: Arc<Daemon>, member: Arc<Member>, listener: T
     let (to_strangers, strangers) = mpsc::channel(ARRIVALS);
     let reception = Arc::new(member.reception(RECEPTION)?);
     let arrivals = Arrivals { known: to_known, strangers: to_strangers };
-    let receiving = reception.receive(listener, member.front.child("reception"), arrivals);
-    member.front.spawn("reception", OnError::EndProcess, receiving);
-    let serve = |server, routes, arrivals| serve_arrivals(&member, server, routes, arrivals);
+    let receiving = reception.receive(listener, daemon.doors.child("reception"), arrivals);
+    daemon.doors.spawn("reception", OnError::EndProcess, receiving);
+    let serve = |server, routes, arrivals| serve_arrivals(&daemon, &member, server, routes, arrivals);
     tokio::try_join!(
         serve(builder(), routes(&daemon), known),
         serve(builder_for_strangers(), routes_for_strangers(&daemon), strangers)
@@ -89,6 +90,7 @@ pub async fn serve_network(daemon: Arc<Daemon>, member: Arc<Member>, listener: T
 }
 
 async fn serve_arrivals(
+    daemon: &Daemon,
     member: &Member,
     server: Server,
     routes: Routes,
@@ -96,18 +98,18 @@ async fn serve_arrivals(
 ) -> Result<(), NodeError> {
     let door = Door::Network { cluster: member.identity.cluster, membership: Arc::new(member.registry.clone()) };
     server
+        .layer(CallsLayer::new(daemon.calls.clone(), "network"))
         .layer(GateLayer::new(RolePolicy::of_protocol(), door))
         .add_routes(routes)
         .serve_with_incoming_shutdown(
             ReceiverStream::new(arrivals).map(Ok::<_, Infallible>),
-            member.front.shutdown().cancelled_owned(),
+            daemon.doors.shutdown().cancelled_owned(),
         )
         .await
         .map_err(|source| NodeError::Server { server: "network", source })
 }
 
 fn builder() -> Server {
-    let numbers = AtomicU64::new(1);
     Server::builder()
         .tcp_nodelay(true)
         .initial_stream_window_size(STREAM_WINDOW)
@@ -115,10 +117,6 @@ fn builder() -> Server {
         .max_concurrent_streams(STREAMS_MAX)
         .http2_max_header_list_size(HEADERS_MAX)
         .http2_keepalive_interval(Some(PING_INTERVAL))
-        .trace_fn(move |request| {
-            let number = numbers.fetch_add(1, Ordering::Relaxed);
-            tracing::info_span!("call", request = number, method = request.uri().path())
-        })
 }
 
 fn builder_for_strangers() -> Server {

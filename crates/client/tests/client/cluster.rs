@@ -42,7 +42,7 @@ impl Cluster {
     /// A cluster whose node listens.
     pub fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let listener = runtime::net::listen_unix(&folder.path().join("socket"), 0o600).unwrap();
+        let (listener, _name) = runtime::net::listen_unix(&folder.path().join("socket"), 0o600).unwrap();
         let node = Node { state: Arc::default() };
         let tasks = Tasks::new("test");
         let server = Server::builder()

@@ -147,6 +147,14 @@ impl Daemons {
         child.wait().expect("it ends")
     }
 
+    /// Asks a node to end, and gives how it ends, while the test goes on.
+    pub fn ask_to_end(&mut self, number: usize) -> tokio::task::JoinHandle<ExitStatus> {
+        let mut child = self.processes[number].take().expect("the node runs");
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it can be asked");
+        tokio::task::spawn_blocking(move || child.wait().expect("it ends"))
+    }
+
     /// A client at the socket of a node, once it answers.
     pub async fn client(&self, number: usize) -> Client {
         self.client_of([number]).await
@@ -212,11 +220,36 @@ impl Daemons {
         self.until("the cluster is ready", ask).await
     }
 
+    /// Which of the processes leads.
+    pub async fn leader(&self) -> usize {
+        for number in 0..self.processes.len() {
+            let status = self.ready(number).await;
+            if status.leader == Some(status.answered_by) {
+                return number;
+            }
+        }
+        panic!("none of these nodes leads\n{}", self.logs());
+    }
+
+    /// Waits until a node has logged a line that holds a text, and gives the first such line.
+    pub async fn line(&self, number: usize, wanted: &str) -> String {
+        let look = || async {
+            let log = self.log(number);
+            log.lines().find(|line| line.contains(wanted)).map(str::to_owned).ok_or_else(String::new)
+        };
+        self.until(wanted, look).await
+    }
+
+    /// All that a node has logged.
+    pub fn log(&self, number: usize) -> String {
+        let log = Files::real().read(&self.home(number).join("log")).unwrap_or_default();
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
     /// The ends of all logs, for a test that fails.
     pub fn logs(&self) -> String {
         let end = |number| {
-            let log = Files::real().read(&self.home(number).join("log")).unwrap_or_default();
-            let text = String::from_utf8_lossy(&log).into_owned();
+            let text = self.log(number);
             let lines: Vec<&str> = text.lines().collect();
             format!("--- node {number}\n{}\n", lines[lines.len().saturating_sub(40)..].join("\n"))
         };

@@ -10,16 +10,22 @@ use zeroize::Zeroizing;
 use crate::daemons::Daemons;
 
 fn endpoint(daemons: &Daemons, made: &v1::InitializeResponse, identity: Option<Identity>) -> Endpoint {
+    endpoint_at(daemons.ports(0).network, made, identity)
+}
+
+/// The way to a node of that cluster at a port.
+pub fn endpoint_at(port: u16, made: &v1::InitializeResponse, identity: Option<Identity>) -> Endpoint {
     wire::install_crypto_provider();
     let tls = ClientTls {
         server_name: format!("{}.holdfast", made.cluster),
         authority: Authority(made.authority_pem.clone()),
         identity,
     };
-    Endpoint::Tcp { address: format!("127.0.0.1:{}", daemons.ports(0).network), tls }
+    Endpoint::Tcp { address: format!("127.0.0.1:{port}"), tls }
 }
 
-fn admin(made: &v1::InitializeResponse) -> Identity {
+/// The admin of a new cluster.
+pub fn admin(made: &v1::InitializeResponse) -> Identity {
     Identity::new(made.admin_certificate_pem.clone(), Zeroizing::new(made.admin_key_pem.clone()))
 }
 

@@ -1,0 +1,165 @@
+//! The calls that are under way at the doors.
+//!
+//! A node that stops takes no new call, and lets those that it has taken come to their end. Both are decided here, in
+//! front of the services, and not by the servers of the doors: a server that stops takes nothing from anybody, and what
+//! is under way may still need what Raft brings in. So the messages of Raft are neither refused nor counted.
+//!
+//! A call counts until its answer begins: the one method that answers with a stream is fed by a task of its own, which
+//! ends with the work in the background.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Either, Ready, ready};
+use runtime::metrics::{Family, Gauge, Labels};
+use runtime::{Clock, Metrics};
+use tokio::sync::watch;
+use tonic::Status;
+use tower::{Layer, Service};
+use tracing::Instrument as _;
+use types::ErrorKind;
+use wire::{Failure, code};
+
+/// What a node needs to come to its end, and gives to others until it has.
+const OF_RAFT: &str = "/holdfast.v1.Raft/";
+
+/// The calls of all doors; clones are the same.
+#[derive(Clone)]
+pub struct Calls {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    numbers: AtomicU64,
+    state: watch::Sender<State>,
+    gauges: Family<Labels, Gauge>,
+}
+
+#[derive(Default)]
+struct State {
+    closed: bool,
+    under_way: BTreeMap<u64, String>,
+}
+
+/// A call that was taken; it counts until this is dropped.
+struct Pass {
+    calls: Calls,
+    number: u64,
+    gauge: Gauge,
+}
+
+impl Calls {
+    /// No calls yet; all are taken.
+    #[must_use]
+    pub fn new(metrics: &Metrics) -> Self {
+        let gauges = metrics.gauges("calls_under_way", "Calls that were taken and not answered yet, by door");
+        let shared = Shared { numbers: AtomicU64::new(1), state: watch::Sender::default(), gauges };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Refuses every call from now on, but those of Raft.
+    pub fn close(&self) {
+        self.shared.state.send_modify(|state| state.closed = true);
+    }
+
+    /// Waits until none is under way, and gives the methods of those that still are after `limit`.
+    pub async fn ended(&self, clock: &Clock, limit: Duration) -> Vec<String> {
+        let mut state = self.shared.state.subscribe();
+        let none = state.wait_for(|state| state.under_way.is_empty());
+        match clock.timeout(limit, none).await {
+            Ok(_) => Vec::new(),
+            Err(_) => self.shared.state.borrow().under_way.values().cloned().collect(),
+        }
+    }
+
+    fn take(&self, number: u64, method: &str, door: &'static str) -> Option<Pass> {
+        let taken = self.shared.state.send_if_modified(|state| {
+            if !state.closed {
+                state.under_way.insert(number, method.to_owned());
+            }
+            !state.closed
+        });
+        let gauge = self.shared.gauges.get_or_create(&vec![("door", door.to_owned())]).clone();
+        taken.then(|| {
+            gauge.inc();
+            Pass { calls: self.clone(), number, gauge }
+        })
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        self.gauge.dec();
+        self.calls.shared.state.send_modify(|state| drop(state.under_way.remove(&self.number)));
+    }
+}
+
+fn stopping() -> Status {
+    let message = "this node stops: ask another one, or wait until it is back";
+    Failure::new(ErrorKind::Unavailable, code::STOPPING, message).into()
+}
+
+/// Puts a [`CallsService`] in front of services.
+#[derive(Clone)]
+pub struct CallsLayer {
+    calls: Calls,
+    door: &'static str,
+}
+
+impl CallsLayer {
+    /// The layer of one door, which `door` names in the figures.
+    #[must_use]
+    pub const fn new(calls: Calls, door: &'static str) -> Self {
+        Self { calls, door }
+    }
+}
+
+impl<S> Layer<S> for CallsLayer {
+    type Service = CallsService<S>;
+
+    fn layer(&self, inner: S) -> CallsService<S> {
+        CallsService { layer: self.clone(), inner }
+    }
+}
+
+/// A service whose calls are counted, numbered, and refused while the node stops.
+#[derive(Clone)]
+pub struct CallsService<S> {
+    layer: CallsLayer,
+    inner: S,
+}
+
+impl<S, RequestBody, ResponseBody> Service<http::Request<RequestBody>> for CallsService<S>
+where
+    S: Service<http::Request<RequestBody>, Response = http::Response<ResponseBody>>,
+    S::Future: Send + 'static,
+    ResponseBody: Default,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    /// The service's own answer, or a refusal.
+    type Future = Either<BoxFuture<'static, Result<S::Response, S::Error>>, Ready<Result<S::Response, S::Error>>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: http::Request<RequestBody>) -> Self::Future {
+        let CallsLayer { calls, door } = &self.layer;
+        let method = request.uri().path().to_owned();
+        let number = calls.shared.numbers.fetch_add(1, Ordering::Relaxed);
+        let span = tracing::info_span!("call", request = number, method);
+        let pass = if method.starts_with(OF_RAFT) { Some(None) } else { calls.take(number, &method, door).map(Some) };
+        let Some(pass) = pass else { return Either::Right(ready(Ok(stopping().into_http()))) };
+        let answer = span.in_scope(|| self.inner.call(request));
+        let answered = async move {
+            let _counted_until_here = pass;
+            answer.await
+        };
+        Either::Left(answered.instrument(span).boxed())
+    }
+}
