@@ -19,9 +19,19 @@ fn formats() -> impl Iterator<Item = (&'static str, u32)> {
     own.into_iter().chain([repo::FORMATS.as_slice()]).flatten().copied()
 }
 
+/// What the exit codes mean, which are those of `sysexits.h`.
+const EXIT_CODES: &str = "\
+Exit codes:
+   0  it ended as it was asked to, by SIGTERM or SIGINT; or the configuration can be used
+  64  the command line was wrong
+  70  it failed while it started, ran or ended; the last lines of its log say why
+  75  another process has the data folder, a port or the socket; it may work later
+  78  the configuration cannot be used; the message names the key";
+
 /// The storage daemon: one per node of a Holdfast cluster.
 #[derive(Debug, Parser)]
-#[command(name = "holdfastd", version, long_version = LONG_VERSION.as_str(), args_conflicts_with_subcommands = true)]
+#[command(name = "holdfastd", version, long_version = LONG_VERSION.as_str(), after_help = EXIT_CODES)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Arguments {
     /// The configuration file
     #[arg(long, value_name = "FILE", required = true)]

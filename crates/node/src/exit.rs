@@ -1,5 +1,6 @@
 //! Exit codes, as `sysexits.h` numbers them.
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use crate::NodeError;
@@ -10,8 +11,8 @@ pub const DONE: u8 = 0;
 pub const USAGE: u8 = 64;
 /// It failed while it ran.
 pub const FAILED: u8 = 70;
-/// Another process holds the data folder: it may work later.
-pub const LOCKED: u8 = 75;
+/// Another process has the data folder, a port or the socket: it may work later.
+pub const TAKEN: u8 = 75;
 /// The configuration cannot be used.
 pub const CONFIG: u8 = 78;
 
@@ -20,7 +21,8 @@ pub const CONFIG: u8 = 78;
 pub fn code_of(error: &NodeError) -> ExitCode {
     ExitCode::from(match error {
         NodeError::Config(_) => CONFIG,
-        NodeError::Lock(runtime::LockError::Held { .. }) => LOCKED,
+        NodeError::Lock(runtime::LockError::Held { .. }) => TAKEN,
+        NodeError::Net(error) if error.source.kind() == ErrorKind::AddrInUse => TAKEN,
         _ => FAILED,
     })
 }

@@ -1,7 +1,9 @@
 //! What the types of a configuration cannot say.
 
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Component, Path, PathBuf};
 
+use runtime::net::UNIX_PATH_MAX;
 use runtime::telemetry::{LogFormat, check_filter};
 
 use super::Config;
@@ -12,8 +14,6 @@ pub struct Wrong {
     pub reason: String,
 }
 
-/// `sun_path` of a Unix socket holds 108 bytes with its closing zero (`unix(7)`).
-const SOCKET_PATH_MAX: usize = 107;
 /// More volumes than any machine has disks.
 const VOLUMES_MAX: usize = 64;
 /// Object stores take at most 5 GiB in one request; far below it, an object must be sent again as a whole.
@@ -24,14 +24,56 @@ pub fn check(config: &Config) -> Result<(), Wrong> {
     check_volumes(config)?;
     check_network(config)?;
     check_log(config)?;
-    let length = config.admin.socket.as_os_str().len();
-    require(length <= SOCKET_PATH_MAX, "admin.socket", || {
-        format!(
-            "{} is {length} bytes long; a socket's path has at most {SOCKET_PATH_MAX}",
-            config.admin.socket.display()
-        )
-    })?;
+    check_socket(config)?;
     require(OBJECT_MIB.contains(&config.backup.object_mib), "backup.object_mib", || outside(&OBJECT_MIB))
+}
+
+/// Finds a path that is empty in the file.
+pub fn check_paths_are_named(config: &Config) -> Result<(), Wrong> {
+    let named = |path: &Path, key| require(!path.as_os_str().is_empty(), key, || "a path is empty".to_owned());
+    named(&config.data, "data")?;
+    config.volumes.iter().try_for_each(|volume| named(volume, "volumes"))?;
+    named(&config.admin.socket, "admin.socket")
+}
+
+fn check_socket(config: &Config) -> Result<(), Wrong> {
+    let socket = &config.admin.socket;
+    let length = socket.as_os_str().len();
+    require(length <= UNIX_PATH_MAX, "admin.socket", || {
+        format!("{} is {length} bytes long; the path of the socket has at most {UNIX_PATH_MAX}", socket.display())
+    })?;
+    let is_folder = overlap(&config.data, socket) == Some(Overlap::Same)
+        || config.volumes.iter().any(|volume| overlap(volume, socket).is_some());
+    require(!is_folder, "admin.socket", || format!("{} is a folder for data, or in a volume", socket.display()))
+}
+
+/// How two folders lie to one another when they are not apart.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Overlap {
+    Same,
+    Inside,
+}
+
+/// As far as the names tell; where links lead is seen when the folders are opened.
+fn overlap(one: &Path, other: &Path) -> Option<Overlap> {
+    let (one, other) = (plain(one), plain(other));
+    if one == other {
+        return Some(Overlap::Same);
+    }
+    (one.starts_with(&other) || other.starts_with(&one)).then_some(Overlap::Inside)
+}
+
+/// The path without `.` and `..`.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir if plain.file_name().is_some() => drop(plain.pop()),
+            Component::CurDir => {}
+            part => plain.push(part),
+        }
+    }
+    plain
 }
 
 fn check_volumes(config: &Config) -> Result<(), Wrong> {
@@ -41,11 +83,26 @@ fn check_volumes(config: &Config) -> Result<(), Wrong> {
     })?;
     require(config.blocks.capacity_mib != Some(0), "blocks.capacity_mib", || "a volume needs room".to_owned())?;
     for (index, volume) in config.volumes.iter().enumerate() {
-        let twice = config.volumes.iter().skip(index + 1).any(|other| other == volume);
-        require(!twice, "volumes", || format!("{} is named twice", volume.display()))?;
-        require(volume != &config.data, "volumes", || format!("{} is the data folder", volume.display()))?;
+        for other in config.volumes.iter().skip(index + 1) {
+            require_apart(volume, other)?;
+        }
+        match overlap(volume, &config.data) {
+            Some(Overlap::Same) => require(false, "volumes", || format!("{} is the data folder", volume.display()))?,
+            _ => require_apart(volume, &config.data)?,
+        }
     }
     Ok(())
+}
+
+fn require_apart(volume: &Path, other: &Path) -> Result<(), Wrong> {
+    let (volume_name, other_name) = (volume.display(), other.display());
+    match overlap(volume, other) {
+        None => Ok(()),
+        Some(Overlap::Same) => require(false, "volumes", || format!("{volume_name} is named twice")),
+        Some(Overlap::Inside) => {
+            require(false, "volumes", || format!("{volume_name} and {other_name} lie one inside the other"))
+        }
+    }
 }
 
 fn check_network(config: &Config) -> Result<(), Wrong> {
@@ -58,15 +115,23 @@ fn check_network(config: &Config) -> Result<(), Wrong> {
     require(reachable, "network.advertise", || format!("{advertise:?} is not an address that a peer can reach"))?;
     require(config.metrics.listen.ip().is_loopback(), "metrics.listen", || {
         format!("{} is not a loopback address; metrics have no authentication", config.metrics.listen)
+    })?;
+    require(!same_port(config.network.listen, config.metrics.listen), "metrics.listen", || {
+        format!("{} is taken by network.listen", config.metrics.listen)
     })
+}
+
+/// Whether both cannot be listened on at once. Port 0 is any free one.
+fn same_port(one: SocketAddr, other: SocketAddr) -> bool {
+    let meet = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() == other.port() && one.port() != 0 && meet
 }
 
 fn check_log(config: &Config) -> Result<(), Wrong> {
     if let Err(error) = config.log.format.parse::<LogFormat>() {
         return Err(Wrong { key: "log.format", reason: error.to_string() });
     }
-    check_filter(&config.log.filter).map_err(|error| Wrong { key: "log.filter", reason: error.to_string() })?;
-    require(config.data.as_path() != Path::new(""), "data", || "it is empty".to_owned())
+    check_filter(&config.log.filter).map_err(|error| Wrong { key: "log.filter", reason: error.to_string() })
 }
 
 fn require(condition: bool, key: &'static str, reason: impl FnOnce() -> String) -> Result<(), Wrong> {

@@ -151,12 +151,12 @@ impl Config {
             .map_err(|_| ConfigError::Syntax { path: path.to_owned(), reason: "it is not UTF-8".to_owned() })?;
         let config: Self = toml::from_str(&text)
             .map_err(|error| ConfigError::Syntax { path: path.to_owned(), reason: error.to_string() })?;
+        let value =
+            |wrong: check::Wrong| ConfigError::Value { path: path.to_owned(), key: wrong.key, reason: wrong.reason };
+        // Beside the file's folder, an empty path would be that folder.
+        check::check_paths_are_named(&config).map_err(value)?;
         let config = config.relative_to(path.parent().unwrap_or(Path::new("")));
-        check::check(&config).map_err(|wrong| ConfigError::Value {
-            path: path.to_owned(),
-            key: wrong.key,
-            reason: wrong.reason,
-        })?;
+        check::check(&config).map_err(value)?;
         Ok(config)
     }
 

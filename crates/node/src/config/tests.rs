@@ -64,12 +64,23 @@ fn every_value_that_cannot_be_used_is_refused_under_its_key() {
         ("n1.example:7400", "n1.example:0", "network.advertise"),
         ("n1.example:7400", "0.0.0.0:7400", "network.advertise"),
         ("n1.sock", &long, "admin.socket"),
+        ("n1.sock", "", "admin.socket"),
+        ("n1.sock", "data", "admin.socket"),
+        ("n1.sock", "volumes/1/n1.sock", "admin.socket"),
+        ("\"data\"", "\"\"", "data"),
+        ("\"/srv/2\"", "\"\"", "volumes"),
+        ("\"/srv/2\"", "\"./volumes/1/\"", "volumes"),
+        ("\"/srv/2\"", "\"volumes/../data\"", "volumes"),
+        ("\"/srv/2\"", "\"data/volume\"", "volumes"),
+        ("\"/srv/2\"", "\"volumes/1/2\"", "volumes"),
+        ("\"data\"", "\"volumes/1/data\"", "volumes"),
     ] {
         let error = read(&MINIMAL.replacen(from, to, 1)).unwrap_err();
         assert!(matches!(&error, ConfigError::Value { key: found, .. } if *found == key), "{key}: {error}");
     }
     for (section, key) in [
         ("[metrics]\nlisten = \"0.0.0.0:7401\"", "metrics.listen"),
+        ("[metrics]\nlisten = \"127.0.0.1:7400\"", "metrics.listen"),
         ("[log]\nformat = \"xml\"", "log.format"),
         ("[log]\nfilter = \"node=loudest\"", "log.filter"),
         ("[backup]\nobject_mib = 0", "backup.object_mib"),
