@@ -15,14 +15,15 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Either, Ready, ready};
+use http::HeaderValue;
 use runtime::metrics::{Family, Gauge, Labels};
-use runtime::{Clock, Metrics};
+use runtime::{Clock, Metrics, Seed};
 use tokio::sync::watch;
-use tonic::Status;
+use tonic::{Code, Status};
 use tower::{Layer, Service};
 use tracing::Instrument as _;
 use types::ErrorKind;
-use wire::{Failure, code};
+use wire::{Failure, REQUEST_HEADER, RequestId, code};
 
 /// What a node needs to come to its end, and gives to others until it has.
 const OF_RAFT: &str = "/holdfast.v1.Raft/";
@@ -34,6 +35,8 @@ pub struct Calls {
 }
 
 struct Shared {
+    /// What tells this start of the process from all others.
+    start: u64,
     numbers: AtomicU64,
     state: watch::Sender<State>,
     gauges: Family<Labels, Gauge>,
@@ -55,9 +58,10 @@ struct Pass {
 impl Calls {
     /// No calls yet; all are taken.
     #[must_use]
-    pub fn new(metrics: &Metrics) -> Self {
+    pub fn new(metrics: &Metrics, seed: &Seed) -> Self {
         let gauges = metrics.gauges("calls_under_way", "Calls that were taken and not answered yet, by door");
-        let shared = Shared { numbers: AtomicU64::new(1), state: watch::Sender::default(), gauges };
+        let start = seed.u64();
+        let shared = Shared { start, numbers: AtomicU64::new(1), state: watch::Sender::default(), gauges };
         Self { shared: Arc::new(shared) }
     }
 
@@ -101,6 +105,31 @@ impl Drop for Pass {
 fn stopping() -> Status {
     let message = "this node stops: ask another one, or wait until it is back";
     Failure::new(ErrorKind::Unavailable, code::STOPPING, message).into()
+}
+
+/// The name of the request that a peer serves with this call.
+fn came_with<B>(request: &http::Request<B>) -> Option<RequestId> {
+    RequestId::parse(request.headers().get(REQUEST_HEADER)?.to_str().ok()?)
+}
+
+fn named<B>(mut answer: http::Response<B>, id: &RequestId) -> http::Response<B> {
+    if let Ok(id) = HeaderValue::from_str(id.as_str()) {
+        answer.headers_mut().insert(REQUEST_HEADER, id);
+    }
+    answer
+}
+
+/// Says how a call ended. What its caller can mend alone is nothing that an admin has to see.
+fn log<B>(answer: &http::Response<B>) {
+    match Status::from_header_map(answer.headers()) {
+        None => tracing::debug!("answered"),
+        Some(status) => match status.code() {
+            Code::Unavailable | Code::Internal | Code::DataLoss | Code::Unknown | Code::ResourceExhausted => {
+                tracing::info!(code = ?status.code(), reason = status.message(), "a call failed");
+            }
+            code => tracing::debug!(?code, reason = status.message(), "a call was refused"),
+        },
+    }
 }
 
 /// Puts a [`CallsService`] in front of services.
@@ -152,13 +181,16 @@ where
         let CallsLayer { calls, door } = &self.layer;
         let method = request.uri().path().to_owned();
         let number = calls.shared.numbers.fetch_add(1, Ordering::Relaxed);
-        let span = tracing::info_span!("call", request = number, method);
+        let id = came_with(&request).unwrap_or_else(|| RequestId::new(calls.shared.start, number));
+        let span = tracing::info_span!("call", request = %id, method);
         let pass = if method.starts_with(OF_RAFT) { Some(None) } else { calls.take(number, &method, door).map(Some) };
-        let Some(pass) = pass else { return Either::Right(ready(Ok(stopping().into_http()))) };
+        let Some(pass) = pass else { return Either::Right(ready(Ok(named(stopping().into_http(), &id)))) };
         let answer = span.in_scope(|| self.inner.call(request));
         let answered = async move {
             let _counted_until_here = pass;
-            answer.await
+            let answer = named(id.clone().scope(answer).await?, &id);
+            log(&answer);
+            Ok(answer)
         };
         Either::Left(answered.instrument(span).boxed())
     }

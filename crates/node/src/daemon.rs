@@ -43,7 +43,7 @@ impl Daemon {
         membership: mpsc::Sender<Request>,
     ) -> Self {
         let block_metrics = BlockStoreMetrics::new(&platform.metrics);
-        let (calls, doors) = (Calls::new(&platform.metrics), platform.tasks.child("doors"));
+        let (calls, doors) = (Calls::new(&platform.metrics, &platform.seed), platform.tasks.child("doors"));
         Self { platform, config, folder, block_metrics, membership, calls, doors, member: OnceLock::new() }
     }
 

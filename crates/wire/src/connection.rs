@@ -2,6 +2,7 @@
 
 use tonic::transport::Channel;
 
+use crate::request_id::{NamingChannel, naming};
 use crate::v1;
 
 /// The longest message in either direction: Raft sends several entries of its log at once.
@@ -15,7 +16,7 @@ pub const REQUEST_LENGTH_MAX: usize = 1 << 20;
 /// A channel to one peer; clones share it.
 #[derive(Clone, Debug)]
 pub struct Connection {
-    channel: Channel,
+    channel: NamingChannel,
 }
 
 macro_rules! clients {
@@ -24,7 +25,7 @@ macro_rules! clients {
             $(
                 $(#[$doc])*
                 #[must_use]
-                pub fn $name(&self) -> v1::$module::$client<Channel> {
+                pub fn $name(&self) -> v1::$module::$client<NamingChannel> {
                     v1::$module::$client::new(self.channel.clone())
                         .max_decoding_message_size(MESSAGE_LENGTH_MAX)
                         .max_encoding_message_size(MESSAGE_LENGTH_MAX)
@@ -60,7 +61,7 @@ clients! {
 }
 
 impl Connection {
-    pub(crate) const fn new(channel: Channel) -> Self {
-        Self { channel }
+    pub(crate) fn new(channel: Channel) -> Self {
+        Self { channel: naming(channel) }
     }
 }

@@ -8,7 +8,7 @@ use tonic::{Code, Status};
 use types::{ErrorKind, OperationError};
 
 use crate::convert::Numbered;
-use crate::{InvalidMessage, v1};
+use crate::{InvalidMessage, REQUEST_HEADER, RequestId, v1};
 
 /// Stable names of errors. Those of the state machine are their variants in snake case.
 pub mod code {
@@ -36,9 +36,12 @@ pub mod code {
     pub const STOPPING: &str = "stopping";
 }
 
+/// The field that names the request, by which it is found in the logs of the nodes.
+const REQUEST: &str = "request";
+
 /// An error as it crosses the wire. Callers branch on `kind`, and on `code` where one kind has several remedies.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{message}")]
+#[error("{message}{}", self.where_to_look())]
 pub struct Failure {
     /// What the caller can do about it.
     pub kind: ErrorKind,
@@ -62,6 +65,18 @@ impl Failure {
     pub fn with(mut self, field: &str, value: impl ToString) -> Self {
         self.fields.insert(field.to_owned(), value.to_string());
         self
+    }
+
+    /// The name of the request that failed, if a node has named it.
+    #[must_use]
+    pub fn request(&self) -> Option<&str> {
+        self.fields.get(REQUEST).map(String::as_str)
+    }
+
+    /// What leads to the logs, for errors that a person at the client cannot understand alone.
+    fn where_to_look(&self) -> String {
+        let is_ours = matches!(self.kind, ErrorKind::Unavailable | ErrorKind::Corrupt | ErrorKind::Internal);
+        self.request().filter(|_| is_ours).map(|request| format!(" (request {request})")).unwrap_or_default()
     }
 
     /// Whether the same request may succeed when it is sent again, here or to another node.
@@ -155,13 +170,18 @@ impl From<Failure> for Status {
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {
         let ours = v1::Error::decode(status.details()).ok().filter(|_| !status.details().is_empty());
-        ours.and_then(|error| Self::try_from(error).ok()).unwrap_or_else(|| {
+        let failure = ours.and_then(|error| Self::try_from(error).ok()).unwrap_or_else(|| {
             let message = match std::error::Error::source(&status) {
                 Some(source) => format!("{}: {source}", status.message()),
                 None => status.message().to_owned(),
             };
             Self::new(error_kind(status.code()), code::TRANSPORT, message)
-        })
+        });
+        let named = status.metadata().get(REQUEST_HEADER).and_then(|name| name.to_str().ok());
+        match named.and_then(RequestId::parse) {
+            Some(request) => failure.with(REQUEST, request),
+            None => failure,
+        }
     }
 }
 
@@ -243,6 +263,21 @@ mod tests {
         assert!(lost.is_transient());
         assert_eq!((lost.kind, lost.code.as_str()), (ErrorKind::Unavailable, code::TRANSPORT));
         assert_eq!(Failure::from(Status::unauthenticated("no")).kind, ErrorKind::Denied);
+    }
+
+    #[test]
+    fn a_failure_tells_its_request_where_the_logs_help() {
+        for (kind, told) in [(ErrorKind::Internal, "broken (request 0000000000aa-3)"), (ErrorKind::NotFound, "broken")]
+        {
+            let mut status = Status::from(Failure::new(kind, "some_code", "broken"));
+            status.metadata_mut().insert(REQUEST_HEADER, "0000000000aa-3".parse().unwrap());
+            let failure = Failure::from(status);
+            assert_eq!(failure.request(), Some("0000000000aa-3"));
+            assert_eq!(failure.to_string(), told);
+        }
+        let mut status = Status::unavailable("gone");
+        status.metadata_mut().insert(REQUEST_HEADER, "no name".parse().unwrap());
+        assert_eq!(Failure::from(status).request(), None, "what is no name is not told");
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod failure;
 mod identity;
 mod invalid;
 mod pool;
+mod request_id;
 pub mod v1;
 
 pub use connection::{BULK_LENGTH_MAX, Connection, MESSAGE_LENGTH_MAX, REQUEST_LENGTH_MAX};
@@ -22,3 +23,4 @@ pub use failure::{Failure, code};
 pub use identity::{Authority, ClientTls, Identity, install_crypto_provider};
 pub use invalid::{InvalidMessage, each};
 pub use pool::ChannelPool;
+pub use request_id::{HEADER as REQUEST_HEADER, NamingChannel, RequestId};

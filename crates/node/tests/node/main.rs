@@ -21,6 +21,7 @@ mod joining;
 mod kills;
 mod moving;
 mod refusals;
+mod requests;
 mod secrets;
 mod sites;
 mod slow_way;
