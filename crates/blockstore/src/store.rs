@@ -159,6 +159,14 @@ impl BlockStore {
         self.read(move |reader| reader.ids(pg, after, limit)).await
     }
 
+    /// Up to `limit` blocks behind `after`, held and quarantined, in order.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub async fn all_ids(&self, after: Option<BlockId>, limit: usize) -> Result<Vec<BlockId>, BlockStoreError> {
+        self.read(move |reader| reader.index.all_ids(after, limit)).await
+    }
+
     /// Up to `limit` blocks behind `after` whose bytes were found damaged, in order. A new put replaces them; a read
     /// or scrub that finds them good makes them held again.
     ///

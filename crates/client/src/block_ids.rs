@@ -79,6 +79,11 @@ impl BlockIds {
         Reserved { ids: Arc::clone(self), sequence }
     }
 
+    /// The mark as it stands.
+    pub fn mark(&self) -> u64 {
+        self.numbers().mark()
+    }
+
     /// The mark, if it is time to tell it.
     pub fn mark_to_tell(&self, when: Telling) -> Option<u64> {
         let numbers = self.numbers();

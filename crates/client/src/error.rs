@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use thiserror::Error;
-use types::{BlockId, ErrorKind, Lin, PgId};
+use types::{BlockId, ErrorKind, Lin, PgId, SessionId};
 use wire::{ConnectError, Failure, InvalidMessage, code};
 
 use crate::PathError;
@@ -25,6 +25,17 @@ pub enum ClientError {
         action: &'static str,
         /// Why not.
         failure: Failure,
+    },
+    /// The cluster has not heard of the session for longer than its lease.
+    #[error(
+        "cannot {action}: session {session} is over, because the cluster did not hear of this program for too long; what \
+         was on its way may have been done or not: look, and run the command again"
+    )]
+    SessionOver {
+        /// What was to be done.
+        action: &'static str,
+        /// The session.
+        session: SessionId,
     },
     /// A node did not answer in time; what was asked may be asked again.
     #[error("cannot {action}: no answer from {endpoint} within {limit:?}")]
@@ -131,6 +142,7 @@ impl ClientError {
             Self::Refused { failure, .. } => failure.kind,
             Self::BadAnswer { .. } | Self::AnswerCount { .. } | Self::WrongBlock { .. } => ErrorKind::Internal,
             Self::Path(error) => error.kind(),
+            Self::SessionOver { .. } => ErrorKind::Conflict,
             Self::NoAnswer { .. } | Self::OutcomeUnknown { .. } | Self::NoPlacement | Self::Interrupted => {
                 ErrorKind::Unavailable
             }
@@ -145,6 +157,7 @@ impl ClientError {
         match self {
             Self::Connect { .. } => code::TRANSPORT,
             Self::Refused { failure, .. } => &failure.code,
+            Self::SessionOver { .. } => code::NO_SESSION,
             Self::NoAnswer { .. } => "no_answer",
             Self::OutcomeUnknown { .. } => "outcome_unknown",
             Self::BadAnswer { .. } | Self::AnswerCount { .. } | Self::WrongBlock { .. } => "bad_answer",

@@ -13,6 +13,10 @@
 //! When publishing is refused because a placement group has changed meanwhile, the blocks are put again, under new ids
 //! (rules P11 and P12).
 //!
+//! **Sessions** are kept alive while they are open, also by a program that does nothing for hours. A program that was cut off
+//! or asleep for longer than the lease (an hour, unless the cluster is set up otherwise) gets
+//! [`ClientError::SessionOver`]: what was confirmed is done, what was on its way may be, and nothing is tried again.
+//!
 //! **Bounds**: requests of at most 256 changes, 8 MiB of metadata and about 8 MiB of blocks, a fixed number of them in
 //! flight.
 
@@ -27,6 +31,7 @@ mod error;
 mod file_reader;
 mod file_writer;
 mod inode;
+mod lease;
 mod namespace;
 mod path;
 mod placement;

@@ -1,15 +1,18 @@
-//! Sessions: under one, a change that is tried again gives its first result (law 5).
+//! Sessions: under one, a change that is tried again gives its first result (law 5). One that is open is kept alive.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
+use runtime::{OnError, Shutdown};
 use tokio::sync::{Notify, Semaphore};
-use tracing::debug;
+use tracing::{debug, warn};
 use types::{Change, Outcome, SessionId};
-use wire::{Failure, InvalidMessage, v1};
+use wire::{Failure, InvalidMessage, code, v1};
 
 use crate::block_ids::{BlockIds, Telling};
 use crate::change_batch::{Batch, batches};
+use crate::lease::Lease;
 use crate::namespace::check_count;
 use crate::{Client, ClientError};
 
@@ -41,6 +44,15 @@ struct Shared {
     answered: Notify,
     blocks: Arc<BlockIds>,
     requests: Semaphore,
+    lease: Arc<Lease>,
+    /// Ends what keeps it alive.
+    ended: Shutdown,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.ended.cancel();
+    }
 }
 
 /// Numbers of changes, and which of them are not answered yet.
@@ -99,6 +111,17 @@ impl Shared {
         }
     }
 
+    /// Tells the cluster a block mark, which renews the lease.
+    async fn tell_block_mark(&self, mark: u64) -> Result<(), ClientError> {
+        let request = v1::RaiseBlockMarkRequest { session: self.id.0, mark };
+        let send = |to: wire::Connection| async move { to.namespace().raise_block_mark(request).await };
+        let sent = self.lease.now();
+        self.client.router().call("keep the session", send).await?;
+        self.blocks.told(mark);
+        self.lease.renew(sent);
+        Ok(())
+    }
+
     fn try_begin(&self, count: usize) -> Option<InFlight<'_>> {
         let mut numbers = self.numbers();
         let first = numbers.take(count as u64)?;
@@ -126,8 +149,13 @@ impl Client {
             answered: Notify::new(),
             blocks: BlockIds::new(SessionId(opened.session)),
             requests: Semaphore::new(REQUESTS_IN_FLIGHT),
+            lease: Arc::new(Lease::new(self.shared.clock.clone(), Duration::from_millis(opened.lease_ms))),
+            ended: self.shared.tasks.shutdown().child(),
         };
-        Ok(Session { shared: Arc::new(shared) })
+        let shared = Arc::new(shared);
+        let keep_alive = keep_alive(Arc::downgrade(&shared), shared.ended.clone());
+        self.shared.tasks.spawn("session", OnError::Log, keep_alive);
+        Ok(Session { shared })
     }
 }
 
@@ -157,13 +185,9 @@ impl Session {
     /// Tells the cluster the block mark if it is time to. What it is told is an offer to forget, so a failure is left to
     /// the next time.
     pub(crate) async fn raise_block_mark(&self, when: Telling) {
-        let blocks = &self.shared.blocks;
-        let Some(mark) = blocks.mark_to_tell(when) else { return };
-        let request = v1::RaiseBlockMarkRequest { session: self.shared.id.0, mark };
-        let send = |to: wire::Connection| async move { to.namespace().raise_block_mark(request).await };
-        match self.shared.client.router().call("raise the block mark", send).await {
-            Ok(_) => blocks.told(mark),
-            Err(error) => debug!(%error, mark, "the block mark was not raised"),
+        let Some(mark) = self.shared.blocks.mark_to_tell(when) else { return };
+        if let Err(error) = self.shared.tell_block_mark(mark).await {
+            debug!(%error, mark, "the block mark was not raised");
         }
     }
 
@@ -206,10 +230,19 @@ impl Session {
             let request = request.clone();
             async move { to.namespace().execute(request).await }
         };
+        let sent = shared.lease.now();
         let answer = shared.client.router().call(action, send).await?;
         check_count(action, answer.results.len(), count)?;
-        let results = answer.results.into_iter().map(ChangeResult::try_from).collect::<Result<_, InvalidMessage>>();
-        results.map_err(|source| ClientError::BadAnswer { action, source })
+        let results =
+            answer.results.into_iter().map(ChangeResult::try_from).collect::<Result<Vec<_>, InvalidMessage>>();
+        let results = results.map_err(|source| ClientError::BadAnswer { action, source })?;
+        // No tick comes between the changes of one request, so the session is over for all of them or for none.
+        let over = |result: &ChangeResult| matches!(result, Err(failure) if failure.code == code::NO_SESSION);
+        if results.iter().any(over) {
+            return Err(ClientError::SessionOver { action, session: shared.id });
+        }
+        shared.lease.renew(sent);
+        Ok(results)
     }
 
     /// Ends the session.
@@ -218,10 +251,32 @@ impl Session {
     /// When no node answers.
     pub async fn close(self) -> Result<(), ClientError> {
         let session = self.shared.id.0;
+        self.shared.ended.cancel();
         let send = |to: wire::Connection| async move {
             to.namespace().close_session(v1::CloseSessionRequest { session }).await
         };
         self.shared.client.router().call("close the session", send).await.map(drop)
+    }
+}
+
+/// Renews the lease of a session that makes no changes, until it is closed, dropped or over.
+async fn keep_alive(session: Weak<Shared>, ended: Shutdown) {
+    loop {
+        // What waits does not hold the session.
+        let Some(lease) = session.upgrade().map(|shared| Arc::clone(&shared.lease)) else { return };
+        if ended.unless_cancelled(lease.pause()).await.is_none() {
+            return;
+        }
+        let Some(shared) = session.upgrade().filter(|shared| shared.lease.is_due()) else { continue };
+        match ended.unless_cancelled(shared.tell_block_mark(shared.blocks.mark())).await {
+            None => return,
+            Some(Ok(())) => {}
+            Some(Err(error)) if error.code() == code::NO_SESSION => {
+                warn!(session = %shared.id, "the session is over: the cluster did not hear of it for too long");
+                return;
+            }
+            Some(Err(error)) => debug!(%error, "the session was not renewed"),
+        }
     }
 }
 

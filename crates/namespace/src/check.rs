@@ -17,7 +17,8 @@ use crate::orphans::Taken;
 use crate::read::{Read as _, decode_key, decode_row};
 use crate::rows::{Body, Dated, EntryRow, ExtentRow, InodeRow, Usage};
 use crate::tables::{
-    Changes, Deadlist, Entries, Extents, Freed, Inodes, Links, Orphans, Pgs, Short, Snapshots, Versioned, Xattrs,
+    Blocks, Changes, Deadlist, Entries, Extents, Freed, Inodes, Links, Orphans, Pgs, Short, Snapshots, Table as _,
+    Versioned, Xattrs,
 };
 use crate::tree;
 
@@ -54,6 +55,7 @@ pub fn check(rows: &impl Rows) -> Result<Vec<Fault>, StoreError> {
     checker.history::<Extents>()?;
     checker.history::<Xattrs>()?;
     checker.deadlist()?;
+    checker.blocks()?;
     checker.copies()?;
     Ok(checker.faults)
 }
@@ -276,13 +278,28 @@ impl<R: Rows> Checker<'_, R> {
         Ok(())
     }
 
-    /// A copy to be deleted is not also to be made.
+    /// Every block that an extent uses is known to be in use.
+    fn blocks(&mut self) -> Result<(), StoreError> {
+        for family in [Extents::FAMILY, Extents::HISTORY] {
+            for pair in self.rows.scan(family, KeyRange::all()) {
+                let (key, value) = pair?;
+                let extent: Dated<ExtentRow> = decode_row(family, &key, &value)?;
+                let in_use = self.rows.row::<Blocks>(&extent.row.block)?.is_some();
+                self.expect(in_use, family, &key, "its block does not count as one in use");
+            }
+        }
+        Ok(())
+    }
+
+    /// A copy to be deleted is not also to be made, and of no block in use.
     fn copies(&mut self) -> Result<(), StoreError> {
         for row in self.rows.rows::<Freed>(KeyRange::all()) {
             let (key, freed) = row?;
             let short = crate::keys::ShortKey { pg: freed.pg, block: key.block, holder: key.holder };
             let short = self.rows.row::<Short>(&short)?;
             self.expect(short.is_none(), Family::Freed, &key.encode(), "the copy is also missing");
+            let in_use = self.rows.row::<Blocks>(&key.block)?.is_some();
+            self.expect(!in_use, Family::Freed, &key.encode(), "its block is in use");
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use crate::keys::{ContentKey, ExtentKey, FreedKey, Key as _, KeyRange, short_pre
 use crate::publish::EXTENTS_MAX;
 use crate::read::{Read as _, decode_key, decode_row};
 use crate::rows::{Dated, ExtentRow, FreedRow};
-use crate::tables::{Extents, Freed, Pgs, Short, Table as _, Versioned as _};
+use crate::tables::{Blocks, Extents, Freed, Pgs, Short, Table as _, Versioned as _};
 use crate::transaction::{LostExtent, Retired, Transaction};
 use crate::tree;
 
@@ -140,6 +140,7 @@ impl Transaction<'_> {
 
     /// Tells each holder of a block to delete it, and forgets which of them lacked it.
     fn free_block(&mut self, row: &ExtentRow) -> Result<(), StoreError> {
+        self.delete::<Blocks>(&row.block);
         let missing: Vec<_> =
             self.rows::<Short>(KeyRange::prefix(short_prefix(row.pg, row.block))).collect::<Result<_, _>>()?;
         for (key, _) in missing {

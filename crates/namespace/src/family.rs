@@ -60,11 +60,13 @@ pub enum Family {
     Name = 26,
     /// LIN, content, operation → from where on it took the extents.
     Orphan = 27,
+    /// Blocks that an extent of the head or of the history uses.
+    Block = 28,
 }
 
 impl Family {
     /// All families, in the order of their tags.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Meta,
         Self::Inode,
         Self::Dentry,
@@ -93,6 +95,7 @@ impl Family {
         Self::PolicyJob,
         Self::Name,
         Self::Orphan,
+        Self::Block,
     ];
 
     /// The name in RocksDB.
@@ -127,6 +130,7 @@ impl Family {
             Self::PolicyJob => "policy_job",
             Self::Name => "name",
             Self::Orphan => "orphan",
+            Self::Block => "block",
         }
     }
 
@@ -153,6 +157,6 @@ mod tests {
             assert_eq!(usize::from(family.tag()), place);
             assert_eq!(Family::from_tag(family.tag()), Some(family));
         }
-        assert_eq!(Family::from_tag(28), None);
+        assert_eq!(Family::from_tag(29), None);
     }
 }

@@ -121,6 +121,16 @@ macro_rules! number_key {
 number_key!(u64: Lin SnapshotId SessionId NodeId SiteId PolicyId JobId);
 number_key!(u32: PgId PoolId);
 
+impl Key for BlockId {
+    fn encode(&self) -> Vec<u8> {
+        self.to_bytes().to_vec()
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self::from_bytes)
+    }
+}
+
 /// The key of a directory entry.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EntryKey {

@@ -55,5 +55,6 @@ pub use family::Family;
 pub use formats::FORMATS;
 pub use genesis::GENESIS;
 pub use rows::Usage;
+pub use session::LEASE_TICKS;
 pub use store::{Applied, Entry, Results, Store};
 pub use view::{Change, ChangeCursor, ChangePage, DirectoryEntry, File, SessionState, Sought, StoredContent, View};

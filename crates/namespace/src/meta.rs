@@ -6,8 +6,9 @@ use crate::family::Family;
 use crate::read::decode_row;
 use crate::rows::ProgressRow;
 
-/// The format of the whole store, as FORMAT.md describes it.
-pub const FORMAT: u32 = 1;
+/// The format of the whole store, as FORMAT.md describes it. A store of format 1 has no `block` rows: to this program all
+/// of its blocks would look as if nobody had published them.
+pub const FORMAT: u32 = 2;
 /// The key of the format: four bytes, big-endian, whatever the version of rows is.
 pub const FORMAT_KEY: &[u8] = b"format";
 /// The key of [`ProgressRow`].
@@ -32,4 +33,29 @@ pub fn progress(rows: &impl Rows) -> Result<ProgressRow, StoreError> {
         .get(Family::Meta, PROGRESS_KEY)?
         .ok_or_else(|| StoreError::corrupt(Family::Meta.name(), PROGRESS_KEY, "the row is not there"))?;
     decode_row(Family::Meta, PROGRESS_KEY, &value)
+}
+
+#[cfg(test)]
+mod tests {
+    use rocksdb::WriteBatch;
+    use types::ErrorKind;
+
+    use super::*;
+    use crate::Store;
+    use crate::database::Database;
+
+    #[test]
+    fn a_store_without_the_rows_of_blocks_in_use_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state");
+        drop(Store::open(&path).unwrap());
+        let database = Database::open(&path).unwrap();
+        let mut batch = WriteBatch::default();
+        batch.put_cf(database.family(Family::Meta), FORMAT_KEY, 1_u32.to_be_bytes());
+        database.write(batch).unwrap();
+        database.flush().unwrap();
+        drop(database);
+        let refused = Store::open(&path).err().map(|error| error.kind());
+        assert_eq!(refused, Some(ErrorKind::Unsupported));
+    }
 }

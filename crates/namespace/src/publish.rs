@@ -9,7 +9,7 @@ use crate::extents::FileRange;
 use crate::keys::{ContentKey, ExtentKey, ShortKey};
 use crate::read::Read as _;
 use crate::rows::{ExtentRow, Present, SessionRow};
-use crate::tables::{Extents, Pgs, Pools, Sessions, Short};
+use crate::tables::{Blocks, Extents, Pgs, Pools, Sessions, Short};
 use crate::transaction::Transaction;
 
 /// The longest file, as POSIX' signed offsets have it.
@@ -50,10 +50,11 @@ impl Transaction<'_> {
             let stale = OperationError::StaleBlock { block: extent.block };
             let session = match sessions.remove(&id) {
                 Some(session) => Some(session),
-                None => self.row::<Sessions>(&id)?,
+                None => self.live_session(id)?,
             };
             let mut session = session.ok_or(stale)?;
             session.claim(extent.block)?;
+            self.put::<Blocks>(&extent.block, &Present);
             sessions.insert(id, session);
         }
         for (id, session) in &sessions {

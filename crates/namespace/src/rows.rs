@@ -212,6 +212,8 @@ pub struct SessionRow {
     pub opened: Timestamp,
     /// State time when its low-water mark last rose.
     pub used: Timestamp,
+    /// The count of ticks when it was last heard of, from which its lease runs.
+    pub renewed: u64,
     /// Results below this number are forgotten.
     pub low_water: u64,
     /// Blocks below this number are published or given up for good.
@@ -264,6 +266,8 @@ pub struct ProgressRow {
     pub usage: Usage,
     /// Rows in `orphan`.
     pub orphans: u64,
+    /// Ticks so far.
+    pub ticks: u64,
 }
 
 /// What the tree holds at its head.

@@ -1,8 +1,12 @@
 //! Sessions: a request that is repeated gives its first result, and a block is published once (rules P3 and P10).
+//!
+//! A session has a lease, which is measured in ticks that come with the log (rule P2). Each of its requests renews it, with
+//! one write a tick at most. One whose lease has run out is over for good, whether or not its rows are still there: nothing
+//! renews it, and everything that names it is refused. So whoever sees that, in however old a state, may end it.
 
 use types::{BlockId, OperationError, Outcome, RequestKey, SessionId};
 
-use crate::error::Failure;
+use crate::error::{Failure, StoreError};
 use crate::keys::{Key as _, KeyRange, RememberedKey};
 use crate::read::Read as _;
 use crate::rows::{RememberedRow, SessionRow};
@@ -13,6 +17,9 @@ use crate::transaction::Transaction;
 pub const WINDOW: u64 = 1024;
 /// Gaps that a session may leave between published blocks above its mark: a bound on its row.
 pub const GAPS_MAX: usize = 4096;
+
+/// Ticks that a session outlives the one in which it was last heard of.
+pub const LEASE_TICKS: u64 = 60;
 
 /// The result that a request had when it was carried out.
 pub type FirstResult = Result<Outcome, OperationError>;
@@ -25,6 +32,7 @@ impl Transaction<'_> {
             label: label.to_owned(),
             opened: self.now(),
             used: self.now(),
+            renewed: self.progress.ticks,
             low_water: 1,
             block_mark: 0,
             published: Vec::new(),
@@ -44,13 +52,25 @@ impl Transaction<'_> {
     pub fn raise_block_mark(&mut self, id: SessionId, mark: u64) -> Result<(), Failure> {
         let mut row = self.session(id)?;
         row.raise_block_mark(mark);
+        row.renewed = self.progress.ticks;
         self.put::<Sessions>(&id, &row);
         Ok(())
+    }
+
+    /// Counts a tick, unless it was counted before.
+    pub fn tick(&mut self, after: u64) {
+        if self.progress.ticks == after {
+            self.progress.ticks = after.saturating_add(1);
+        }
     }
 
     /// The first result of a request that was carried out before. Of a new one takes the low-water mark.
     pub fn admit(&mut self, key: RequestKey) -> Result<Option<FirstResult>, Failure> {
         let mut row = self.session(key.session)?;
+        if row.renewed != self.progress.ticks {
+            row.renewed = self.progress.ticks;
+            self.put::<Sessions>(&key.session, &row);
+        }
         let remembered = RememberedKey { session: key.session, sequence: key.sequence };
         if let Some(row) = self.row::<Remembered>(&remembered)? {
             return Ok(Some(row.result));
@@ -79,8 +99,14 @@ impl Transaction<'_> {
         Ok(())
     }
 
+    /// A session whose lease has not run out.
+    pub fn live_session(&self, id: SessionId) -> Result<Option<SessionRow>, StoreError> {
+        let ticks = self.progress.ticks;
+        Ok(self.row::<Sessions>(&id)?.filter(|row| !row.has_expired(ticks)))
+    }
+
     fn session(&self, id: SessionId) -> Result<SessionRow, Failure> {
-        Ok(self.row::<Sessions>(&id)?.ok_or(OperationError::NoSession { session: id })?)
+        Ok(self.live_session(id)?.ok_or(OperationError::NoSession { session: id })?)
     }
 
     /// Forgets results of a session: at most a window of them.
@@ -96,6 +122,11 @@ impl Transaction<'_> {
 }
 
 impl SessionRow {
+    /// Whether the lease has run out at a count of ticks.
+    pub const fn has_expired(&self, ticks: u64) -> bool {
+        ticks.saturating_sub(self.renewed) > LEASE_TICKS
+    }
+
     /// Marks a block as published; one below the mark, or one that is published already, is refused.
     ///
     /// The block at the mark raises it, and one beside a range lengthens that. So whatever gaps there are, the oldest
@@ -153,7 +184,15 @@ mod tests {
 
     fn session() -> SessionRow {
         let opened = Timestamp::default();
-        SessionRow { label: String::new(), opened, used: opened, low_water: 1, block_mark: 0, published: Vec::new() }
+        SessionRow {
+            label: String::new(),
+            opened,
+            used: opened,
+            renewed: 0,
+            low_water: 1,
+            block_mark: 0,
+            published: Vec::new(),
+        }
     }
 
     fn block(sequence: u64) -> BlockId {

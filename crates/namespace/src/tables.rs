@@ -3,8 +3,8 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use types::{
-    Job, JobId, Lin, Node, NodeId, ObjectReport, PgId, PlacementGroup, PolicyId, Pool, PoolId, SessionId, Site, SiteId,
-    SnapshotId,
+    BlockId, Job, JobId, Lin, Node, NodeId, ObjectReport, PgId, PlacementGroup, PolicyId, Pool, PoolId, SessionId,
+    Site, SiteId, SnapshotId,
 };
 
 use crate::family::Family;
@@ -95,4 +95,6 @@ tables! {
     Names: Name, NameKey => u64;
     /// Extents that were taken from their file.
     Orphans: Orphan, OrphanKey => OrphanRow;
+    /// Blocks that are in use.
+    Blocks: Block, BlockId => Present;
 }

@@ -6,7 +6,8 @@
 //!
 //! **What is where.** [`Daemon`] is the process; [`member`] is everything that only a member has. One file in `services/`
 //! for each service of the protocol; they decide nothing, but translate between the protocol and the crates below.
-//! `steward` forms the cluster, `reclaim` gives space back, `keyring` fetches missing secrets.
+//! `steward` forms the cluster, `ticks` counts its leases, `reclaim` gives space back, `collect` finds what nobody needs,
+//! `keyring` fetches missing secrets.
 //!
 //! **End.** SIGTERM or SIGINT: take no new calls, answer those that are under way, hand leadership over, then stop Raft
 //! and the stores, all under one deadline ([`ending`]). A crash at any point loses nothing that was acknowledged: what
@@ -16,6 +17,7 @@ mod arguments;
 mod backing_up;
 mod boot;
 mod calls;
+mod collect;
 mod config;
 mod daemon;
 mod ending;
@@ -41,6 +43,7 @@ mod replication;
 mod server;
 mod services;
 mod steward;
+mod ticks;
 mod transport;
 mod volumes;
 
@@ -54,7 +57,7 @@ use clap::error::ErrorKind as ClapErrorKind;
 use arguments::{Arguments, Command};
 pub use config::{
     AdminConfig, BackupConfig, BlocksConfig, Config, ConfigError, LogConfig, MetadataConfig, MetricsConfig,
-    NetworkConfig,
+    NetworkConfig, SessionsConfig,
 };
 pub use daemon::Daemon;
 pub use error::NodeError;

@@ -17,6 +17,7 @@ use types::{ErrorKind, NodeId, Operation, Outcome, Request};
 use wire::{Failure, code};
 use zeroize::Zeroizing;
 
+use crate::collect::{self, Orphans};
 use crate::folder::DataFolder;
 use crate::in_flight::InFlight;
 use crate::liveness::{self, Liveness};
@@ -25,7 +26,7 @@ use crate::peers::Peers;
 use crate::registry::Registry;
 use crate::transport::PeerTransport;
 use crate::volumes::Volumes;
-use crate::{Config, Daemon, NodeError, Platform, backing_up, keyring, observe, reclaim, server, steward};
+use crate::{Config, Daemon, NodeError, Platform, backing_up, keyring, observe, reclaim, server, steward, ticks};
 
 /// A node that belongs to a cluster, while it runs.
 pub struct Member {
@@ -57,6 +58,8 @@ pub struct Member {
     pub authority_pem: String,
     /// Whether there is room for metadata.
     pub metadata_room: MetadataRoom,
+    /// Copies on this node that nobody needs.
+    pub orphans: Orphans,
     /// The work in the background, and what outlives the call that began it.
     pub front: Tasks,
     credentials: Credentials,
@@ -104,6 +107,7 @@ impl Member {
             gear_seed: keys.gear_seed,
             authority_pem: keys.authority.pem().to_owned(),
             metadata_room: MetadataRoom::default(),
+            orphans: Orphans::new(&daemon.platform.metrics),
             front: tasks.child("front"),
             credentials: keys.credentials,
             backups: OnceLock::new(),
@@ -124,6 +128,8 @@ impl Member {
         self.front.spawn("steward", OnError::EndProcess, steward::run(Arc::clone(self)));
         self.front.spawn("keyring", OnError::EndProcess, keyring::run(Arc::clone(self)));
         self.front.spawn("reclaim", OnError::EndProcess, reclaim::run(Arc::clone(self)));
+        self.front.spawn("ticks", OnError::EndProcess, ticks::run(Arc::clone(self)));
+        self.front.spawn("collect", OnError::EndProcess, collect::run(Arc::clone(self)));
         self.front.spawn("metadata room", OnError::EndProcess, metadata_room::run(Arc::clone(self)));
         self.front.spawn("observe", OnError::EndProcess, observe::run(Arc::clone(self)));
         tracing::info!(node = %self.identity.node, cluster = %self.identity.cluster, address = %self.config.network.advertise, "the node is a member");

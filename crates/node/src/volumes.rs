@@ -170,6 +170,20 @@ impl Volumes {
         self.in_time(volume, volume.store()?.get(id)).await
     }
 
+    /// Up to `limit` blocks of a volume behind `after`, in order, those that were found damaged among them.
+    ///
+    /// # Errors
+    /// The volume is not here, cannot be read, or did not answer in time.
+    pub async fn blocks(
+        &self,
+        volume: VolumeId,
+        after: Option<BlockId>,
+        limit: usize,
+    ) -> Result<Vec<BlockId>, NodeError> {
+        let found = self.volumes.get(&volume).ok_or(NodeError::NoVolume { volume })?;
+        self.in_time(found, found.store()?.all_ids(after, limit)).await
+    }
+
     /// Removes blocks from all volumes; those that are not here count as removed.
     ///
     /// A volume that did not open, or takes no writes, keeps what it has, and holds up nothing else.

@@ -67,6 +67,12 @@ pub enum Operation {
     Register(Registration),
     /// A step of a backup job.
     Job(JobOperation),
+    /// Counts a tick, by which leases and quarantines are measured (rule P2). Gives [`Outcome::Done`].
+    Tick {
+        /// The count that whoever proposes it has seen for a whole period. Nothing happens if it is another by now, so
+        /// two that propose the same tick count it once, and no two ticks are closer than a period.
+        after: u64,
+    },
 }
 
 /// A change of the file system.

@@ -39,6 +39,10 @@ pub fn perform(tx: &mut Transaction<'_>, operation: &Operation) -> Result<Outcom
         Operation::Change(change) => perform_change(tx, change),
         Operation::Register(registration) => perform_registration(tx, registration),
         Operation::Job(operation) => job::perform(tx, operation),
+        Operation::Tick { after } => {
+            tx.tick(*after);
+            Ok(Outcome::Done)
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Reads of one fixed state.
 
+mod blocks;
 mod changes;
 mod registry;
 mod tree;
@@ -78,6 +79,12 @@ impl View {
     #[must_use]
     pub fn state_time(&self) -> Timestamp {
         self.progress.now
+    }
+
+    /// Ticks so far when the view was made: what leases and quarantines are measured by (rule P2).
+    #[must_use]
+    pub fn ticks(&self) -> u64 {
+        self.progress.ticks
     }
 
     /// What the tree held at the head when the view was made.

@@ -30,12 +30,15 @@ pub struct SessionState {
     pub opened: Timestamp,
     /// State time when its low-water mark last rose.
     pub used: Timestamp,
+    /// Whether its lease has run out: it is over for good, and may be ended.
+    pub has_expired: bool,
 }
 
 impl SessionState {
-    fn new(id: SessionId, row: SessionRow) -> Self {
+    fn new(id: SessionId, row: SessionRow, ticks: u64) -> Self {
+        let has_expired = row.has_expired(ticks);
         let SessionRow { label, opened, used, low_water, block_mark, .. } = row;
-        Self { id, label, low_water, block_mark, opened, used }
+        Self { id, label, low_water, block_mark, opened, used, has_expired }
     }
 }
 
@@ -222,22 +225,22 @@ impl View {
         self.snapshot(SnapshotId(self.number(Named::Snapshot, "snapshot", name)?))
     }
 
-    /// A session; `None` if it has ended.
+    /// A session; `None` if it has ended. One whose lease has run out is there until somebody ends it.
     ///
     /// # Errors
     /// The store failed.
     pub fn session(&self, id: SessionId) -> Result<Option<SessionState>, StoreError> {
         let row = self.rows.row::<Sessions>(&id)?;
-        Ok(row.map(|row| SessionState::new(id, row)))
+        Ok(row.map(|row| SessionState::new(id, row, self.progress.ticks)))
     }
 
-    /// At most so many open sessions after one, oldest first.
+    /// At most so many sessions that nobody has ended, after one, oldest first.
     ///
     /// # Errors
     /// The store failed.
     pub fn sessions(&self, after: Option<SessionId>, limit: usize) -> Result<Vec<SessionState>, StoreError> {
         let rows = self.list::<Sessions>(KeyRange::all(), after.as_ref(), limit)?;
-        Ok(rows.into_iter().map(|(id, row)| SessionState::new(id, row)).collect())
+        Ok(rows.into_iter().map(|(id, row)| SessionState::new(id, row, self.progress.ticks)).collect())
     }
 
     /// At most so many copies that a node is to delete, after a block.

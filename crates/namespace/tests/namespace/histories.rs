@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::mem::discriminant;
 
 use bytes::Bytes;
-use namespace::{ChangeFlags, Family, Sought, Store, StoredContent, View};
+use namespace::{ChangeFlags, Family, LEASE_TICKS, Sought, Store, StoredContent, View};
 use runtime::Seed;
 use types::{
     AttributeChanges, BlockId, Change, Clearing, Content, Create, Device, Extent, FileKind, Lin, Name, NewExtent,
@@ -73,6 +73,9 @@ impl History {
         if self.below(6) == 0 {
             self.drop_some();
         }
+        if self.below(8) == 0 {
+            self.pass_time();
+        }
         if step % 10 == 9 {
             self.compare();
         }
@@ -109,6 +112,45 @@ impl History {
         }
     }
 
+    /// Counts ticks, some of them twice, now and then so many that leases run out; opens a session in the place of one
+    /// that is over.
+    fn pass_time(&mut self) {
+        self.model.now = self.world.next_time();
+        let ticks = if self.below(4) == 0 { LEASE_TICKS + self.below(2) } else { self.below(LEASE_TICKS / 2) };
+        let after = |tick| self.model.ticks + tick;
+        let mut ticks: Vec<_> = (0..ticks).flat_map(|tick| vec![after(tick); 1 + self.below(2) as usize]).collect();
+        ticks.push(self.below(self.model.ticks + 2));
+        let mut operations: Vec<_> = ticks.into_iter().map(|after| Operation::Tick { after }).collect();
+        operations.push(Operation::OpenSession { label: "after a while".into() });
+        let requests: Vec<_> = operations.into_iter().map(|operation| Request { key: None, operation }).collect();
+        let expected: Vec<_> = requests.iter().map(|request| self.model.request(None, &request.operation)).collect();
+        self.apply(requests, &expected);
+        let Some(Ok(Outcome::Session(opened))) = expected.last() else { panic!("{expected:?}") };
+        if self.model.has_expired(self.session) || self.below(4) == 0 {
+            (self.session, self.sequence) = (*opened, 0);
+        }
+    }
+
+    /// Blocks that nothing uses and nobody may publish are orphans, and none that somebody may still publish or that
+    /// something uses. In between are those that were published and freed: the state need not know of each.
+    fn compare_orphans(&self, view: &View, freed: &BTreeSet<BlockId>) {
+        let published = self.model.published.iter().map(|block| block.session);
+        let sessions: BTreeSet<SessionId> = self.model.sessions.keys().copied().chain(published).collect();
+        let some = |session| (0..=self.block).step_by(16).map(move |sequence| BlockId { session, sequence });
+        let all: BTreeSet<BlockId> = sessions.into_iter().flat_map(some).chain(self.model.published.clone()).collect();
+        let all: Vec<_> = all.into_iter().collect();
+        let orphans: BTreeSet<BlockId> = view.orphaned_blocks(&all).unwrap().into_iter().collect();
+        for block in all {
+            let was_published = self.model.published.contains(&block);
+            let in_use = was_published && !freed.contains(&block);
+            let publishable = self.model.is_publishable(block);
+            let judged = orphans.contains(&block);
+            assert!(!judged || !in_use, "block {block} is used and judged an orphan");
+            assert!(!judged || !publishable || was_published, "block {block} may still be published");
+            assert!(judged || in_use || publishable, "block {block} would stay for ever");
+        }
+    }
+
     fn compare(&mut self) {
         let view = self.world.view();
         assert_eq!(read_tree(&view), self.model.head, "the head");
@@ -122,6 +164,7 @@ impl History {
         let (unused, dead) = (self.model.unused_blocks(), self.model.dead_blocks());
         assert!(freed.is_subset(&unused), "freed and still used: {:?}", &freed - &unused);
         assert!(dead.is_subset(&freed), "dead and not freed: {:?}", &dead - &freed);
+        self.compare_orphans(&view, &freed);
         self.world.check();
         let unfollowed = std::mem::take(&mut self.unfollowed);
         self.follower.apply(&unfollowed).unwrap();

@@ -16,6 +16,7 @@ mod durability;
 mod histories;
 mod holes;
 mod model;
+mod orphans;
 mod scale;
 mod sessions;
 mod snapshots;

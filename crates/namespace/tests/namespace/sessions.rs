@@ -1,8 +1,9 @@
 //! Requests that are tried again.
 
-use types::{Change, FileKind, Lin, Operation, OperationError, Outcome, RequestKey, SessionId};
+use namespace::LEASE_TICKS;
+use types::{Change, Content, FileKind, Lin, Operation, OperationError, Outcome, RequestKey, SessionId};
 
-use crate::world::{World, create};
+use crate::world::{World, create, extent};
 
 fn key(session: SessionId, sequence: u64, low_water: u64) -> RequestKey {
     RequestKey { session, sequence, low_water }
@@ -72,4 +73,50 @@ fn a_batch_sees_its_own_operations_in_order() {
     assert_eq!(world.names(&view.at(snapshot.id).unwrap(), Lin::ROOT), ["a"]);
     assert_eq!(world.names(&view, Lin::ROOT), ["a", "b"]);
     world.check();
+}
+
+#[test]
+fn a_session_that_nobody_hears_of_for_a_lease_is_over_for_good() {
+    let (mut world, session) = World::with_pool();
+    let file = world.file(Lin::ROOT, "file");
+    world.run_in(key(session, 1, 1), make("a")).unwrap();
+    world.tick(LEASE_TICKS);
+    assert!(!world.view().session(session).unwrap().unwrap().has_expired);
+    world.tick(1);
+    let over = Err(OperationError::NoSession { session });
+    assert_eq!(world.run_in(key(session, 1, 1), make("a")), over, "not even what is remembered is given");
+    assert_eq!(world.run_in(key(session, 2, 1), make("b")), over, "and nothing is run");
+    assert_eq!(world.run(Operation::RaiseBlockMark { session, mark: 5 }), over, "nothing renews it");
+    let stale = world.write(file, Content::Extents(vec![extent(session, 1, 0, 10)]));
+    assert!(matches!(stale, Err(OperationError::StaleBlock { .. })), "{stale:?}");
+    assert!(world.view().session(session).unwrap().unwrap().has_expired, "it is there until somebody ends it");
+    world.run(Operation::CloseSession { session }).unwrap();
+    assert_eq!(world.view().session(session).unwrap(), None);
+    assert_eq!(world.view().usage().inodes, 3);
+    world.check();
+}
+
+#[test]
+fn every_request_renews_the_lease_even_one_that_is_tried_again() {
+    let mut world = World::new();
+    let session = world.open_session();
+    let first = world.run_in(key(session, 1, 1), make("a"));
+    for _ in 0..3 {
+        world.tick(LEASE_TICKS);
+        assert_eq!(world.run_in(key(session, 1, 1), make("a")), first);
+        world.tick(LEASE_TICKS);
+        world.run_in(key(session, 2, 1), make("a")).unwrap_err();
+        world.tick(LEASE_TICKS);
+        world.run(Operation::RaiseBlockMark { session, mark: 0 }).unwrap();
+    }
+    assert_eq!(world.run_in(key(session, 1, 1), make("a")), first);
+}
+
+#[test]
+fn a_tick_that_two_propose_counts_once() {
+    let mut world = World::new();
+    for after in [0, 0, 1, 7, 0, 1] {
+        assert_eq!(world.run(Operation::Tick { after }), Ok(Outcome::Done));
+    }
+    assert_eq!(world.view().ticks(), 2);
 }

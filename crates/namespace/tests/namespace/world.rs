@@ -90,6 +90,14 @@ impl World {
         }
     }
 
+    /// Lets so many ticks pass.
+    pub fn tick(&mut self, ticks: u64) {
+        let after = self.view().ticks();
+        for after in after..after + ticks {
+            self.run(Operation::Tick { after }).unwrap();
+        }
+    }
+
     pub fn make(&mut self, parent: Lin, name: &str, kind: FileKind) -> Lin {
         attributes(self.change(create(parent, name, kind))).lin
     }

@@ -18,6 +18,8 @@ pub struct Wrong {
 const VOLUMES_MAX: usize = 64;
 /// Object stores take at most 5 GiB in one request; far below it, an object must be sent again as a whole.
 const OBJECT_MIB: std::ops::RangeInclusive<u32> = 1..=1024;
+/// From what an election takes to the week that a machine may be off.
+const LEASE_SECONDS: std::ops::RangeInclusive<u32> = 1..=604_800;
 
 /// Finds the first value that cannot be used.
 pub fn check(config: &Config) -> Result<(), Wrong> {
@@ -25,6 +27,8 @@ pub fn check(config: &Config) -> Result<(), Wrong> {
     check_network(config)?;
     check_log(config)?;
     check_socket(config)?;
+    let lease = config.sessions.lease_seconds;
+    require(LEASE_SECONDS.contains(&lease), "sessions.lease_seconds", || outside(&LEASE_SECONDS))?;
     require(OBJECT_MIB.contains(&config.backup.object_mib), "backup.object_mib", || outside(&OBJECT_MIB))
 }
 

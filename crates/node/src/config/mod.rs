@@ -36,6 +36,9 @@ pub struct Config {
     /// How much of the data folder's disk is kept for metadata.
     #[serde(default)]
     pub metadata: MetadataConfig,
+    /// How long the cluster waits for its clients.
+    #[serde(default)]
+    pub sessions: SessionsConfig,
     /// What is logged.
     #[serde(default)]
     pub log: LogConfig,
@@ -98,6 +101,14 @@ pub struct MetadataConfig {
     pub reserve_mib: u32,
 }
 
+/// How long the cluster waits for its clients.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SessionsConfig {
+    /// How long a client may be silent before its session is over, in seconds. That of the leader holds.
+    pub lease_seconds: u32,
+}
+
 /// How backups are packed.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -130,6 +141,13 @@ impl Default for MetadataConfig {
     /// 256 MiB: four segments of Raft's log and as much for the state store's compactions.
     fn default() -> Self {
         Self { reserve_mib: 256 }
+    }
+}
+
+impl Default for SessionsConfig {
+    /// An hour: a client that comes back within it goes on, and what a dead one left behind is cleared away after it.
+    fn default() -> Self {
+        Self { lease_seconds: 3600 }
     }
 }
 

@@ -84,6 +84,7 @@ fn every_value_that_cannot_be_used_is_refused_under_its_key() {
         ("[log]\nformat = \"xml\"", "log.format"),
         ("[log]\nfilter = \"node=loudest\"", "log.filter"),
         ("[backup]\nobject_mib = 0", "backup.object_mib"),
+        ("[sessions]\nlease_seconds = 0", "sessions.lease_seconds"),
     ] {
         let error = read(&format!("{MINIMAL}\n{section}\n")).unwrap_err();
         assert!(matches!(&error, ConfigError::Value { key: found, .. } if *found == key), "{key}: {error}");

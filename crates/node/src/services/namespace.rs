@@ -70,7 +70,9 @@ impl Namespace for NamespaceService {
         let open = Operation::OpenSession { label: request.into_inner().label };
         match member.propose(open).await? {
             Outcome::Session(session) => {
-                Ok(Response::new(v1::OpenSessionResponse { session: session.0, gear_seed: member.gear_seed }))
+                let lease_ms = u64::from(member.config.sessions.lease_seconds) * 1000;
+                let (session, gear_seed) = (session.0, member.gear_seed);
+                Ok(Response::new(v1::OpenSessionResponse { session, gear_seed, lease_ms }))
             }
             other => Err(unexpected("OpenSession", &other).into()),
         }

@@ -20,6 +20,7 @@ mod full_disk;
 mod joining;
 mod kills;
 mod moving;
+mod orphans;
 mod refusals;
 mod requests;
 mod secrets;

@@ -17,7 +17,7 @@ impl Namespace for Node {
         _request: Request<v1::OpenSessionRequest>,
     ) -> Result<Response<v1::OpenSessionResponse>, Status> {
         let session = self.state().open_session();
-        Ok(Response::new(v1::OpenSessionResponse { session: session.0, gear_seed: 7 }))
+        Ok(Response::new(v1::OpenSessionResponse { session: session.0, gear_seed: 7, lease_ms: 0 }))
     }
 
     async fn close_session(

@@ -7,6 +7,7 @@ mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use namespace::LEASE_TICKS;
 use types::{
     BlockId, Change, Content, NewExtent, Operation, OperationError, Outcome, RequestKey, Revision, SessionId, Snapshot,
     SnapshotId, SnapshotState, Timestamp,
@@ -19,6 +20,7 @@ pub type Answer = Result<Outcome, OperationError>;
 /// A session as the model knows it.
 #[derive(Clone, Default)]
 pub struct Session {
+    pub renewed: u64,
     pub low_water: u64,
     pub results: BTreeMap<u64, Answer>,
     pub block_mark: u64,
@@ -34,6 +36,7 @@ pub struct Taken {
 pub struct Model {
     pub revision: Revision,
     pub now: Timestamp,
+    pub ticks: u64,
     pub head: Tree,
     pub snapshots: BTreeMap<SnapshotId, Taken>,
     pub sessions: BTreeMap<SessionId, Session>,
@@ -47,6 +50,7 @@ impl Model {
         Self {
             revision,
             now: Timestamp::default(),
+            ticks: 0,
             head: Tree::new(),
             snapshots: BTreeMap::new(),
             sessions: BTreeMap::from([(session, first)]),
@@ -58,16 +62,17 @@ impl Model {
     pub fn request(&mut self, key: Option<RequestKey>, operation: &Operation) -> Answer {
         self.revision = self.revision.next();
         let Some(key) = key else { return self.attempt(operation) };
-        let no_session = OperationError::NoSession { session: key.session };
-        let session = self.sessions.get_mut(&key.session).ok_or(no_session)?;
+        let ticks = self.ticks;
+        let session = self.live_session(key.session)?;
         if let Some(first) = session.results.get(&key.sequence) {
+            session.renewed = ticks;
             return first.clone();
         }
         let low_water = session.low_water.max(key.low_water);
         if key.sequence < low_water || key.sequence >= low_water + 1024 {
             return Err(OperationError::OutsideWindow { session: key.session, sequence: key.sequence });
         }
-        session.low_water = low_water;
+        (session.renewed, session.low_water) = (ticks, low_water);
         session.results.retain(|&sequence, _| sequence >= low_water);
         let answer = self.attempt(operation);
         if let Some(session) = self.sessions.get_mut(&key.session) {
@@ -90,7 +95,7 @@ impl Model {
         match operation {
             Operation::OpenSession { .. } => {
                 let id = SessionId(self.revision.0);
-                self.sessions.insert(id, Session { low_water: 1, ..Session::default() });
+                self.sessions.insert(id, Session { renewed: self.ticks, low_water: 1, ..Session::default() });
                 Ok(Outcome::Session(id))
             }
             Operation::CloseSession { session } => {
@@ -98,14 +103,36 @@ impl Model {
                 Ok(Outcome::Done)
             }
             Operation::RaiseBlockMark { session, mark } => {
-                let no_session = OperationError::NoSession { session: *session };
-                let session = self.sessions.get_mut(session).ok_or(no_session)?;
-                session.block_mark = session.block_mark.max(*mark);
+                let ticks = self.ticks;
+                let session = self.live_session(*session)?;
+                (session.renewed, session.block_mark) = (ticks, session.block_mark.max(*mark));
+                Ok(Outcome::Done)
+            }
+            Operation::Tick { after } => {
+                self.ticks += u64::from(*after == self.ticks);
                 Ok(Outcome::Done)
             }
             Operation::Change(change) => self.change(change),
             Operation::Register(_) | Operation::Job(_) => panic!("the histories have no {operation:?}"),
         }
+    }
+
+    /// A session that is not over.
+    fn live_session(&mut self, id: SessionId) -> Result<&mut Session, OperationError> {
+        let ticks = self.ticks;
+        let session = self.sessions.get_mut(&id).filter(|session| ticks <= session.renewed + LEASE_TICKS);
+        session.ok_or(OperationError::NoSession { session: id })
+    }
+
+    /// Whether a session's lease has run out.
+    pub fn has_expired(&self, id: SessionId) -> bool {
+        self.sessions.get(&id).is_some_and(|session| self.ticks > session.renewed + LEASE_TICKS)
+    }
+
+    /// Whether a block that was not published may still be.
+    pub fn is_publishable(&self, block: BlockId) -> bool {
+        let session = self.sessions.get(&block.session).filter(|_| !self.has_expired(block.session));
+        session.is_some_and(|session| block.sequence >= session.block_mark)
     }
 
     fn change(&mut self, change: &Change) -> Answer {
@@ -155,8 +182,7 @@ impl Model {
         let Content::Extents(extents) = content else { return Ok(()) };
         for NewExtent { extent, .. } in extents {
             let block = extent.block;
-            let live = self.sessions.get(&block.session).is_some_and(|session| block.sequence >= session.block_mark);
-            if !live || !self.published.insert(block) {
+            if !self.is_publishable(block) || !self.published.insert(block) {
                 return Err(OperationError::StaleBlock { block });
             }
         }
