@@ -51,7 +51,7 @@ async fn two_nodes_that_move_at_once_are_found_by_the_third_that_alone_has_the_n
     session.make_small_files(vec![small("before", b"in all logs")]).await.unwrap();
     movers.iter().for_each(|number| daemons.kill(*number));
     let newest = session.make_small_files(vec![small("newest", b"in the log of one")]);
-    let answer = Clock::real().timeout(Duration::from_secs(2), newest).await;
+    let answer = Clock::real().timeout(Duration::from_secs(2), Box::pin(newest)).await;
     assert!(answer.is_err(), "one of three acknowledges nothing: {answer:?}");
 
     for number in movers {
