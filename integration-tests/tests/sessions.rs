@@ -3,10 +3,11 @@
 use std::fs;
 use std::io::Write;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use namespace::{SessionState, Store};
+use rustix::process::{Pid, Signal, kill_process};
 use testkit::cluster::{Cli, Cluster};
 
 /// A put from standard input that has a session, and cannot end by itself.
@@ -42,8 +43,7 @@ fn a_command_that_fails_or_is_interrupted_ends_its_session_and_only_a_killed_one
         assert_ne!(output.code, Some(0), "{line:?}");
     }
     let mut interrupted = put_without_end(&cli);
-    let sent = Command::new("kill").args(["-INT", &interrupted.id().to_string()]).status().unwrap();
-    assert!(sent.success());
+    kill_process(Pid::from_child(&interrupted), Signal::INT).unwrap();
     assert_eq!(interrupted.wait().unwrap().code(), Some(130));
     let mut killed = put_without_end(&cli);
     killed.kill().unwrap();
