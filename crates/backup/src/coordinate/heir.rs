@@ -3,12 +3,18 @@
 //! A job is never failed because those who have the keys are away: it waits for them. It fails only if every node says
 //! that it has none.
 
+use std::pin::pin;
+
+use futures::{FutureExt as _, StreamExt as _, stream};
 use tracing::warn;
 use types::{Job, JobOperation, NodeId, Site};
 
 use super::OwnError;
 use crate::Surroundings;
 use crate::surroundings::StateError;
+
+/// Nodes that are asked at a time: all of a small cluster.
+const ASKED_AT_ONCE: usize = 8;
 
 /// The node that can own a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,9 +66,17 @@ pub async fn site_and_others(around: &Surroundings, job: &Job) -> Result<(Site, 
 }
 
 async fn first_with_keys(around: &Surroundings, site: &Site, others: Vec<NodeId>) -> Heir {
+    first_of(others, |node| has_keys(around, node, site)).await
+}
+
+/// The first node, in the order given, that says that it has the keys. Several are asked at a time, so that those that
+/// hang cost the time of one.
+async fn first_of<A: Future<Output = Option<bool>>>(nodes: Vec<NodeId>, ask: impl Fn(NodeId) -> A) -> Heir {
+    let asked = stream::iter(nodes).map(|node| ask(node).map(move |answer| (node, answer)));
+    let mut answers = pin!(asked.buffered(ASKED_AT_ONCE));
     let mut heir = Heir::None;
-    for node in others {
-        match has_keys(around, node, site).await {
+    while let Some((node, answer)) = answers.next().await {
+        match answer {
             Some(true) => return Heir::Node(node),
             Some(false) => {}
             None => heir = Heir::Away,
@@ -87,4 +101,34 @@ async fn has_keys(around: &Surroundings, node: NodeId, site: &Site) -> Option<bo
 pub async fn give_to(around: &Surroundings, job: &Job, heir: NodeId) -> Result<(), StateError> {
     let take = JobOperation::Take { job: job.id, fence: job.fence, coordinator: heir };
     around.state.propose(take).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use runtime::Clock;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn nodes_that_hang_are_waited_for_at_the_same_time_and_the_first_in_order_is_taken() {
+        const PATIENCE: Duration = Duration::from_secs(5);
+        let clock = Clock::real();
+        let begun = clock.now();
+        let ask = |node: NodeId| {
+            let clock = clock.clone();
+            async move {
+                let hangs = node.0 < 5;
+                clock.sleep(if hangs { PATIENCE } else { Duration::ZERO }).await;
+                (!hangs).then_some(node.0 > 5)
+            }
+        };
+        let heir = first_of((2..=7).map(NodeId).collect(), ask).await;
+        assert_eq!(heir, Heir::Node(NodeId(6)));
+        assert!(clock.now() - begun < PATIENCE * 2, "{:?}", clock.now() - begun);
+
+        assert_eq!(first_of((2..=5).map(NodeId).collect(), ask).await, Heir::Away);
+        assert_eq!(first_of(vec![NodeId(5)], ask).await, Heir::None);
+    }
 }
