@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRawIterator, FlushOptions,
-    Options, ReadOptions, Snapshot, WriteBatch, WriteOptions, checkpoint::Checkpoint,
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRawIterator,
+    DEFAULT_COLUMN_FAMILY_NAME, FlushOptions, Options, ReadOptions, Snapshot, WriteBatch, WriteOptions,
+    checkpoint::Checkpoint,
 };
 use self_cell::self_cell;
 
@@ -107,6 +108,38 @@ impl Database {
     /// The handle of a family.
     pub fn family(&self, family: Family) -> &ColumnFamily {
         self.db.cf_handle(family.name()).expect("every family is opened with the store")
+    }
+}
+
+/// A store with other families than ours, open for reading alone: opening it in full would add what it lacks, and the
+/// program that it belongs to could open it no more.
+pub struct Foreign {
+    db: DB,
+}
+
+impl Foreign {
+    /// Opens what is in the folder, if that is a store and has other families.
+    pub fn open(folder: &Path) -> Result<Option<Self>, StoreError> {
+        let options = Options::default();
+        // A folder without a store, or one that cannot be read, is for the one that opens it in full.
+        let Ok(mut found) = DB::list_cf(&options, folder) else { return Ok(None) };
+        // Every store has it, and nothing is in it.
+        found.retain(|name| name != DEFAULT_COLUMN_FAMILY_NAME);
+        found.sort_unstable();
+        let mut ours = Family::ALL.map(Family::name);
+        ours.sort_unstable();
+        // One whose making was cut short has no format yet.
+        if found == ours || !found.iter().any(|name| name == Family::Meta.name()) {
+            return Ok(None);
+        }
+        let db = DB::open_cf_for_read_only(&options, folder, [Family::Meta.name()], false);
+        Ok(Some(Self { db: db.map_err(failed("opening"))? }))
+    }
+
+    /// The value of a key of `meta`.
+    pub fn meta(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let family = self.db.cf_handle(Family::Meta.name()).expect("the family is opened with the store");
+        self.db.get_cf(family, key).map_err(failed("reading a row"))
     }
 }
 

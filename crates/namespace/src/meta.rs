@@ -1,6 +1,8 @@
 //! The rows of `meta`: the format of the store, and how far it is.
 
-use crate::database::Rows;
+use std::path::Path;
+
+use crate::database::{Foreign, Rows};
 use crate::error::StoreError;
 use crate::family::Family;
 use crate::read::decode_row;
@@ -16,7 +18,16 @@ pub const PROGRESS_KEY: &[u8] = b"progress";
 
 /// The format of a store, checked; `None` if the store is new.
 pub fn format(rows: &impl Rows) -> Result<Option<u32>, StoreError> {
-    let Some(value) = rows.get(Family::Meta, FORMAT_KEY)? else { return Ok(None) };
+    checked(rows.get(Family::Meta, FORMAT_KEY)?)
+}
+
+/// Refuses the store in a folder if its format is another, before anything of it is changed.
+pub fn refuse_another_format(folder: &Path) -> Result<(), StoreError> {
+    Foreign::open(folder)?.map_or(Ok(()), |store| checked(store.meta(FORMAT_KEY)?).map(drop))
+}
+
+fn checked(value: Option<Vec<u8>>) -> Result<Option<u32>, StoreError> {
+    let Some(value) = value else { return Ok(None) };
     let bytes: [u8; 4] = value
         .as_slice()
         .try_into()
@@ -37,7 +48,7 @@ pub fn progress(rows: &impl Rows) -> Result<ProgressRow, StoreError> {
 
 #[cfg(test)]
 mod tests {
-    use rocksdb::WriteBatch;
+    use rocksdb::{DB, Options, WriteBatch};
     use types::ErrorKind;
 
     use super::*;
@@ -57,5 +68,25 @@ mod tests {
         drop(database);
         let refused = Store::open(&path).err().map(|error| error.kind());
         assert_eq!(refused, Some(ErrorKind::Unsupported));
+    }
+
+    /// The program that wrote a store opens it only if it knows all families.
+    #[test]
+    fn a_store_of_another_format_is_refused_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut options = Options::default();
+        options.create_if_missing(true);
+        options.create_missing_column_families(true);
+        for (format, family) in [(FORMAT - 1, "inode"), (FORMAT + 1, "of_a_newer_program")] {
+            let path = folder.path().join(format!("state-{format}"));
+            let families = [Family::Meta.name(), family];
+            let database = DB::open_cf(&options, &path, families).unwrap();
+            database.put_cf(database.cf_handle(families[0]).unwrap(), FORMAT_KEY, format.to_be_bytes()).unwrap();
+            drop(database);
+            let before = DB::list_cf(&options, &path).unwrap();
+            let refused = Store::open(&path).err().map(|error| error.kind());
+            assert_eq!(refused, Some(ErrorKind::Unsupported), "{format}");
+            assert_eq!(DB::list_cf(&options, &path).unwrap(), before);
+        }
     }
 }

@@ -63,6 +63,7 @@ impl Store {
     /// # Errors
     /// The folder cannot be opened, is open already, or holds a store of another format.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, StoreError> {
+        meta::refuse_another_format(folder.as_ref())?;
         let database = Arc::new(Database::open(folder.as_ref())?);
         if meta::format(&*database)?.is_none() {
             genesis::write(&database)?;
