@@ -88,7 +88,10 @@ async fn start_as_member(daemon: &Arc<Daemon>) -> Result<(), NodeError> {
     let file = IdentityFile::new(daemon.platform.files.clone(), daemon.folder.path().to_owned());
     let found = blocking(move || file.read()).await?;
     match found.filter(|identity| identity.state == MembershipState::Member) {
-        None => tracing::info!("this node belongs to no cluster yet"),
+        None => {
+            daemon.set_unjoined();
+            tracing::info!("this node belongs to no cluster yet");
+        }
         Some(identity) => {
             let listener = runtime::net::listen(daemon.config.network.listen).await?;
             let volumes = Volumes::open(daemon, &identity.volumes).await?;

@@ -32,6 +32,8 @@ pub mod code {
     pub const CLUSTER_FORMING: &str = "cluster_forming";
     /// The node has no identity yet: it was neither initialized nor has it joined.
     pub const NO_CLUSTER: &str = "no_cluster";
+    /// The node has not opened everything that it needs yet.
+    pub const STARTING: &str = "starting";
     /// The node stops and takes no new calls.
     pub const STOPPING: &str = "stopping";
 }

@@ -4,7 +4,7 @@ use backup::{Handle, PeerError};
 use tonic::{Request, Response, Status};
 use types::ErrorKind;
 use wire::v1::work_server::Work;
-use wire::{Failure, v1};
+use wire::{Failure, code, v1};
 
 use super::{calling_node, service};
 use crate::backing_up::{decode, encode};
@@ -16,7 +16,8 @@ service! {
 
 impl WorkService {
     fn backups(&self) -> Result<&Handle, Failure> {
-        let starting = || Failure::new(ErrorKind::Unavailable, "starting", "this node has no number for its start yet");
+        let starting =
+            || Failure::new(ErrorKind::Unavailable, code::STARTING, "this node has no number for its start yet");
         self.daemon.member()?.backups().ok_or_else(starting)
     }
 }
