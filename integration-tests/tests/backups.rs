@@ -171,6 +171,29 @@ fn a_damaged_newest_commit_is_named_and_the_backup_before_it_still_comes_back() 
     assert_eq!(comparison.differences, []);
 }
 
+/// A damaged table stops a restore, and what it says names the option that gets past it.
+#[test]
+fn a_damaged_table_is_named_with_the_way_past_it() {
+    let protected = Protected::new();
+    protected.back_up();
+    let table = first_file_below(&protected.repository.join("tables/inodes"));
+    fs::write(&table, b"not a table").unwrap();
+    let (target, kit) = (protected.cluster.path("restored"), shown(&protected.kit));
+    let cli = protected.cluster.cli_without_cluster();
+
+    let refused = cli.run(&["restore", "--kit", &kit, &shown(&target)]).unwrap();
+    assert_eq!(refused.code, Some(7), "{}", refused.stderr);
+    let name = table.file_name().unwrap().to_string_lossy();
+    assert!(refused.stderr.contains(&*name) && refused.stderr.contains("--rebuild-tables"), "{}", refused.stderr);
+    assert!(!target.join("tree").exists());
+
+    let restored = cli.run(&["restore", "--kit", &kit, "--overwrite", "--rebuild-tables", &shown(&target)]).unwrap();
+    assert_eq!(restored.code, Some(0), "{}", restored.stderr);
+    assert!(restored.stderr.contains("made again"), "{}", restored.stderr);
+    let comparison = compare(&protected.tree, &target.join("tree"), CompareOptions::default()).unwrap();
+    assert_eq!(comparison.differences, []);
+}
+
 #[test]
 fn a_wrong_passphrase_is_refused_and_nothing_is_written() {
     let protected = Protected::new();

@@ -35,6 +35,9 @@ pub enum CliError {
     /// The newest backup is lost, and nobody said which of the older ones is wanted.
     #[error("{source}; give --epoch {readable} for the newest of them")]
     NewestLost { source: RepoError, readable: Epoch },
+    /// A table is damaged, which stops a restore that was not told to make tables again.
+    #[error("{source}; give --rebuild-tables to make the table again from the objects of its backup")]
+    DamagedTable { source: RepoError },
     /// A restore.
     #[error(transparent)]
     Restore(#[from] RestoreError),
@@ -132,7 +135,9 @@ impl CliError {
             Self::At { source, .. } => source.exit(),
             Self::File(error) => exit_of(error.io_kind()),
             Self::Target(error) => error.kind().into(),
-            Self::Repository(error) | Self::NewestLost { source: error, .. } => exit_of_repository(error),
+            Self::Repository(error) | Self::NewestLost { source: error, .. } | Self::DamagedTable { source: error } => {
+                exit_of_repository(error)
+            }
             Self::Restore(RestoreError::Repository(error)) => exit_of_repository(error),
             Self::Restore(error) => error.kind().into(),
             Self::Site(error) => error.kind().into(),
@@ -161,7 +166,7 @@ impl CliError {
             Self::At { source, .. } => source.code(),
             Self::File(_) | Self::Local { .. } => "file",
             Self::Target(_) => "target",
-            Self::Repository(_) | Self::NewestLost { .. } => "repository",
+            Self::Repository(_) | Self::NewestLost { .. } | Self::DamagedTable { .. } => "repository",
             Self::Restore(_) => "restore",
             Self::Site(_) => "site",
             Self::Kit { .. } => "kit",

@@ -6,7 +6,7 @@ use thiserror::Error;
 use types::{Epoch, ErrorKind, RepositoryId, SetId};
 
 use crate::ObjectNumber;
-use crate::names::BOOTSTRAP_NAME;
+use crate::names::{BOOTSTRAP_NAME, TABLES_PREFIX};
 
 /// Why something in a repository could not be written or read. Every variant names the object that it is about, once.
 #[derive(Debug, Error)]
@@ -181,6 +181,12 @@ impl RepoError {
             }
             _ => return None,
         })
+    }
+
+    /// Whether it is about a damaged or missing table, whose rows the objects of its backup have too.
+    #[must_use]
+    pub fn is_about_a_table(&self) -> bool {
+        self.kind() == ErrorKind::Corrupt && self.finding().is_some_and(|(name, _)| name.starts_with(TABLES_PREFIX))
     }
 
     /// What the caller can do about it.

@@ -52,7 +52,8 @@ pub use object::{
 pub use owner::OwnerObject;
 pub use repository::{
     Backup, BackupInfo, CheckDepth, CheckOptions, CheckReport, Finding, Listed, LostBackup, Misfit, NewRepository,
-    Opened, RebuildOptions, Rebuilt, Repository, RowFinding, RowStream, Unlock, check_without_key, newest_commit,
+    Opened, RebuildOptions, Rebuilt, Repository, RowFinding, RowStream, Uncommitted, Unlock, check_without_key,
+    newest_commit,
 };
 pub use rows::{
     BlockRow, EntryRecord, EntryRow, ExtentRecord, ExtentRow, InodeRecord, InodeRow, KeyedDigest, Location,

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use repo::{
-    BackupInfo, CheckDepth, CheckOptions, CheckReport, Finding, RecoveryKit, Repository, Unlock, check_without_key,
+    BackupInfo, CheckDepth, CheckOptions, CheckReport, Finding, RecoveryKit, Repository, Uncommitted, Unlock,
+    check_without_key,
 };
 use runtime::Files;
 use serde_json::{Value, json};
@@ -157,6 +158,13 @@ impl Check {
             );
             invocation.output.result(line, &json!({ "rebuildable": epoch }))?;
         }
+        for Uncommitted { epoch, objects } in &report.uncommitted {
+            let line = format!(
+                "{} of backup {epoch}, which has no commit: its job is running or came to nothing, or its commit is lost",
+                text::count(*objects, "object is", "objects are")
+            );
+            invocation.output.result(line, &json!({ "uncommitted": epoch, "objects": objects }))?;
+        }
         show_report(&report, invocation)?;
         match report.findings_total {
             0 => Ok(()),
@@ -201,9 +209,17 @@ fn show_report(report: &CheckReport, invocation: &mut Invocation) -> Result<(), 
         "blocks": blocks,
         "findings": findings_total,
     });
+    let wrong = match findings_total {
+        0 => "nothing is wrong".to_owned(),
+        found => format!("{} wrong", text::count(*found, "thing is", "things are")),
+    };
     let line = format!(
-        "{findings_total} things are wrong; looked at {backups} backups, {runs} runs, {objects} objects, {rows} rows, \
-         {blocks} blocks"
+        "{wrong}; looked at {}, {}, {}, {}, {}",
+        text::count(*backups, "backup", "backups"),
+        text::count(*runs, "run", "runs"),
+        text::count(*objects, "object", "objects"),
+        text::count(*rows, "row", "rows"),
+        text::count(*blocks, "block", "blocks")
     );
     invocation.output.result(line, &value)
 }
@@ -244,7 +260,7 @@ async fn export(
 async fn verify(file: &Path, invocation: &mut Invocation) -> Result<(), CliError> {
     let repository = prove(file).await?.list().await?;
     let (id, count) = (repository.id(), repository.backups().len());
-    let line = format!("the kit opens repository {id} with {count} backups");
+    let line = format!("the kit opens repository {id} with {}", text::count(count as u64, "backup", "backups"));
     invocation.output.result(line, &json!({ "repository": id, "backups": count }))
 }
 

@@ -48,7 +48,20 @@ pub async fn run(arguments: Arguments, invocation: &mut Invocation) -> Result<()
     // Nobody can have put anything there before.
     let name = format!("holdfast-restore-{}", Seed::from_os().uuid());
     let spool = Spool(std::env::temp_dir().join(name));
-    restore(arguments, spool.0.clone(), invocation).await
+    let is_told = arguments.rebuild_tables;
+    restore(arguments, spool.0.clone(), invocation).await.map_err(|error| if is_told { error } else { way_out(error) })
+}
+
+/// Names the way past a damaged table.
+fn way_out(error: CliError) -> CliError {
+    match error {
+        CliError::Repository(source) | CliError::Restore(RestoreError::Repository(source))
+            if source.is_about_a_table() =>
+        {
+            CliError::DamagedTable { source }
+        }
+        error => error,
+    }
 }
 
 /// What of the list of names does not fit in memory, and tables that were made again. It goes with the restore, however
@@ -100,10 +113,12 @@ async fn rebuilt(
     let options = RebuildOptions { files: Files::real(), seed: Seed::from_os(), folder };
     let (repository, told) = repository.rebuild(&options).await?;
     for Rebuilt { epoch, runs, failure } in told {
-        let tables = format!("{} tables of backup {epoch}", runs.len());
+        let (tables, are) =
+            (text::count(runs.len() as u64, "table", "tables"), if runs.len() == 1 { "is" } else { "are" });
+        let damage = format!("{tables} of backup {epoch} {are} damaged");
         let line = match failure {
-            None => format!("{tables} are damaged, and were made again from its objects"),
-            Some(failure) => format!("{tables} are damaged, and cannot be made again: {failure}"),
+            None => format!("{damage}, and made again from its objects"),
+            Some(failure) => format!("{damage}, and cannot be made again: {failure}"),
         };
         complain(invocation.output.format(), "warning", &line);
     }

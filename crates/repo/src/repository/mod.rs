@@ -10,7 +10,7 @@ mod rebuild;
 mod stream;
 
 pub use backup::Backup;
-pub use check::{CheckDepth, CheckOptions, CheckReport, Finding, Misfit, RowFinding, check_without_key};
+pub use check::{CheckDepth, CheckOptions, CheckReport, Finding, Misfit, RowFinding, Uncommitted, check_without_key};
 pub use list::{BackupInfo, Listed, LostBackup};
 pub use newest::newest_commit;
 pub use open::{NewRepository, Opened, Unlock};

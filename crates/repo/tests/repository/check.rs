@@ -18,6 +18,27 @@ async fn a_sound_repository_has_no_findings_at_any_depth() {
     }
 }
 
+/// Nothing in a repository says that its newest commit is gone, but the objects of that backup are there.
+#[tokio::test]
+async fn objects_of_a_backup_without_a_commit_are_told() {
+    let (world, _) = World::with_two_backups(23).await;
+    let repository = world.open().await.list().await.unwrap();
+    assert_eq!(check(&repository, CheckDepth::Structure).await.unwrap().uncommitted, []);
+    let epochs: Vec<_> = repository.backups().iter().map(|backup| backup.epoch).collect();
+    for gone in 1..=2 {
+        // Names of commits sort newest first.
+        let names = world.memory.contents().into_keys().filter(|name| name.starts_with("commits/"));
+        names.take(1).for_each(|name| world.memory.replace(&name, None));
+        let repository = world.open().await.list().await.unwrap();
+        let report = check(&repository, CheckDepth::Structure).await.unwrap();
+        assert!(report.is_clean(), "{report:?}");
+        let mut told: Vec<_> = report.uncommitted.iter().map(|left| left.epoch).collect();
+        told.reverse();
+        assert_eq!(told, epochs[..gone]);
+        assert!(report.uncommitted.iter().all(|left| left.objects > 0));
+    }
+}
+
 #[tokio::test]
 async fn bytes_are_checked_without_the_private_key_and_blocks_are_not() {
     let (world, _) = World::with_two_backups(21).await;

@@ -27,10 +27,12 @@ mod runs;
 mod sorter;
 mod tables;
 mod tree;
+mod uncommitted;
 mod versions;
 
 pub use misfit::{Misfit, RowFinding};
 pub use report::{CheckDepth, CheckReport, Finding};
+pub use uncommitted::Uncommitted;
 
 use std::path::PathBuf;
 
@@ -80,6 +82,7 @@ impl Repository<Listed> {
         for stray in self.strays() {
             check.report.finding(stray, "it lies among the commits and is none of this repository");
         }
+        check.uncommitted().await?;
         let Some(head) = self.head() else { return Ok(check.report) };
         if options.depth == CheckDepth::Blocks && self.private_key().is_none() {
             return Err(RepoError::NeedsPrivateKey { name: head.name().to_string() });

@@ -4,6 +4,7 @@ use std::fmt;
 
 use types::{Epoch, ErrorKind};
 
+use super::Uncommitted;
 use super::misfit::RowFinding;
 use crate::RepoError;
 
@@ -101,6 +102,8 @@ pub struct CheckReport {
     ///
     /// [`Repository::rebuild`]: crate::Repository::rebuild
     pub rebuildable: Vec<Epoch>,
+    /// Backups that left objects and have no commit, oldest first. Those may be of a running job, so they are no finding.
+    pub uncommitted: Vec<Uncommitted>,
 }
 
 impl CheckReport {
