@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use types::{Job, JobId, JobPhase, Policy, PolicyId, Root, Shrinkage, Site, SiteId, Snapshot, SnapshotId};
+use types::{Job, JobId, JobPhase, Policy, PolicyId, Root, Shrinkage, Site, SiteId, Snapshot, SnapshotId, Timestamp};
 use wire::{Connection, InvalidMessage, each, v1};
 
 use crate::router::Bound;
@@ -49,6 +49,17 @@ impl Client {
     pub async fn status(&self) -> Result<v1::ClusterStatus, ClientError> {
         let send = |to: Connection| async move { to.cluster().status(v1::ClusterStatusRequest {}).await };
         self.router().call("tell the cluster's status", send).await
+    }
+
+    /// Takes a jump of the clocks that the status shows; gives state time.
+    ///
+    /// # Errors
+    /// `Conflict` when the leader's clock shows a much later time by now.
+    pub async fn accept_time(&self, shown: Timestamp) -> Result<Timestamp, ClientError> {
+        let action = "accept the time";
+        let request = v1::AcceptTimeRequest { shown: Some(shown.into()) };
+        let send = |to: Connection| async move { to.cluster().accept_time(request).await };
+        checked(action, wire::time("state_time", self.router().call(action, send).await?.state_time))
     }
 
     /// Takes a snapshot.

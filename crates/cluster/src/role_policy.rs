@@ -42,6 +42,7 @@ const RULES: &[Rule] = &[
     rule("/holdfast.v1.Cluster/CreateTokens", Access::Admin),
     rule("/holdfast.v1.Cluster/Join", Access::Local),
     rule("/holdfast.v1.Cluster/Status", Access::Member),
+    rule("/holdfast.v1.Cluster/AcceptTime", Access::Admin),
     rule("/holdfast.v1.Cluster/Announce", Access::Node),
     rule("/holdfast.v1.Namespace/OpenSession", Access::Member),
     rule("/holdfast.v1.Namespace/CloseSession", Access::Member),

@@ -7,6 +7,7 @@ use types::{Batch, OperationError, Request};
 
 use crate::database::Database;
 use crate::error::{Failure, StoreError};
+use crate::genesis::GENESIS;
 use crate::ops;
 use crate::rows::ProgressRow;
 use crate::session::FirstResult;
@@ -46,7 +47,10 @@ fn apply_entry(tx: &mut Transaction<'_>, entry: &Entry) -> Result<Results, Store
 }
 
 fn apply_batch(tx: &mut Transaction<'_>, batch: &Batch) -> Result<Results, StoreError> {
-    tx.progress.now = tx.progress.now.max(batch.proposed_at);
+    match tx.revision() {
+        GENESIS => tx.progress.time.found(batch.proposed_at),
+        _ => tx.progress.time.show(batch.proposed_at),
+    }
     batch.requests.iter().map(|request| apply_request(tx, request)).collect()
 }
 

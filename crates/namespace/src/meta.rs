@@ -8,9 +8,9 @@ use crate::family::Family;
 use crate::read::decode_row;
 use crate::rows::ProgressRow;
 
-/// The format of the whole store, as FORMAT.md describes it. A store of format 1 has no `block` rows: to this program all
-/// of its blocks would look as if nobody had published them.
-pub const FORMAT: u32 = 2;
+/// The format of the whole store, as FORMAT.md describes it. A store of an older one lacks rows without which this
+/// program would take blocks for unpublished, or has them in another form.
+pub const FORMAT: u32 = 3;
 /// The key of the format: four bytes, big-endian, whatever the version of rows is.
 pub const FORMAT_KEY: &[u8] = b"format";
 /// The key of [`ProgressRow`].

@@ -8,6 +8,8 @@ use types::{
     PublishedExtent, Revision, Snapshot, Timestamp,
 };
 
+use crate::time::StateTime;
+
 /// The version of every row; the first byte of its value.
 pub const ROW_VERSION: u8 = 1;
 
@@ -259,7 +261,7 @@ pub struct ProgressRow {
     /// The last operation.
     pub revision: Revision,
     /// State time.
-    pub now: Timestamp,
+    pub time: StateTime,
     /// Chained hash of all writes of all entries.
     pub digest: [u8; 32],
     /// What the tree holds.

@@ -60,7 +60,7 @@ impl<'a> Transaction<'a> {
 
     /// State time.
     pub const fn now(&self) -> Timestamp {
-        self.progress.now
+        self.progress.time.now
     }
 
     /// Counts the next operation, whether it will succeed or not (rule P1).

@@ -44,6 +44,7 @@ mod server;
 mod services;
 mod steward;
 mod ticks;
+mod timekeeping;
 mod transport;
 mod volumes;
 

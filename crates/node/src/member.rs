@@ -26,7 +26,9 @@ use crate::peers::Peers;
 use crate::registry::Registry;
 use crate::transport::PeerTransport;
 use crate::volumes::Volumes;
-use crate::{Config, Daemon, NodeError, Platform, backing_up, keyring, observe, reclaim, server, steward, ticks};
+use crate::{
+    Config, Daemon, NodeError, Platform, backing_up, keyring, observe, reclaim, server, steward, ticks, timekeeping,
+};
 
 /// A node that belongs to a cluster, while it runs.
 pub struct Member {
@@ -129,6 +131,7 @@ impl Member {
         self.front.spawn("keyring", OnError::EndProcess, keyring::run(Arc::clone(self)));
         self.front.spawn("reclaim", OnError::EndProcess, reclaim::run(Arc::clone(self)));
         self.front.spawn("ticks", OnError::EndProcess, ticks::run(Arc::clone(self)));
+        self.front.spawn("timekeeping", OnError::EndProcess, timekeeping::run(Arc::clone(self)));
         self.front.spawn("collect", OnError::EndProcess, collect::run(Arc::clone(self)));
         self.front.spawn("metadata room", OnError::EndProcess, metadata_room::run(Arc::clone(self)));
         self.front.spawn("observe", OnError::EndProcess, observe::run(Arc::clone(self)));

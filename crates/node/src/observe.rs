@@ -26,6 +26,7 @@ struct Gauges {
     volumes_failed: Gauge,
     files: Gauge,
     bytes: Gauge,
+    time_jump: Gauge,
     jobs: Family<Labels, Gauge>,
     last_success: Family<Labels, Gauge>,
     newest: Family<Labels, Gauge>,
@@ -50,6 +51,10 @@ impl Gauges {
             ),
             files: metrics.gauge("namespace_inodes", "Files, directories and links at the head"),
             bytes: metrics.gauge("namespace_bytes", "Plain bytes of the files at the head"),
+            time_jump: metrics.gauge(
+                "cluster_time_jump_seconds",
+                "How far the leader's clock is ahead of state time because it is not believed; 0 if it is",
+            ),
             jobs: metrics.gauges("backup_open_jobs", "Backup jobs that have not ended, by policy"),
             last_success: metrics.gauges(
                 "backup_last_success_timestamp_seconds",
@@ -94,6 +99,7 @@ async fn look(member: &Arc<Member>, gauges: &Gauges) -> Result<(), NodeError> {
     set(&gauges.placement_groups, records.placement_groups);
     set(&gauges.files, records.inodes);
     set(&gauges.bytes, records.bytes);
+    set(&gauges.time_jump, records.time_jump_seconds);
     for policy in records.policies {
         let labels: Labels = vec![("policy", policy.name)];
         set(&gauges.jobs.get_or_create(&labels), policy.open_jobs);
@@ -120,6 +126,7 @@ struct Records {
     placement_groups: u64,
     inodes: u64,
     bytes: u64,
+    time_jump_seconds: u64,
     policies: Vec<PolicyFigures>,
 }
 
@@ -170,6 +177,7 @@ impl Records {
             placement_groups: view.placement_groups()?.len() as u64,
             inodes: usage.inodes,
             bytes: usage.bytes,
+            time_jump_seconds: view.time_jump().map_or(0, |jump| jump.shown.seconds_after(view.state_time())),
             policies: policies.into_iter().map(|(_, figures)| figures).collect(),
         })
     }

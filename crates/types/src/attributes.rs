@@ -2,11 +2,15 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::Lin;
+
+/// Nanoseconds of a second.
+const NANOSECONDS: u32 = 1_000_000_000;
 
 /// A point in time as POSIX files carry it: seconds since 1970 and nanoseconds, which always count upward.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -15,6 +19,26 @@ pub struct Timestamp {
     pub seconds: i64,
     /// Nanoseconds within the second, below 10⁹.
     pub nanoseconds: u32,
+}
+
+impl Timestamp {
+    /// The point that much later; saturates at the end of the range.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        let nanoseconds = self.nanoseconds.saturating_add(duration.subsec_nanos());
+        let carried = u64::from(nanoseconds / NANOSECONDS);
+        let seconds = self.seconds.saturating_add_unsigned(duration.as_secs().saturating_add(carried));
+        Self { seconds, nanoseconds: nanoseconds % NANOSECONDS }
+    }
+
+    /// Whole seconds from an earlier point to this one; none from a later one.
+    #[must_use]
+    pub const fn seconds_after(self, earlier: Self) -> u64 {
+        let borrowed = (self.nanoseconds < earlier.nanoseconds) as i128;
+        let seconds = self.seconds as i128 - earlier.seconds as i128 - borrowed;
+        // The range of seconds is 64 bits wide.
+        if seconds < 0 { 0 } else { seconds as u64 }
+    }
 }
 
 /// The kind of a file.
@@ -120,6 +144,16 @@ pub struct AttributeChanges {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_added_and_taken_from_each_other_across_seconds_and_the_ends_of_the_range() {
+        let at = |seconds, nanoseconds| Timestamp { seconds, nanoseconds };
+        assert_eq!(at(-2, 999_999_999).plus(Duration::from_nanos(2)), at(-1, 1));
+        assert_eq!(at(i64::MAX, 5).plus(Duration::from_secs(7)), at(i64::MAX, 5));
+        assert_eq!(at(5, 4).seconds_after(at(3, 5)), 1);
+        assert_eq!((at(5, 5).seconds_after(at(3, 5)), at(3, 5).seconds_after(at(5, 5))), (2, 0));
+        assert_eq!(at(i64::MAX, 0).seconds_after(at(i64::MIN, 0)), u64::MAX);
+    }
 
     #[test]
     fn a_device_is_two_numbers_as_text() {

@@ -248,6 +248,15 @@ pub enum OperationError {
         /// The limit.
         limit: u64,
     },
+    /// The clock shows a later time than the one that was accepted (rule P2).
+    #[error(
+        "the leader's clock has gone on to {seconds} seconds since 1970, long after the time that was accepted: see \
+         `holdfast cluster status`, then accept what it shows"
+    )]
+    TimeNotAccepted {
+        /// What it shows, in seconds since 1970.
+        seconds: i64,
+    },
 }
 
 impl OperationError {
@@ -279,6 +288,7 @@ impl OperationError {
             | Self::InUse { .. }
             | Self::Fenced { .. }
             | Self::NoRecoveryKit { .. }
+            | Self::TimeNotAccepted { .. }
             | Self::WrongPhase { .. } => ErrorKind::Conflict,
             Self::SessionFull { .. } => ErrorKind::Unavailable,
         }

@@ -73,6 +73,19 @@ pub enum Operation {
         /// two that propose the same tick count it once, and no two ticks are closer than a period.
         after: u64,
     },
+    /// Counts steady time, by which the leaders' clocks are judged (rule P2). Gives [`Outcome::Done`].
+    CountTime {
+        /// What was counted before, as a point in state time. Nothing happens if it is another by now.
+        after: Timestamp,
+        /// For how long whoever proposes it has seen that on his own steady clock: so much has passed for sure.
+        length_ms: u32,
+    },
+    /// Takes a jump of the leaders' clocks that an admin has looked at (rule P2). Gives [`Outcome::Done`], also if there
+    /// is none to take.
+    AcceptTime {
+        /// The time that he was shown: a clock that shows a much later one by now is not believed after all.
+        shown: Timestamp,
+    },
 }
 
 /// A change of the file system.

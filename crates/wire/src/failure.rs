@@ -143,6 +143,7 @@ fn named(error: &OperationError) -> (&'static str, Fields) {
         OperationError::NoNode { node } => named!("no_node", node),
         OperationError::SessionFull { session, gaps } => named!(code::SESSION_FULL, session, gaps),
         OperationError::TooDeep { lin, limit } => named!("too_deep", lin, limit),
+        OperationError::TimeNotAccepted { seconds } => named!("time_not_accepted", seconds),
     }
 }
 

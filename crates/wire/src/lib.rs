@@ -21,6 +21,6 @@ pub use convert::Numbered;
 pub use endpoint::{ConnectError, Endpoint, REQUEST_TIMEOUT_MAX};
 pub use failure::{Failure, code};
 pub use identity::{Authority, ClientTls, Identity, install_crypto_provider};
-pub use invalid::{InvalidMessage, each};
+pub use invalid::{InvalidMessage, each, time};
 pub use pool::ChannelPool;
 pub use request_id::{HEADER as REQUEST_HEADER, NamingChannel, RequestId};

@@ -6,6 +6,7 @@ use clap::Subcommand;
 use client::Client;
 use runtime::Clock;
 use serde_json::{Value, json};
+use types::Timestamp;
 use wire::v1;
 use zeroize::Zeroizing;
 
@@ -47,6 +48,16 @@ pub enum Command {
         #[arg(long, default_value_t = 1)]
         count: u32,
     },
+    /// Accept a jump of the clocks that `cluster status` shows: that so much time has passed
+    ///
+    /// State time follows the leader's clock, but not over ten minutes ahead of what has passed for sure. After the whole
+    /// cluster was down for longer, or when a clock was set wrong, it goes on slowly from where it was, and nothing is
+    /// removed by its age, until the clock shows a time that was reached, or until this command.
+    AcceptTime {
+        /// The time that the status shows
+        #[arg(value_parser = time)]
+        time: Timestamp,
+    },
 }
 
 pub async fn run(command: Command, invocation: &mut Invocation) -> Result<(), CliError> {
@@ -61,6 +72,10 @@ pub async fn run(command: Command, invocation: &mut Invocation) -> Result<(), Cl
         Command::Token { count } => {
             let tokens = invocation.connect().await?.create_tokens(count).await?;
             invocation.output.result(tokens.join("\n"), &json!({ "tokens": tokens }))
+        }
+        Command::AcceptTime { time } => {
+            let now = text::time(invocation.connect().await?.accept_time(time).await?);
+            invocation.output.result(format!("state time is {now}"), &json!({ "state_time": now }))
         }
     }
 }
@@ -135,7 +150,21 @@ fn show_status(status: &v1::ClusterStatus, invocation: &mut Invocation) -> Resul
     invocation.output.result(summary(status), &Value::Null)?;
     let rows: Vec<_> = status.nodes.iter().map(|node| (cells(node, status), Value::Null)).collect();
     invocation.output.table(&["NODE", "ADDRESS", "ROLE", "STATE", "BLOCKS", "DISK USED", "OF"], &rows)?;
-    status.warnings.iter().try_for_each(|warning| invocation.output.result(format!("! {warning}"), &Value::Null))
+    let warnings = status.warnings.iter().map(|warning| format!("! {warning}"));
+    warnings.chain(jump_lines(status)).try_for_each(|line| invocation.output.result(line, &Value::Null))
+}
+
+/// What to type after a jump of the clocks, with the times.
+fn jump_lines(status: &v1::ClusterStatus) -> Option<String> {
+    let (state, shown) = (shown_time(status.state_time)?, shown_time(status.time_jump?.shown)?);
+    Some(format!(
+        "  state time is {state}, and the leader's clock shows {shown}; if that is right:\n  \
+         holdfast cluster accept-time {shown}"
+    ))
+}
+
+fn shown_time(time: Option<v1::Timestamp>) -> Option<String> {
+    Some(text::time(time?.try_into().ok()?))
 }
 
 fn summary(status: &v1::ClusterStatus) -> String {
@@ -219,6 +248,10 @@ fn value(status: &v1::ClusterStatus) -> Value {
         "first_nodes": status.first_nodes,
         "ready": status.ready,
         "placement_groups": status.placement_groups,
+        "state_time": shown_time(status.state_time),
+        "time_jump": status.time_jump.map(|jump| {
+            json!({ "from": shown_time(jump.from), "shown": shown_time(jump.shown) })
+        }),
         "nodes": status.nodes.iter().map(node).collect::<Vec<_>>(),
         "warnings": status.warnings,
     })
@@ -226,6 +259,13 @@ fn value(status: &v1::ClusterStatus) -> Value {
 
 fn failed_volume(failed: &v1::FailedVolume) -> Value {
     json!({ "volume": failed.volume, "folder": failed.folder, "reason": failed.reason })
+}
+
+fn time(text: &str) -> Result<Timestamp, String> {
+    let time: jiff::Timestamp = text.parse().map_err(|error: jiff::Error| error.to_string())?;
+    let time = time.duration_since(jiff::Timestamp::UNIX_EPOCH);
+    let nanoseconds = u32::try_from(time.subsec_nanos()).map_err(|_| "a time before 1970".to_owned())?;
+    Ok(Timestamp { seconds: time.as_secs(), nanoseconds })
 }
 
 fn first_nodes(text: &str) -> Result<u32, String> {

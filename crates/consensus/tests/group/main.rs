@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod soak;
 #[cfg(test)]
+mod times;
+#[cfg(test)]
 mod world;
 
 use std::io;

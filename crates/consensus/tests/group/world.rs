@@ -56,6 +56,7 @@ pub struct Setup {
     pub segment_bytes: u64,
     pub request_deadline: Duration,
     pub files: Files,
+    pub clock: Clock,
 }
 
 impl Default for Setup {
@@ -66,6 +67,7 @@ impl Default for Setup {
             segment_bytes: 64 << 10,
             request_deadline: Duration::from_secs(30),
             files: Files::real(),
+            clock: Clock::real(),
         }
     }
 }
@@ -161,7 +163,7 @@ impl Node {
     /// Starts a member in a folder that has its log.
     pub async fn start_in(net: &Net, id: u64, folder: TempDir, setup: &Setup) -> Result<Self, ConsensusError> {
         let id = NodeId(id);
-        let (tasks, clock, metrics) = (Tasks::new("test"), Clock::real(), Metrics::new());
+        let (tasks, clock, metrics) = (Tasks::new("test"), setup.clock.clone(), Metrics::new());
         let mut options = options(id, &folder, setup);
         options.timing = Timing {
             heartbeat: Duration::from_millis(100),

@@ -15,6 +15,8 @@ mod snapshot;
 mod write;
 mod xattr;
 
+use std::time::Duration;
+
 use types::{Change, Operation, OperationError, Outcome, Registration, Timestamp};
 
 use crate::error::Failure;
@@ -41,6 +43,14 @@ pub fn perform(tx: &mut Transaction<'_>, operation: &Operation) -> Result<Outcom
         Operation::Job(operation) => job::perform(tx, operation),
         Operation::Tick { after } => {
             tx.tick(*after);
+            Ok(Outcome::Done)
+        }
+        Operation::CountTime { after, length_ms } => {
+            tx.progress.time.count(*after, Duration::from_millis((*length_ms).into()));
+            Ok(Outcome::Done)
+        }
+        Operation::AcceptTime { shown } => {
+            tx.progress.time.accept(*shown)?;
             Ok(Outcome::Done)
         }
     }

@@ -24,6 +24,7 @@ use crate::overlay::hash_row;
 use crate::read::Read as _;
 use crate::rows::{ProgressRow, Usage};
 use crate::tables::Snapshots;
+use crate::time::TimeJump;
 
 /// One state of the store that no later write changes: the head when the view was made, or a snapshot as of then.
 ///
@@ -78,7 +79,20 @@ impl View {
     /// State time when the view was made.
     #[must_use]
     pub fn state_time(&self) -> Timestamp {
-        self.progress.now
+        self.progress.time.now
+    }
+
+    /// How much of it has passed for sure: what the next count of time names.
+    #[must_use]
+    pub fn counted_time(&self) -> Timestamp {
+        self.progress.time.sure
+    }
+
+    /// The jump of the leaders' clocks that is not believed, if there is one. Whoever removes or starts something because
+    /// of its age waits while there is (rule P2).
+    #[must_use]
+    pub fn time_jump(&self) -> Option<TimeJump> {
+        self.progress.time.jump
     }
 
     /// Ticks so far when the view was made: what leases and quarantines are measured by (rule P2).

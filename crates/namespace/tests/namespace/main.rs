@@ -20,5 +20,6 @@ mod orphans;
 mod scale;
 mod sessions;
 mod snapshots;
+mod times;
 mod tree;
 mod world;

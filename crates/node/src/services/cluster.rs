@@ -2,7 +2,7 @@
 
 use tokio::sync::oneshot;
 use tonic::{Request, Response, Status};
-use types::ErrorKind;
+use types::{ErrorKind, Operation};
 use wire::v1::cluster_server::Cluster;
 use wire::{Failure, v1};
 
@@ -71,6 +71,17 @@ impl Cluster for ClusterService {
         let token = request.into_inner().token;
         let joined = self.ask(|reply| MembershipRequest::Join { token, reply }).await?;
         Ok(Response::new(v1::JoinClusterResponse { node: joined.node.0, cluster: joined.cluster.to_string() }))
+    }
+
+    async fn accept_time(
+        &self,
+        request: Request<v1::AcceptTimeRequest>,
+    ) -> Result<Response<v1::AcceptTimeResponse>, Status> {
+        let member = self.daemon.member()?;
+        let shown = wire::time("shown", request.into_inner().shown)?;
+        member.propose(Operation::AcceptTime { shown }).await?;
+        let state_time = member.read(|view| Ok::<_, NodeError>(view.state_time())).await?;
+        Ok(Response::new(v1::AcceptTimeResponse { state_time: Some(state_time.into()) }))
     }
 
     async fn announce(&self, request: Request<v1::AnnounceRequest>) -> Result<Response<v1::AnnounceResponse>, Status> {

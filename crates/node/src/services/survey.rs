@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use consensus::Vote;
 use futures::future::join_all;
-use types::{Node, NodeId, PlacementGroup, Pool};
+use namespace::TimeJump;
+use types::{Node, NodeId, PlacementGroup, Pool, Timestamp};
 use wire::v1;
 
 use crate::member::Member;
@@ -50,6 +51,8 @@ pub async fn status(member: &Arc<Member>, scope: Scope) -> Result<v1::ClusterSta
         nodes,
         pools: records.pools.into_iter().map(Into::into).collect(),
         placement_groups: u32::try_from(records.groups.len()).unwrap_or(u32::MAX),
+        state_time: Some(records.state_time.into()),
+        time_jump: records.time_jump.map(time_jump),
     })
 }
 
@@ -66,11 +69,19 @@ struct Records {
     nodes: Vec<Node>,
     pools: Vec<Pool>,
     groups: Vec<PlacementGroup>,
+    state_time: Timestamp,
+    time_jump: Option<TimeJump>,
 }
 
 impl Records {
     fn read(view: namespace::View) -> Result<Self, NodeError> {
-        Ok(Self { nodes: view.nodes()?, pools: view.pools()?, groups: view.placement_groups()? })
+        Ok(Self {
+            nodes: view.nodes()?,
+            pools: view.pools()?,
+            groups: view.placement_groups()?,
+            state_time: view.state_time(),
+            time_jump: view.time_jump(),
+        })
     }
 }
 
@@ -118,6 +129,10 @@ fn failed_volume(failed: FailedVolume) -> v1::FailedVolume {
     v1::FailedVolume { volume: volume.to_string(), folder: folder.display().to_string(), reason }
 }
 
+fn time_jump(jump: TimeJump) -> v1::TimeJump {
+    v1::TimeJump { from: Some(jump.from.into()), shown: Some(jump.shown.into()) }
+}
+
 fn role(member: &Member, node: NodeId) -> v1::NodeRole {
     match member.consensus.status().members.iter().find(|standing| standing.node == node).map(|found| found.vote) {
         Some(Vote::Voter) => v1::NodeRole::Voter,
@@ -135,6 +150,13 @@ fn warnings(member: &Member, records: &Records, leader: Option<NodeId>, nodes: &
     if records.pools.is_empty() {
         let (joined, first) = (records.nodes.len(), member.identity.first_nodes);
         warnings.push(format!("The cluster is forming: {joined} of {first} first nodes have joined."));
+    }
+    if let Some(jump) = records.time_jump {
+        let ahead = Duration::from_secs(jump.shown.seconds_after(records.state_time));
+        warnings.push(format!(
+            "The leader's clock is {ahead:?} ahead of what has passed for sure, and nothing is removed by its age: set it \
+             right, or accept its time with `holdfast cluster accept-time`."
+        ));
     }
     for status in nodes {
         let node = status.node.as_ref().map_or(0, |node| node.id);

@@ -1,5 +1,8 @@
 //! A cluster forms, keeps files, and goes on through the loss of any one node.
 
+use runtime::Clock;
+use types::Timestamp;
+
 use crate::daemons::{Daemons, content, get, put, small};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -65,6 +68,22 @@ async fn a_single_node_is_a_cluster_that_survives_a_kill() {
     daemons.spawn(0);
     daemons.ready(0).await;
     assert!(get(&daemons.client(0).await, "file").await.unwrap() == bytes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn state_time_is_that_of_the_clock_and_there_is_nothing_to_accept() {
+    let daemons = Daemons::start(1);
+    daemons.form().await;
+    let client = daemons.client(0).await;
+    daemons.client(0).await.open_session("any operation").await.unwrap();
+    let status = client.status().await.unwrap();
+    assert_eq!(status.time_jump, None);
+    let (state, clock) = (status.state_time.unwrap().seconds, Clock::real().wall().seconds);
+    assert!((clock - 600..=clock).contains(&state), "{state}, and it is {clock}");
+    // An admin who is slower than the clocks that were set right does no harm.
+    let far = Timestamp { seconds: clock + 31_536_000, nanoseconds: 0 };
+    let now = client.accept_time(far).await.unwrap();
+    assert!((clock - 600..=clock + 600).contains(&now.seconds), "{now:?}, and it is {clock}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

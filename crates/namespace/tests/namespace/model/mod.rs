@@ -113,7 +113,9 @@ impl Model {
                 Ok(Outcome::Done)
             }
             Operation::Change(change) => self.change(change),
-            Operation::Register(_) | Operation::Job(_) => panic!("the histories have no {operation:?}"),
+            Operation::Register(_) | Operation::Job(_) | Operation::CountTime { .. } | Operation::AcceptTime { .. } => {
+                panic!("the histories have no {operation:?}")
+            }
         }
     }
 
