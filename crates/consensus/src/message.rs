@@ -17,7 +17,7 @@ use crate::raft_types::{
 use crate::route::Refusal;
 use crate::state::Contents;
 
-pub(crate) const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 2;
 
 /// What one member asks of another.
 #[derive(Debug, Serialize, Deserialize)]

@@ -25,6 +25,7 @@ pub(crate) struct Metrics {
     pub applied_index: Gauge,
     pub purged_index: Gauge,
     pub snapshots_sent: Counter,
+    pub snapshot_bytes: Counter,
     pub snapshots_installed: Counter,
 }
 
@@ -53,6 +54,7 @@ impl Metrics {
             applied_index: metrics.gauge("raft_applied_index", "The last entry that is applied."),
             purged_index: metrics.gauge("raft_purged_index", "The last entry that is dropped from the log."),
             snapshots_sent: metrics.counter("raft_snapshots_sent", "State snapshots sent to members."),
+            snapshot_bytes: metrics.counter("raft_snapshot_bytes_sent", "Bytes of state snapshots sent to members."),
             snapshots_installed: metrics.counter("raft_snapshots_installed", "State snapshots installed."),
         }
     }

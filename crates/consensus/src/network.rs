@@ -77,14 +77,17 @@ impl Peer {
     }
 
     async fn send_state(&self, vote: Vote, copy: &Arc<Checkpoint>) -> Result<Vote, Unreachable> {
-        let offer = Message::Offer { vote, contents: copy.contents().clone() };
+        let described = Arc::clone(copy);
+        let contents =
+            blocking(move || described.contents().cloned()).await.map_err(|error| Unreachable::new(&error))?;
+        let offer = Message::Offer { vote, contents: contents.clone() };
         let (transfer, have) = match self.call_snapshot(offer).await? {
             Answer::Offered { transfer, have } => (transfer, have),
             Answer::Installed(Some(higher)) => return Ok(higher),
             _ => return Err(Unreachable::from_string("the offered state was not answered")),
         };
-        for (number, (entry, have)) in copy.contents().files.iter().zip(have).enumerate() {
-            let file = copy.open_file(entry).map_err(|error| Unreachable::new(&error))?;
+        for (number, (entry, have)) in contents.files.iter().zip(have).enumerate() {
+            let file = copy.open_file(&entry.name).map_err(|error| Unreachable::new(&error))?;
             self.send_file(transfer, number as u64, &file, have..entry.length).await?;
         }
         match self.call_snapshot(Message::Install { vote, transfer }).await? {
@@ -110,6 +113,7 @@ impl Peer {
             let bytes = Bytes::from(read.map_err(|error| Unreachable::new(&error))?);
             let crc = crc32fast::hash(&bytes);
             let chunk = Message::Chunk { transfer, file: number, offset, crc, bytes };
+            self.network.metrics.snapshot_bytes.inc_by(length);
             match self.call_snapshot(chunk).await? {
                 Answer::Taken(true) => offset += length,
                 _ => return Err(Unreachable::from_string("the transfer was cut off: it has to be offered again")),

@@ -6,6 +6,9 @@
 //! flush counts for nothing, and the next look begins anew. One that takes its place later is durable before it counts,
 //! and holds more than any entry that was applied before: so the bound stays good.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use openraft::async_runtime::watch::WatchReceiver;
 use runtime::{Clock, OnError, Tasks, blocking};
 use tracing::{info, warn};
@@ -14,8 +17,7 @@ use crate::Retention;
 use crate::log::LogStore;
 use crate::metrics::Metrics;
 use crate::raft_types::Raft;
-use crate::state::{Shelf, StateError, Stores};
-use std::time::Duration;
+use crate::state::{Incoming, Shelf, StateError, Stores};
 
 /// How long a copy of the state may take before the purge is left to the next look.
 const COPY_DEADLINE: Duration = Duration::from_secs(120);
@@ -27,6 +29,7 @@ pub(crate) struct Keeper {
     pub log: LogStore,
     pub stores: Stores,
     pub shelf: Shelf,
+    pub incoming: Arc<Incoming>,
     pub clock: Clock,
     pub metrics: Metrics,
 }
@@ -46,8 +49,12 @@ impl Keeper {
     }
 
     async fn keep(&self) -> Result<(), StateError> {
-        let shelf = self.shelf.clone();
-        blocking(move || shelf.drop_idle()).await;
+        let (shelf, incoming) = (self.shelf.clone(), Arc::clone(&self.incoming));
+        blocking(move || {
+            shelf.drop_idle();
+            incoming.drop_idle();
+        })
+        .await;
         let Some(wanted) = self.wanted_bound() else { return Ok(()) };
         let stores = self.stores.clone();
         let Some(flushed) = blocking(move || stores.flush()).await? else { return Ok(()) };

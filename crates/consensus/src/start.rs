@@ -101,12 +101,14 @@ pub async fn start(options: Options, surroundings: Surroundings) -> Result<Handl
         Raft::new(options.node.get(), config, network, log.clone(), machine).await.map_err(|fatal| stopped(&fatal))?;
 
     watch_core(&tasks, &raft);
+    let incoming = Arc::new(Incoming::new(files, stores.clone(), clock.clone()));
     let keeper = Keeper {
         retention: options.retention,
         raft: raft.clone(),
         log: log.clone(),
         stores: stores.clone(),
         shelf,
+        incoming: Arc::clone(&incoming),
         clock: clock.clone(),
         metrics: metrics.clone(),
     };
@@ -115,7 +117,6 @@ pub async fn start(options: Options, surroundings: Surroundings) -> Result<Handl
         .start(&tasks);
     let proposer = Proposer::start(&tasks, raft.clone(), clock.clone(), options.batching, metrics.clone());
     let leader_rounds = leader_rounds(&tasks, &raft, &clock, options.timing);
-    let incoming = Arc::new(Incoming::new(files, stores.clone()));
     let states = stores;
     Ok(Handle::new(Arc::new(Member {
         options,

@@ -158,7 +158,7 @@ impl RaftSnapshotBuilder<Group> for Builder {
 
 /// A copy with what openraft wants to know of it.
 pub(crate) fn snapshot_of(checkpoint: Arc<Checkpoint>) -> Result<Snapshot, StateError> {
-    let last_membership = stored(checkpoint.contents().membership.as_ref())?;
+    let last_membership = stored(checkpoint.applied().membership.as_ref())?;
     let meta = SnapshotMeta { last_log_id: checkpoint.position().map(LogId::from), last_membership };
     Ok(Snapshot { meta, snapshot: checkpoint })
 }

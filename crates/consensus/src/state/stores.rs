@@ -109,7 +109,12 @@ impl Stores {
         Checkpoint::open(&self.shared.files, &folder, applied)
     }
 
-    /// An empty folder for a state that is being received. Blocks.
+    /// Where the files of a state are kept until all of them are there.
+    pub fn parts_folder(&self) -> PathBuf {
+        self.shared.folder.join("parts")
+    }
+
+    /// An empty folder for a state that was received. Blocks.
     pub fn incoming_folder(&self, number: u64) -> Result<PathBuf, StateError> {
         let folder = self.shared.folder.join(format!("incoming-{number:08}"));
         self.shared.files.remove_dir_all(&folder)?;

@@ -197,6 +197,42 @@ async fn a_member_that_is_too_far_behind_is_sent_the_state() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_state_that_was_cut_off_by_a_restart_goes_on_where_it_was() {
+    let retention =
+        Retention { keep_entries: 5, purge_entries: 5, period: Duration::from_millis(50), ..Retention::default() };
+    let (net, setup) = (Net::default(), Setup { retention, segment_bytes: 1 << 10, ..Setup::default() });
+    let first = Node::start(&net, 1, &setup).await;
+    first.handle.initialize().await.expect("a group of one");
+    for number in 0..60 {
+        make(&first, &format!("file {number}")).await;
+    }
+    let purged = first.handle.wait_status(|status| status.purged > Some(30));
+    Clock::real().timeout(PATIENCE, purged).await.expect("a purge in time").expect("running");
+
+    // The offer, and some files.
+    net.cut_snapshots_after(4);
+    let second = Node::start(&net, 2, &setup).await;
+    first.handle.add_learner(NodeId(2), "node-2:1").await.expect("a learner");
+    let cut = async {
+        while !net.snapshots_are_cut() {
+            Clock::real().sleep(Duration::from_millis(10)).await;
+        }
+    };
+    Clock::real().timeout(PATIENCE, cut).await.expect("a state is sent");
+    let second = second.restart(&setup).await;
+    let files = Files::real().list(&second.folder.path().join("raft/state/parts")).expect("parts").len();
+    assert!(files > 0, "what came stays");
+    net.heal();
+    second.wait_for_file("file 59").await;
+    agree(&[&first, &second]).await;
+    assert_eq!(second.metric("raft_snapshots_installed_total"), 1);
+    assert!(
+        !Files::real().exists(&second.folder.path().join("raft/state/parts/")).expect("looked")
+            || Files::real().list(&second.folder.path().join("raft/state/parts")).expect("a list").is_empty()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_learner_joins_an_old_group_through_its_state() {
     let retention =
         Retention { keep_entries: 5, purge_entries: 5, period: Duration::from_millis(50), ..Retention::default() };

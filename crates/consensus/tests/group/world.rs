@@ -36,6 +36,8 @@ struct NetState {
     frozen: BTreeSet<NodeId>,
     /// Forwarded requests are carried out, and their answers lost.
     deaf: bool,
+    /// Messages about state snapshots that come through yet, if that is bounded.
+    snapshot_messages: Option<u64>,
 }
 
 /// A member with its folder.
@@ -98,6 +100,17 @@ impl Net {
         state.isolated.clear();
         state.starved.clear();
         state.frozen.clear();
+        state.snapshot_messages = None;
+    }
+
+    /// Lets so many messages about state snapshots through, and no more.
+    pub fn cut_snapshots_after(&self, messages: u64) {
+        self.state().snapshot_messages = Some(messages);
+    }
+
+    /// Whether as many messages about state snapshots came through as may.
+    pub fn snapshots_are_cut(&self) -> bool {
+        self.state().snapshot_messages == Some(0)
     }
 
     /// Loses the answers of forwarded requests, or no longer.
@@ -121,6 +134,18 @@ impl Net {
         let cut = starved || state.isolated.contains(&from) || state.isolated.contains(&to);
         state.members.get(&to).filter(|_| !cut).cloned()
     }
+
+    /// Whether a message about a state snapshot comes through.
+    fn takes_snapshot(&self) -> bool {
+        match &mut self.state().snapshot_messages {
+            None => true,
+            Some(0) => false,
+            Some(messages) => {
+                *messages -= 1;
+                true
+            }
+        }
+    }
 }
 
 /// The network as one member sees it.
@@ -141,7 +166,8 @@ impl Transport for Wire {
     ) -> BoxFuture<'a, Result<Bytes, TransportError>> {
         Box::pin(async move {
             let address = address.to_owned();
-            let Some(member) = self.net.route(self.from, to, kind) else {
+            let passes = kind != MessageKind::Snapshot || self.net.takes_snapshot();
+            let Some(member) = self.net.route(self.from, to, kind).filter(|_| passes) else {
                 return Err(TransportError::Unreachable { node: to, address, reason: "cut".into() });
             };
             let still = self.net.is_still(self.from, to);
