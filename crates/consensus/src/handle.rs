@@ -10,6 +10,7 @@ use types::{NodeId, OperationError, Outcome, Request};
 use crate::member::Member;
 use crate::membership::Change;
 use crate::read::Rounds;
+use crate::route::Proof;
 use crate::{ConsensusError, Status};
 
 /// A member of the Raft group. Clones are the same member.
@@ -18,6 +19,8 @@ pub struct Handle {
     member: Arc<Member>,
     /// Rounds to the leader, wherever it is.
     rounds: Rounds,
+    /// The same for reads that are content with its lease.
+    leased: Rounds,
 }
 
 /// What one request gave: its outcome, or why the state machine refused it. Both are decided by the log.
@@ -25,13 +28,15 @@ pub type RequestResult = Result<Outcome, OperationError>;
 
 impl Handle {
     pub(crate) fn new(member: Arc<Member>) -> Self {
-        let asking = Arc::clone(&member);
-        let limit = member.options.timing.request_deadline;
-        let rounds = Rounds::start(&member.tasks, "reads", member.clock.clone(), limit, move |reads| {
-            let asking = Arc::clone(&asking);
-            async move { asking.read_round(reads).await }
-        });
-        Self { member, rounds }
+        let start = |name, proof| {
+            let (asking, limit) = (Arc::clone(&member), member.options.timing.request_deadline);
+            Rounds::start(&member.tasks, name, member.clock.clone(), limit, move |reads| {
+                let asking = Arc::clone(&asking);
+                async move { asking.read_round(proof, reads).await }
+            })
+        };
+        let (rounds, leased) = (start("reads", Proof::Round), start("leased-reads", Proof::Lease));
+        Self { member, rounds, leased }
     }
 
     /// Puts requests into the log and gives their results, in their order, once this node's leader has applied them.
@@ -55,9 +60,24 @@ impl Handle {
     /// # Errors
     /// There is no leader within the deadline, or it or this node does not get on, or consensus has stopped.
     pub async fn read(&self) -> Result<View, ConsensusError> {
+        self.read_after(&self.rounds).await
+    }
+
+    /// Gives the same view without a round to the other voters, while the leader's lease holds; else it makes one.
+    ///
+    /// It is for what callers keep for a while anyway: of a leader whose machine was stopped, clocks and all, for longer
+    /// than an election takes, a view may be old by less than a second.
+    ///
+    /// # Errors
+    /// As [`Handle::read`].
+    pub async fn read_leased(&self) -> Result<View, ConsensusError> {
+        self.read_after(&self.leased).await
+    }
+
+    async fn read_after(&self, rounds: &Rounds) -> Result<View, ConsensusError> {
         let waited = self.member.options.timing.request_deadline;
         let seen = self.member.clock.timeout(waited, async {
-            let index = self.rounds.join().await;
+            let index = rounds.join().await;
             self.member.check_running()?;
             let index = index.map_err(|refusal| self.member.failure(refusal, waited))?;
             self.member.wait_applied(index).await

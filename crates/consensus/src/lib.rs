@@ -20,6 +20,7 @@ mod conformance;
 mod error;
 mod formats;
 mod handle;
+mod lease;
 mod log;
 mod member;
 mod membership;

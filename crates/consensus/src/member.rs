@@ -8,16 +8,18 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::metrics::RaftMetrics;
 use runtime::{Clock, Tasks, blocking};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use types::{NodeId, Request};
 
 use crate::handle::RequestResult;
+use crate::lease::Lease;
 use crate::membership::Change;
 use crate::metrics::Metrics;
 use crate::payload::EncodedRequests;
 use crate::propose::Proposer;
 use crate::raft_types::{Fatal, Group, Raft};
 use crate::read::Rounds;
-use crate::route::{Errand, Fetched, Refusal, Repeat};
+use crate::route::{Errand, Fetched, Proof, Refusal, Repeat};
 use crate::state::{Incoming, Stores};
 use crate::status::{self, Role, Status, Vote};
 use crate::{ConsensusError, Options, Transport};
@@ -35,6 +37,10 @@ pub(crate) struct Member {
     pub proposer: Proposer,
     /// Rounds to the other voters, while this node leads.
     pub leader_rounds: Rounds,
+    /// What spares them.
+    pub lease: Lease,
+    /// When it may vote again: it has forgotten whom it heard before it started.
+    pub votes_from: Instant,
     /// The number after the last applied entry.
     pub applied_end: watch::Receiver<u64>,
 }
@@ -59,10 +65,10 @@ impl Member {
     }
 
     /// Asks the leader how far a member must have applied to read now.
-    pub async fn read_round(&self, reads: u64) -> Result<u64, Refusal> {
+    pub async fn read_round(&self, proof: Proof, reads: u64) -> Result<u64, Refusal> {
         self.metrics.read_rounds.inc();
         self.metrics.reads.inc_by(reads);
-        match self.run_errand(&Errand::ReadIndex, Repeat::Harmless).await {
+        match self.run_errand(&Errand::ReadIndex(proof), Repeat::Harmless).await {
             Ok(Fetched::Index(index)) => Ok(index),
             Err(ConsensusError::Stalled { .. }) => Err(Refusal::Stalled),
             _ => Err(Refusal::NotLeader { leader: None }),

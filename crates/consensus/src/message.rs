@@ -53,6 +53,8 @@ pub(crate) enum Message {
     ReadIndex,
     /// A change of membership for the leader.
     Change(Change),
+    /// The same as [`Message::ReadIndex`], on the leader's lease if that holds.
+    ReadLeased,
 }
 
 /// What it answers.

@@ -64,15 +64,24 @@ pub(crate) enum Repeat {
 #[derive(Debug)]
 pub(crate) enum Errand {
     Propose(EncodedRequests),
-    ReadIndex,
+    ReadIndex(Proof),
     Change(Change),
+}
+
+/// What shows that the leader leads while it tells how far a member must have applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// A round to the other voters.
+    Round,
+    /// Its lease; a round if that does not hold.
+    Lease,
 }
 
 impl Errand {
     /// What is known of it when the member that it was sent to does not answer.
     const fn lost(&self) -> Refusal {
         match self {
-            Self::ReadIndex => Refusal::Stalled,
+            Self::ReadIndex(_) => Refusal::Stalled,
             Self::Propose(_) | Self::Change(_) => Refusal::OutcomeUnknown,
         }
     }
@@ -172,7 +181,7 @@ impl Member {
     async fn do_errand(&self, errand: &Errand, deadline: Instant) -> Result<Fetched, Refusal> {
         match errand {
             Errand::Propose(requests) => Ok(Fetched::Results(self.proposer.submit(requests.clone(), deadline).await?)),
-            Errand::ReadIndex => Ok(Fetched::Index(self.read_index_here(deadline).await?)),
+            Errand::ReadIndex(proof) => Ok(Fetched::Index(self.read_index_here(*proof, deadline).await?)),
             Errand::Change(change) => {
                 let changed = self.clock.timeout(self.left(deadline), self.change_here(change)).await;
                 changed.unwrap_or(Err(Refusal::OutcomeUnknown)).map(|()| Fetched::Done)
@@ -180,10 +189,19 @@ impl Member {
         }
     }
 
-    /// Asks the other voters how far a member must have applied to read now; this node has to lead.
-    async fn read_index_here(&self, deadline: Instant) -> Result<u64, Refusal> {
+    /// How far a member must have applied to read now; this node has to lead.
+    async fn read_index_here(&self, proof: Proof, deadline: Instant) -> Result<u64, Refusal> {
         let limit = self.left(deadline).min(self.options.timing.message_deadline);
-        self.clock.timeout(limit, self.leader_rounds.join()).await.unwrap_or(Err(Refusal::Stalled))
+        let proven = async {
+            if proof == Proof::Lease
+                && let Some(index) = self.lease.index().await?
+            {
+                self.metrics.leased_reads.inc();
+                return Ok(index);
+            }
+            self.leader_rounds.join().await
+        };
+        self.clock.timeout(limit, proven).await.unwrap_or(Err(Refusal::Stalled))
     }
 
     fn left(&self, deadline: Instant) -> Duration {
@@ -202,12 +220,13 @@ impl Member {
                 self.metrics.forwarded.inc_by(requests.count as u64);
                 Message::Propose { count: requests.count as u64, bytes: requests.bytes.clone() }
             }
-            Errand::ReadIndex => Message::ReadIndex,
+            Errand::ReadIndex(Proof::Round) => Message::ReadIndex,
+            Errand::ReadIndex(Proof::Lease) => Message::ReadLeased,
             Errand::Change(change) => Message::Change(change.clone()),
         };
         let left = self.left(deadline);
         let limit = match errand {
-            Errand::ReadIndex => left.min(self.options.timing.message_deadline),
+            Errand::ReadIndex(_) => left.min(self.options.timing.message_deadline),
             Errand::Propose(_) | Errand::Change(_) => left,
         };
         let bytes = encode_message(leader, &message);

@@ -9,8 +9,8 @@ use crate::ConsensusError;
 use crate::member::{Member, stopped};
 use crate::message::{Answer, Message, decode_message, encode_answer};
 use crate::payload::EncodedRequests;
-use crate::raft_types::{Group, Vote};
-use crate::route::{Errand, Fetched, Refusal};
+use crate::raft_types::{Group, Vote, VoteRequest, VoteResponse};
+use crate::route::{Errand, Fetched, Proof, Refusal};
 use crate::state::{Chunk, Contents, snapshot_of};
 
 impl Member {
@@ -18,6 +18,9 @@ impl Member {
     pub async fn serve(&self, message: Bytes) -> Result<Bytes, ConsensusError> {
         let answer = match decode_message(self.options.node, &message)? {
             Message::Append(request) => Answer::Append(self.raft.append_entries(request).await.map_err(core)?),
+            Message::Vote(request) | Message::PreVote(request) if self.may_have_promised(&request) => {
+                Answer::Vote(VoteResponse::new(self.raft.metrics().borrow_watched().vote, None, false))
+            }
             Message::Vote(request) => Answer::Vote(self.raft.vote(request).await.map_err(core)?),
             Message::PreVote(request) => Answer::Vote(self.raft.pre_vote(request).await.map_err(core)?),
             Message::TransferLeader(request) => {
@@ -30,10 +33,8 @@ impl Member {
             }
             Message::Install { vote, transfer } => self.install(vote, transfer).await?,
             Message::Propose { count, bytes } => self.propose_for(count as usize, bytes).await?,
-            Message::ReadIndex => match self.forwarded(&Errand::ReadIndex).await? {
-                Ok(Fetched::Index(index)) => Answer::ReadIndex(Ok(index)),
-                other => Answer::ReadIndex(Err(refused(other))),
-            },
+            Message::ReadIndex => self.read_index_for(Proof::Round).await?,
+            Message::ReadLeased => self.read_index_for(Proof::Lease).await?,
             Message::Change(change) => Answer::Changed(self.forwarded(&Errand::Change(change)).await?.map(drop)),
         };
         Ok(encode_answer(&answer))
@@ -48,6 +49,19 @@ impl Member {
             Ok(Fetched::Results(results)) => Ok(results),
             other => Err(refused(other)),
         }))
+    }
+
+    async fn read_index_for(&self, proof: Proof) -> Result<Answer, ConsensusError> {
+        Ok(Answer::ReadIndex(match self.forwarded(&Errand::ReadIndex(proof)).await? {
+            Ok(Fetched::Index(index)) => Ok(index),
+            other => Err(refused(other)),
+        }))
+    }
+
+    /// Whether this node may have heard a leader before it started, which counts on its vote (see [`crate::lease`]). A
+    /// leader that hands over does not.
+    fn may_have_promised(&self, request: &VoteRequest) -> bool {
+        !request.leadership_transfer && self.clock.now() < self.votes_from
     }
 
     async fn forwarded(&self, errand: &Errand) -> Result<Result<Fetched, Refusal>, ConsensusError> {

@@ -8,6 +8,7 @@ use runtime::{Clock, Files, Tasks, blocking};
 use tokio::sync::watch;
 use types::NodeId;
 
+use crate::lease::Lease;
 use crate::log::{LogFolder, LogOptions, LogStore};
 use crate::member::{Member, stopped};
 use crate::metrics::{LogMetrics, Metrics};
@@ -117,6 +118,8 @@ pub async fn start(options: Options, surroundings: Surroundings) -> Result<Handl
         .start(&tasks);
     let proposer = Proposer::start(&tasks, raft.clone(), clock.clone(), options.batching, metrics.clone());
     let leader_rounds = leader_rounds(&tasks, &raft, &clock, options.timing);
+    let lease = Lease::new(options.node, raft.clone(), clock.clone(), options.timing.election_min);
+    let votes_from = clock.now() + options.timing.election_min;
     let states = stores;
     Ok(Handle::new(Arc::new(Member {
         options,
@@ -129,6 +132,8 @@ pub async fn start(options: Options, surroundings: Surroundings) -> Result<Handl
         incoming,
         proposer,
         leader_rounds,
+        lease,
+        votes_from,
         applied_end,
     })))
 }

@@ -177,6 +177,22 @@ impl Member {
         blocking(move || read(view)).await.map_err(Into::into)
     }
 
+    /// Reads from a view that the leader's lease is enough for (see [`Handle::read_leased`]), on a thread that may block.
+    ///
+    /// # Errors
+    /// There is no leader, or the read failed.
+    pub async fn read_leased<T, E>(
+        &self,
+        read: impl FnOnce(View) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, NodeError>
+    where
+        T: Send + 'static,
+        E: Into<NodeError> + Send + 'static,
+    {
+        let view = self.consensus.read_leased().await?;
+        blocking(move || read(view)).await.map_err(Into::into)
+    }
+
     /// Reads from what this node has applied so far, on a thread that may block.
     ///
     /// # Errors

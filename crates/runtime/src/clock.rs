@@ -3,9 +3,10 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rustix::time::{ClockId, clock_gettime};
 use thiserror::Error;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
@@ -29,7 +30,7 @@ pub struct Clock {
 #[derive(Clone, Debug)]
 enum Wall {
     System,
-    Simulated { begin: Instant, start: WallTime, jumped_ns: Arc<AtomicI64> },
+    Simulated { begin: Instant, start: WallTime, jumped_ns: Arc<AtomicI64>, suspended_ns: Arc<AtomicU64> },
 }
 
 /// The time given to something is over.
@@ -74,13 +75,36 @@ impl Clock {
     #[must_use]
     pub fn simulated(start: WallTime) -> Self {
         let clock = Self::real();
-        Self { wall: Wall::Simulated { begin: clock.now(), start, jumped_ns: Arc::default() } }
+        let (jumped_ns, suspended_ns) = (Arc::default(), Arc::default());
+        Self { wall: Wall::Simulated { begin: clock.now(), start, jumped_ns, suspended_ns } }
     }
 
     /// Sets a simulated wall clock forward or back, as an operator or a broken time server would; a real one stays.
     pub fn jump(&self, nanoseconds: i64) {
         if let Wall::Simulated { jumped_ns, .. } = &self.wall {
             jumped_ns.fetch_add(nanoseconds, Ordering::Relaxed);
+        }
+    }
+
+    /// Lets time pass during which the machine of a simulated clock is suspended: its steady clock stands still.
+    pub fn suspend(&self, duration: Duration) {
+        if let Wall::Simulated { suspended_ns, .. } = &self.wall {
+            suspended_ns.fetch_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
+    }
+
+    /// How long the machine was suspended so far, as far as it can tell: time that the steady clock leaves out.
+    ///
+    /// It may be too little by what passes between two instructions.
+    #[must_use]
+    pub fn suspended(&self) -> Duration {
+        match &self.wall {
+            Wall::System => {
+                let since_boot = clock_gettime(ClockId::Boottime);
+                let steady = clock_gettime(ClockId::Monotonic);
+                Duration::try_from(since_boot - steady).unwrap_or_default()
+            }
+            Wall::Simulated { suspended_ns, .. } => Duration::from_nanos(suspended_ns.load(Ordering::Relaxed)),
         }
     }
 
@@ -97,9 +121,10 @@ impl Clock {
     pub fn wall(&self) -> WallTime {
         match &self.wall {
             Wall::System => WallTime::from_nanoseconds(since_epoch(SystemTime::now())),
-            Wall::Simulated { begin, start, jumped_ns } => {
+            Wall::Simulated { begin, start, jumped_ns, suspended_ns } => {
                 let passed = i128::try_from((self.now() - *begin).as_nanos()).unwrap_or(i128::MAX);
-                let jumped = i128::from(jumped_ns.load(Ordering::Relaxed));
+                let jumped =
+                    i128::from(jumped_ns.load(Ordering::Relaxed)) + i128::from(suspended_ns.load(Ordering::Relaxed));
                 WallTime::from_nanoseconds(start.as_nanoseconds().saturating_add(passed).saturating_add(jumped))
             }
         }
@@ -161,6 +186,24 @@ mod tests {
         clock.clone().jump(-6);
         assert_eq!(clock.wall(), WallTime { seconds: 999, nanoseconds: 999_999_999 });
         assert_eq!(clock.now(), before);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_suspension_moves_the_wall_clock_and_is_told_of() {
+        let clock = Clock::simulated(START);
+        let (before, hour) = (clock.now(), Duration::from_secs(3600));
+        assert_eq!(clock.suspended(), Duration::ZERO);
+        clock.clone().suspend(hour);
+        assert_eq!((clock.suspended(), clock.now()), (hour, before));
+        assert_eq!(clock.wall(), WallTime { seconds: 4_600, nanoseconds: 5 });
+    }
+
+    #[test]
+    fn a_machine_that_is_not_suspended_tells_of_no_suspension() {
+        let clock = Clock::real();
+        let most = || (0..1000).map(|_| clock.suspended()).max().expect("some");
+        let (before, after) = (most(), most());
+        assert!(before.abs_diff(after) < Duration::from_millis(50), "{before:?} and {after:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,6 +1,8 @@
 //! A group of three: real Raft, real logs, real state stores, and a network that can be cut.
 
 #[cfg(test)]
+mod leases;
+#[cfg(test)]
 mod soak;
 #[cfg(test)]
 mod times;

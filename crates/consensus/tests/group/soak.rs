@@ -37,6 +37,7 @@ async fn the_core_survives_purges_close_behind_what_is_applied() {
         segment_bytes: 16 << 10,
         request_deadline: Duration::from_secs(10),
         files: Files::watched(Arc::new(Slow(sync))),
+        ..Setup::default()
     };
     let net = Net::default();
     let nodes = three(&net, &setup).await;

@@ -30,6 +30,8 @@ pub struct Net {
 struct NetState {
     members: BTreeMap<NodeId, Handle>,
     isolated: BTreeSet<NodeId>,
+    /// Pairs that do not reach each other.
+    cut: BTreeSet<(NodeId, NodeId)>,
     /// Reached by everything but log entries.
     starved: BTreeSet<NodeId>,
     /// Neither answers nor asks, and no connection to it ends: its host stands still.
@@ -59,6 +61,8 @@ pub struct Setup {
     pub request_deadline: Duration,
     pub files: Files,
     pub clock: Clock,
+    /// The shortest and the longest election timeout.
+    pub elections: (Duration, Duration),
 }
 
 impl Default for Setup {
@@ -70,6 +74,7 @@ impl Default for Setup {
             request_deadline: Duration::from_secs(30),
             files: Files::real(),
             clock: Clock::real(),
+            elections: (Duration::from_millis(500), Duration::from_millis(1000)),
         }
     }
 }
@@ -82,6 +87,11 @@ impl Net {
     /// Cuts a member off from all others.
     pub fn isolate(&self, node: NodeId) {
         self.state().isolated.insert(node);
+    }
+
+    /// Cuts two members off from each other.
+    pub fn cut(&self, one: NodeId, other: NodeId) {
+        self.state().cut.extend([(one, other), (other, one)]);
     }
 
     /// Keeps log entries from a member; everything else reaches it.
@@ -98,6 +108,7 @@ impl Net {
     pub fn heal(&self) {
         let mut state = self.state();
         state.isolated.clear();
+        state.cut.clear();
         state.starved.clear();
         state.frozen.clear();
         state.snapshot_messages = None;
@@ -131,7 +142,10 @@ impl Net {
     fn route(&self, from: NodeId, to: NodeId, kind: MessageKind) -> Option<Handle> {
         let state = self.state();
         let starved = kind == MessageKind::Replication && state.starved.contains(&to);
-        let cut = starved || state.isolated.contains(&from) || state.isolated.contains(&to);
+        let cut = starved
+            || state.cut.contains(&(from, to))
+            || state.isolated.contains(&from)
+            || state.isolated.contains(&to);
         state.members.get(&to).filter(|_| !cut).cloned()
     }
 
@@ -193,8 +207,8 @@ impl Node {
         let mut options = options(id, &folder, setup);
         options.timing = Timing {
             heartbeat: Duration::from_millis(100),
-            election_min: Duration::from_millis(500),
-            election_max: Duration::from_millis(1000),
+            election_min: setup.elections.0,
+            election_max: setup.elections.1,
             request_deadline: setup.request_deadline,
             ..Timing::default()
         };

@@ -34,6 +34,18 @@ impl NamespaceService {
         Ok(self.daemon.member()?)
     }
 
+    /// Reads what callers keep for a while: names and attributes. The leader's lease is enough for the head.
+    async fn read_attributes_at<T: Send + 'static>(
+        &self,
+        snapshot: Option<u64>,
+        read: impl FnOnce(View) -> Result<T, NodeError> + Send + 'static,
+    ) -> Result<T, Status> {
+        match snapshot {
+            Some(snapshot) => self.read_at(Some(snapshot), read).await,
+            None => Ok(self.member()?.read_leased(read).await?),
+        }
+    }
+
     /// Reads from the head or from a snapshot, on a thread that may block.
     ///
     /// A head read sees everything that was acknowledged before it. A snapshot does not change, so this node's own state
@@ -112,7 +124,7 @@ impl Namespace for NamespaceService {
     async fn lookup(&self, request: Request<v1::LookupRequest>) -> Result<Response<v1::LookupResponse>, Status> {
         let v1::LookupRequest { start, names, snapshot } = request.into_inner();
         let names = names_of("names", names)?;
-        let steps = self.read_at(snapshot, move |view| answers::walk(&view, Lin(start), &names)).await?;
+        let steps = self.read_attributes_at(snapshot, move |view| answers::walk(&view, Lin(start), &names)).await?;
         Ok(Response::new(v1::LookupResponse { steps }))
     }
 
@@ -121,7 +133,8 @@ impl Namespace for NamespaceService {
         if request.lins.len() > LINS_MAX {
             return Err(too_many("lins", request.lins.len()).into());
         }
-        Ok(Response::new(self.read_at(request.snapshot, move |view| answers::describe(&view, &request)).await?))
+        let (snapshot, read) = (request.snapshot, move |view| answers::describe(&view, &request));
+        Ok(Response::new(self.read_attributes_at(snapshot, read).await?))
     }
 
     async fn read_directory(
