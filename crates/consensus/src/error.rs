@@ -56,6 +56,12 @@ pub enum ConsensusError {
         /// What is in the way.
         reason: String,
     },
+    /// Another change of the membership has to be done first.
+    #[error("the membership is being changed: {reason}")]
+    ChangeInProgress {
+        /// What is in the way.
+        reason: String,
+    },
     /// The node belongs to a group already.
     #[error("node {node} already belongs to a group")]
     AlreadyInitialized {
@@ -185,7 +191,10 @@ impl ConsensusError {
             Self::TooLarge { .. } | Self::WrongNode { .. } | Self::Malformed { .. } | Self::Options { .. } => {
                 ErrorKind::InvalidRequest
             }
-            Self::Membership { .. } | Self::AlreadyInitialized { .. } | Self::LogExists { .. } => ErrorKind::Conflict,
+            Self::Membership { .. }
+            | Self::ChangeInProgress { .. }
+            | Self::AlreadyInitialized { .. }
+            | Self::LogExists { .. } => ErrorKind::Conflict,
             Self::UnknownVersion { .. } => ErrorKind::Unsupported,
             Self::LogLost { .. }
             | Self::EntriesLost { .. }

@@ -126,7 +126,8 @@ impl Handle {
     /// Gives a learner a vote, once it has almost all entries.
     ///
     /// # Errors
-    /// It is no learner, is too far behind, or another change is in progress: [`ConsensusError::Membership`] says which.
+    /// It is no learner, or too far behind: [`ConsensusError::Membership`] says which; or another change is in progress:
+    /// [`ConsensusError::ChangeInProgress`].
     pub async fn promote(&self, node: NodeId) -> Result<(), ConsensusError> {
         self.member.change(Change::Promote { node }).await
     }

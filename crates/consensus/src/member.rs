@@ -13,7 +13,7 @@ use types::{NodeId, Request};
 
 use crate::handle::RequestResult;
 use crate::lease::Lease;
-use crate::membership::Change;
+use crate::membership::{Change, Changes};
 use crate::metrics::Metrics;
 use crate::payload::EncodedRequests;
 use crate::propose::Proposer;
@@ -39,6 +39,8 @@ pub(crate) struct Member {
     pub leader_rounds: Rounds,
     /// What spares them.
     pub lease: Lease,
+    /// Turns at changing the membership.
+    pub changes: Changes,
     /// When it may vote again: it has forgotten whom it heard before it started.
     pub votes_from: Instant,
     /// The number after the last applied entry.
@@ -182,6 +184,7 @@ pub(crate) fn status_of(node: NodeId, metrics: &RaftMetrics<Group>) -> Status {
         leader: metrics.current_leader.map(NodeId),
         term: metrics.current_term,
         members: members.collect(),
+        is_changing: membership.get_joint_config().len() > 1,
         last_log: metrics.last_log_index,
         committed: index(&metrics.local_committed),
         applied: index(&metrics.last_applied),

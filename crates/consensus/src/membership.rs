@@ -1,15 +1,25 @@
 //! Changes of the membership, one at a time.
+//!
+//! A change of the voters takes two entries: one under which both the old and the new voters decide, and one under which
+//! the new ones do. **Crash**: whoever leads when the second one was not proposed, because its leader is gone or gave up,
+//! proposes it. A change is planned from one membership and written only if that one still holds.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ChangeMembershipError, InitializeError, RaftError};
-use openraft::{BasicNode, ChangeMembers};
+use openraft::raft::Precondition;
+use openraft::{BasicNode, ChangeMembers, ServerState};
+use runtime::{OnError, Tasks};
 use serde::{Deserialize, Serialize};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use types::NodeId;
 
 use crate::ConsensusError;
-use crate::member::{Member, stopped};
-use crate::raft_types::{Raft, WriteError};
+use crate::member::{Member, status_of, stopped};
+use crate::options::Timing;
+use crate::raft_types::{Group, LogId, Raft, WriteError};
 use crate::route::{Refusal, not_leader};
 use crate::status::{Status, Vote};
 
@@ -44,9 +54,17 @@ impl Member {
 
     /// Changes the membership; this node has to lead.
     pub async fn change_here(&self, change: &Change) -> Result<(), Refusal> {
-        let status = self.status();
+        let _turn = self.changes.take_turn()?;
+        let (status, at) = {
+            let metrics = self.raft.metrics();
+            let metrics = metrics.borrow_watched();
+            (status_of(self.options.node, &metrics), metrics.membership_config.log_id().clone())
+        };
         if !status.is_leader() {
             return Err(Refusal::NotLeader { leader: status.leader });
+        }
+        if status.is_changing {
+            return Err(Refusal::Busy { reason: "an earlier change of the voters has to be completed first".into() });
         }
         let Some(members) = plan(change, &status)? else { return Ok(()) };
         if matches!(change, Change::Demote { node } if *node == status.node) {
@@ -57,7 +75,55 @@ impl Member {
                 Err(error) => Refusal::Busy { reason: error.to_string() },
             });
         }
-        write(&self.raft, members).await
+        write(&self.raft, members, at).await
+    }
+}
+
+/// Lets one change be under way, and completes those that were left half done; clones are the same.
+#[derive(Clone)]
+pub(crate) struct Changes {
+    raft: Raft,
+    turn: Arc<Semaphore>,
+}
+
+impl Changes {
+    pub fn new(raft: Raft) -> Self {
+        Self { raft, turn: Arc::new(Semaphore::new(1)) }
+    }
+
+    fn take_turn(&self) -> Result<SemaphorePermit<'_>, Refusal> {
+        self.turn.try_acquire().map_err(|_| Refusal::Busy { reason: "another change is under way".into() })
+    }
+
+    /// Starts the task that completes changes.
+    pub fn start(&self, tasks: &Tasks, clock: &runtime::Clock, timing: Timing) {
+        let (changes, clock, shutdown) = (self.clone(), clock.clone(), tasks.shutdown());
+        tasks.spawn("membership", OnError::EndProcess, async move {
+            let mut looks = clock.interval(timing.election_min);
+            while shutdown.unless_cancelled(looks.tick()).await.is_some() {
+                let completing = clock.timeout(timing.request_deadline, changes.complete());
+                if let Some(Ok(Err(refusal))) = shutdown.unless_cancelled(completing).await {
+                    tracing::info!(%refusal, "cannot complete a change of the voters now");
+                }
+            }
+        });
+    }
+
+    /// Completes a change of the voters that nobody here is about to complete, if this node leads.
+    async fn complete(&self) -> Result<(), Refusal> {
+        let Ok(_turn) = self.take_turn() else { return Ok(()) };
+        let (voters, at) = {
+            let metrics = self.raft.metrics();
+            let metrics = metrics.borrow_watched();
+            let configurations = metrics.membership_config.membership().get_joint_config();
+            if metrics.state != ServerState::Leader || configurations.len() < 2 {
+                return Ok(());
+            }
+            let Some(new) = configurations.last().cloned() else { return Ok(()) };
+            (new, metrics.membership_config.log_id().clone())
+        };
+        tracing::info!(?voters, "complete a change of the voters");
+        write(&self.raft, ChangeMembers::ReplaceAllVoters(voters), at).await
     }
 }
 
@@ -112,8 +178,10 @@ fn plan(change: &Change, status: &Status) -> Result<Option<Members>, Refusal> {
     Ok(Some(members))
 }
 
-async fn write(raft: &Raft, members: Members) -> Result<(), Refusal> {
-    match raft.change_membership(members, KEEP_AS_LEARNER).await {
+/// Writes a change of the membership that was read at a place in the log.
+async fn write(raft: &Raft, members: Members, at: Option<LogId>) -> Result<(), Refusal> {
+    let unchanged: Precondition<Group> = Precondition::LastMembershipLogId { last_membership_log_id: at };
+    match raft.change_membership_if(members, KEEP_AS_LEARNER, [unchanged]).await {
         Ok(_) => Ok(()),
         Err(RaftError::APIError(WriteError::ForwardToLeader(forward))) => Err(not_leader(forward.leader_id)),
         Err(RaftError::APIError(WriteError::LogEntryDiscarded(_))) | Err(RaftError::Fatal(_)) => {
@@ -121,12 +189,12 @@ async fn write(raft: &Raft, members: Members) -> Result<(), Refusal> {
         }
         Err(RaftError::APIError(WriteError::ChangeMembershipError(error))) => Err(refusal(&error)),
         Err(RaftError::APIError(error @ WriteError::PreconditionFailed(_))) => {
-            Err(Refusal::Membership { reason: error.to_string() })
+            Err(Refusal::Busy { reason: error.to_string() })
         }
     }
 }
 
-type ChangeError = openraft::type_config::alias::ChangeMembershipErrorOf<crate::raft_types::Group>;
+type ChangeError = openraft::type_config::alias::ChangeMembershipErrorOf<Group>;
 
 fn refusal(error: &ChangeError) -> Refusal {
     let reason = error.to_string();

@@ -283,7 +283,8 @@ impl Member {
             Refusal::TooLarge { bytes, requests } => {
                 ConsensusError::TooLarge { bytes: bytes as usize, requests: requests as usize }
             }
-            Refusal::Busy { reason } | Refusal::Membership { reason } => ConsensusError::Membership { reason },
+            Refusal::Busy { reason } => ConsensusError::ChangeInProgress { reason },
+            Refusal::Membership { reason } => ConsensusError::Membership { reason },
         }
     }
 }

@@ -11,6 +11,7 @@ use types::NodeId;
 use crate::lease::Lease;
 use crate::log::{LogFolder, LogOptions, LogStore};
 use crate::member::{Member, stopped};
+use crate::membership::Changes;
 use crate::metrics::{LogMetrics, Metrics};
 use crate::network::Network;
 use crate::propose::Proposer;
@@ -118,6 +119,8 @@ pub async fn start(options: Options, surroundings: Surroundings) -> Result<Handl
         .start(&tasks);
     let proposer = Proposer::start(&tasks, raft.clone(), clock.clone(), options.batching, metrics.clone());
     let leader_rounds = leader_rounds(&tasks, &raft, &clock, options.timing);
+    let changes = Changes::new(raft.clone());
+    changes.start(&tasks, &clock, options.timing);
     let lease = Lease::new(options.node, raft.clone(), clock.clone(), options.timing.election_min);
     let votes_from = clock.now() + options.timing.election_min;
     let states = stores;
@@ -133,6 +136,7 @@ pub async fn start(options: Options, surroundings: Surroundings) -> Result<Handl
         proposer,
         leader_rounds,
         lease,
+        changes,
         votes_from,
         applied_end,
     })))

@@ -15,6 +15,8 @@ pub struct Status {
     pub term: u64,
     /// The members, by number.
     pub members: Vec<Member>,
+    /// Whether the voters are being changed: until that is done, majorities of the old and of the new ones decide.
+    pub is_changing: bool,
     /// The last entry of its log.
     pub last_log: Option<u64>,
     /// The last entry that it knows to be committed.

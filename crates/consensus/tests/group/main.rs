@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod leases;
 #[cfg(test)]
+mod membership;
+#[cfg(test)]
 mod soak;
 #[cfg(test)]
 mod times;
