@@ -11,6 +11,7 @@ use types::NodeId;
 
 use crate::log::{LogFolder, LogOptions, LogStore};
 use crate::metrics::{LogMetrics, Metrics};
+use crate::progress::Progress;
 use crate::raft_types::Group;
 use crate::state::{Machine, Shelf, Stores};
 
@@ -37,6 +38,7 @@ impl StoreBuilder<Group, LogStore, Machine, TempDir> for Builder {
             shelf: Shelf::new(clock.clone()),
             clock,
             metrics: Metrics::new(&registry),
+            progress: Progress::default(),
             applied_end: Arc::new(watch::channel(0).0),
         };
         Ok((folder, log, machine))

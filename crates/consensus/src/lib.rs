@@ -30,6 +30,7 @@ mod network;
 mod options;
 mod payload;
 mod position;
+mod progress;
 mod propose;
 mod raft_types;
 mod read;

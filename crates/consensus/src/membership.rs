@@ -58,7 +58,7 @@ impl Member {
         let (status, at) = {
             let metrics = self.raft.metrics();
             let metrics = metrics.borrow_watched();
-            (status_of(self.options.node, &metrics), metrics.membership_config.log_id().clone())
+            (status_of(self.options.node, &metrics), *metrics.membership_config.log_id())
         };
         if !status.is_leader() {
             return Err(Refusal::NotLeader { leader: status.leader });
@@ -120,7 +120,7 @@ impl Changes {
                 return Ok(());
             }
             let Some(new) = configurations.last().cloned() else { return Ok(()) };
-            (new, metrics.membership_config.log_id().clone())
+            (new, *metrics.membership_config.log_id())
         };
         tracing::info!(?voters, "complete a change of the voters");
         write(&self.raft, ChangeMembers::ReplaceAllVoters(voters), at).await

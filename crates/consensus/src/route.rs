@@ -145,7 +145,8 @@ impl Member {
         let deadline = self.clock.now() + waited;
         let mut tries = Tries::new(repeat);
         loop {
-            match self.try_errand(errand, repeat, deadline).await {
+            // In a box, since everything that proposes or reads holds this future.
+            match Box::pin(self.try_errand(errand, repeat, deadline)).await {
                 Ok(fetched) => return Ok(fetched),
                 Err(refusal) => tries.note(refusal).map_err(|refusal| self.failure(refusal, waited))?,
             }
@@ -270,7 +271,7 @@ impl Member {
         if !self.is_leader() {
             return Err(Refusal::NotLeader { leader: self.status().leader });
         }
-        self.do_errand(errand, self.clock.now() + self.options.timing.request_deadline).await
+        Box::pin(self.do_errand(errand, self.clock.now() + self.options.timing.request_deadline)).await
     }
 
     /// What the caller is told of a refusal.

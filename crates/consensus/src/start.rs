@@ -14,6 +14,7 @@ use crate::member::{Member, stopped};
 use crate::membership::Changes;
 use crate::metrics::{LogMetrics, Metrics};
 use crate::network::Network;
+use crate::progress::Progress;
 use crate::propose::Proposer;
 use crate::raft_types::Raft;
 use crate::read::{Rounds, leader_round};
@@ -73,6 +74,7 @@ pub fn create(options: &Options, files: &Files) -> Result<(), ConsensusError> {
 pub async fn start(options: Options, surroundings: Surroundings) -> Result<Handle, ConsensusError> {
     let config = Arc::new(config(&options)?);
     let Surroundings { tasks, clock, files, metrics: registry, transport } = surroundings;
+    let Options { node, timing, retention, .. } = options;
     let tasks = tasks.child("consensus");
     let metrics = Metrics::new(&registry);
 
@@ -91,21 +93,23 @@ pub async fn start(options: Options, surroundings: Surroundings) -> Result<Handl
     let shelf = Shelf::new(clock.clone());
     let applied = stores.applied()?.position.map_or(0, |position| position.index + 1);
     let (applied_sender, applied_end) = watch::channel(applied);
+    let applying = Progress::default();
     let machine = Machine {
         stores: stores.clone(),
         shelf: shelf.clone(),
         clock: clock.clone(),
         metrics: metrics.clone(),
+        progress: applying.clone(),
         applied_end: Arc::new(applied_sender),
     };
-    let network = Network { transport: Arc::clone(&transport), timing: options.timing, metrics: metrics.clone() };
+    let network = Network { transport: Arc::clone(&transport), timing, metrics: metrics.clone() };
     let raft =
         Raft::new(options.node.get(), config, network, log.clone(), machine).await.map_err(|fatal| stopped(&fatal))?;
 
     watch_core(&tasks, &raft);
     let incoming = Arc::new(Incoming::new(files, stores.clone(), clock.clone()));
     let keeper = Keeper {
-        retention: options.retention,
+        retention,
         raft: raft.clone(),
         log: log.clone(),
         stores: stores.clone(),
@@ -115,15 +119,13 @@ pub async fn start(options: Options, surroundings: Surroundings) -> Result<Handl
         metrics: metrics.clone(),
     };
     keeper.start(&tasks);
-    StallWatch { node: options.node, raft: raft.clone(), log, clock: clock.clone(), timing: options.timing }
-        .start(&tasks);
+    StallWatch { node, raft: raft.clone(), log, applying, clock: clock.clone(), timing }.start(&tasks);
     let proposer = Proposer::start(&tasks, raft.clone(), clock.clone(), options.batching, metrics.clone());
-    let leader_rounds = leader_rounds(&tasks, &raft, &clock, options.timing);
+    let leader_rounds = leader_rounds(&tasks, &raft, &clock, timing);
     let changes = Changes::new(raft.clone());
-    changes.start(&tasks, &clock, options.timing);
-    let lease = Lease::new(options.node, raft.clone(), clock.clone(), options.timing.election_min);
-    let votes_from = clock.now() + options.timing.election_min;
-    let states = stores;
+    changes.start(&tasks, &clock, timing);
+    let lease = Lease::new(node, raft.clone(), clock.clone(), timing.election_min);
+    let votes_from = clock.now() + timing.election_min;
     Ok(Handle::new(Arc::new(Member {
         options,
         clock,
@@ -131,7 +133,7 @@ pub async fn start(options: Options, surroundings: Surroundings) -> Result<Handl
         metrics,
         transport,
         raft,
-        states,
+        states: stores,
         incoming,
         proposer,
         leader_rounds,

@@ -21,7 +21,6 @@ mod store;
 mod table;
 mod tail;
 mod vote_file;
-mod write_progress;
 mod writer;
 
 #[cfg(test)]

@@ -21,10 +21,10 @@ use super::entry::{from_record, to_record};
 use super::journal::{Journal, SharedTable, numbers_in};
 use super::tail::Tail;
 use super::vote_file::{VoteFile, VoteRecord};
-use super::write_progress::WriteProgress;
 use super::writer::{Command, QUEUE, Writer};
 use crate::metrics::LogMetrics;
 use crate::position::Position;
+use crate::progress::Progress;
 use crate::raft_types::{Entry, Group, IoFlushed, LeaderId, LogId, LogState, Vote};
 
 /// Bytes that are read at once: one message of replication, or one step of applying.
@@ -50,7 +50,7 @@ struct Shared {
     vote: RwLock<Option<Vote>>,
     committed: RwLock<Option<Position>>,
     writer: mpsc::Sender<Command>,
-    progress: WriteProgress,
+    progress: Progress,
 }
 
 /// What a log is opened with.
@@ -98,7 +98,7 @@ impl LogStore {
             (table.first(), table.last(), table.purged)
         };
         let (writer, queue) = mpsc::channel(QUEUE);
-        let progress = WriteProgress::default();
+        let progress = Progress::default();
         let shared_progress = progress.clone();
         let thread =
             Writer { journal, vote: vote_file, committed: committed_file, metrics, clock, progress, failed: None };

@@ -19,10 +19,10 @@ use super::journal::Journal;
 use super::record::{HEADER_LENGTH, Kind, Record};
 use super::segment::{SEGMENT_HEADER_LENGTH, path_of};
 use super::vote_file::{VoteFile, VoteRecord};
-use super::write_progress::WriteProgress;
 use super::writer::{Command, Writer};
 use crate::metrics::LogMetrics;
 use crate::position::Position;
+use crate::progress::Progress;
 
 const NODE: NodeId = NodeId(1);
 const BODY: usize = 16;
@@ -387,7 +387,7 @@ fn writer(log: &Log, files: &Files, metrics: &Metrics) -> Result<Writer, LogErro
         committed: CommittedFile::open(files, &log.path().join("committed"))?.0,
         metrics: LogMetrics::new(metrics),
         clock: Clock::real(),
-        progress: WriteProgress::default(),
+        progress: Progress::default(),
         failed: None,
     })
 }

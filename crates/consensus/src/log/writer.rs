@@ -15,9 +15,9 @@ use super::committed_file::CommittedFile;
 use super::journal::Journal;
 use super::record::Record;
 use super::vote_file::{VoteFile, VoteRecord};
-use super::write_progress::WriteProgress;
 use crate::metrics::LogMetrics;
 use crate::position::Position;
+use crate::progress::Progress;
 
 /// Writes that may wait: RaftCore waits for a place then, and so does every proposal.
 pub(super) const QUEUE: usize = 1024;
@@ -43,7 +43,7 @@ pub(super) struct Writer {
     pub committed: CommittedFile,
     pub metrics: LogMetrics,
     pub clock: Clock,
-    pub progress: WriteProgress,
+    pub progress: Progress,
     pub failed: Option<String>,
 }
 

@@ -15,6 +15,7 @@ use super::{Checkpoint, Shelf, StateError, Stores};
 use crate::metrics::Metrics;
 use crate::payload;
 use crate::position::{self, MembershipRecord, Position};
+use crate::progress::Progress;
 use crate::raft_types::{Entry, EntryPayload, Group, LogId, Results, Snapshot, SnapshotMeta, StoredMembership};
 
 /// Entries that are applied by one write. More would only delay the first results.
@@ -31,6 +32,8 @@ pub(crate) struct Machine {
     pub shelf: Shelf,
     pub clock: Clock,
     pub metrics: Metrics,
+    /// How long the state store has been at the write that is going on.
+    pub progress: Progress,
     /// The number after the last applied entry.
     pub applied_end: Arc<watch::Sender<u64>>,
 }
@@ -49,13 +52,16 @@ impl Machine {
         let began = self.clock.now();
         let (entries, responders): (Vec<Entry>, Vec<Responder>) = chunk.into_iter().unzip();
         let stores = self.stores.clone();
+        self.progress.begin(began);
         let results = blocking(move || {
             let entries = entries.iter().map(store_entry).collect::<Result<Vec<_>, _>>()?;
             let results = stores.current().apply(&entries)?;
             stores.confirm();
             Ok::<_, StateError>(results)
         })
-        .await?;
+        .await;
+        self.progress.end();
+        let results = results?;
         self.count(&results, end, began);
         self.applied_end.send_replace(end);
         for (results, responder) in results.into_iter().zip(responders) {

@@ -7,6 +7,8 @@ mod membership;
 #[cfg(test)]
 mod soak;
 #[cfg(test)]
+mod stalls;
+#[cfg(test)]
 mod times;
 #[cfg(test)]
 mod world;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use consensus::{Batching, ConsensusError, Retention, Role};
+use consensus::{Batching, ConsensusError, Role};
 use futures::future::join_all;
 use runtime::Clock;
 use types::NodeId;
@@ -122,8 +122,6 @@ async fn a_member_that_was_removed_without_hearing_of_it_disturbs_nobody() {
     let term = first.handle.status().term;
     // It stands for election again and again, and everybody hears it.
     net.heal();
-    let stands = third.handle.wait_status(|status| status.leader.is_none());
-    Clock::real().timeout(PATIENCE, stands).await.expect("nobody leads it any more").expect("running");
     let (clock, mut number) = (Clock::real(), 0);
     let end = clock.now() + 5 * setup.elections.1;
     while clock.now() < end {
@@ -134,15 +132,11 @@ async fn a_member_that_was_removed_without_hearing_of_it_disturbs_nobody() {
     assert_eq!((status.leader, status.term), (Some(first.id), term), "no election");
     assert!(third.handle.read().await.is_err());
     assert!(!has_file(&third.handle.local_view().expect("a view"), "file 0"));
-    let refused = third.handle.propose(vec![create("from outside")]).await;
-    assert!(refused.is_err(), "{refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_of_the_voters_survives_the_loss_of_its_leader() {
-    let retention = Retention::default();
-    let (net, setup) =
-        (Net::default(), Setup { retention, request_deadline: Duration::from_secs(2), ..Setup::default() });
+    let (net, setup) = (Net::default(), Setup { request_deadline: Duration::from_secs(2), ..Setup::default() });
     let (nodes, learner) = with_learner(&net, &setup).await;
     net.starve(NodeId(2));
     net.starve(NodeId(3));

@@ -1,17 +1,17 @@
-//! How long the write lasts that is going on.
+//! How long that lasts which is going on.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Since when the writer waits for the disk to do one thing; clones share it.
+/// Since when one thing is waited for, if one is; clones share it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct WriteProgress {
+pub(crate) struct Progress {
     began: Arc<Mutex<Option<Instant>>>,
 }
 
-impl WriteProgress {
+impl Progress {
     pub fn begin(&self, now: Instant) {
         *self.began() = Some(now);
     }
@@ -20,7 +20,7 @@ impl WriteProgress {
         *self.began() = None;
     }
 
-    /// How long the write has lasted; nothing if there is none.
+    /// How long it has lasted; nothing if nothing is waited for.
     pub fn lasts(&self, now: Instant) -> Duration {
         self.began().map_or(Duration::ZERO, |began| now.saturating_duration_since(began))
     }
