@@ -27,18 +27,18 @@ impl Doubts {
     pub(crate) fn begin(&self, row: &Row) {
         self.locked(|places| {
             if places.len() < DOUBTS_MAX {
-                places.insert(place(row));
+                places.insert(row.place());
             }
         });
     }
 
     /// The whole record was read, or is dead.
     pub(crate) fn end(&self, row: &Row) {
-        self.locked(|places| places.remove(&place(row)));
+        self.locked(|places| places.remove(&row.place()));
     }
 
     pub(crate) fn has(&self, row: &Row) -> bool {
-        self.locked(|places| places.contains(&place(row)))
+        self.locked(|places| places.contains(&row.place()))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -48,10 +48,6 @@ impl Doubts {
     fn locked<T>(&self, work: impl FnOnce(&mut BTreeSet<Place>) -> T) -> T {
         work(&mut self.places.lock().unwrap_or_else(PoisonError::into_inner))
     }
-}
-
-const fn place(row: &Row) -> Place {
-    (row.segment, row.offset)
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! The formats of this crate, for `--version`.
 
 use crate::index::ROW_VERSION;
-use crate::{identity, record, segment};
+use crate::{gone, identity, record, segment};
 
 /// What is written to a volume and beside it, and in which version.
-pub const FORMATS: [(&str, u32); 4] = [
+pub const FORMATS: [(&str, u32); 5] = [
     ("volume", identity::VERSION as u32),
     ("segment", segment::VERSION as u32),
+    ("gone segments", gone::VERSION as u32),
     ("block record", record::VERSION as u32),
     ("block index", ROW_VERSION as u32),
 ];

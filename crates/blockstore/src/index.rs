@@ -9,6 +9,8 @@
 //! | `p`, placement group, block id | nothing: the held blocks of the group |
 //! | `q`, block id | nothing: the quarantined blocks |
 //! | `s`, segment number | [`SegmentUse`] |
+//! | `g`, block id, segment number | nothing: that segment has a dead record of the block |
+//! | `t`, block id | the segment of the tombstone that keeps those from counting |
 //! | `m`, `covered` | [`Covered`] |
 
 mod changes;
@@ -71,6 +73,11 @@ impl Index {
         self.get(&keys::block(id))?.map(|bytes| Row::parse(&bytes).ok_or_else(|| self.unreadable())).transpose()
     }
 
+    /// Whether another release wrote it.
+    pub(crate) fn is_of_another_version(&self) -> Result<bool, BlockStoreError> {
+        Ok(self.get(keys::COVERED)?.is_some_and(|bytes| !row::has_version(&bytes)))
+    }
+
     /// How far the segments are in this index.
     pub(crate) fn covered(&self) -> Result<Option<Covered>, BlockStoreError> {
         self.get(keys::COVERED)?.map(|bytes| Covered::parse(&bytes).ok_or_else(|| self.unreadable())).transpose()
@@ -85,11 +92,45 @@ impl Index {
     /// How much of all segments is in use, and how many there are.
     pub(crate) fn total_use(&self) -> Result<(u64, SegmentUse), BlockStoreError> {
         let mut total = (0, SegmentUse::default());
-        for entry in self.entries(keys::SEGMENTS.to_vec(), keys::SEGMENTS, usize::MAX) {
-            let one = SegmentUse::parse(&entry?.1).ok_or_else(|| self.unreadable())?;
-            total = (total.0 + 1, total.1.plus(one));
+        for entry in self.segments_behind(None) {
+            total = (total.0 + 1, total.1.plus(entry?.1));
         }
         Ok(total)
+    }
+
+    /// How much of each segment behind `after` is in use, in order.
+    pub(crate) fn segments_behind(
+        &self,
+        after: Option<SegmentNumber>,
+    ) -> impl Iterator<Item = Result<(SegmentNumber, SegmentUse), BlockStoreError>> {
+        let begin = after.map_or_else(|| keys::SEGMENTS.to_vec(), |number| successor(&keys::segment(number)));
+        self.entries(begin, keys::SEGMENTS, usize::MAX).map(|entry| {
+            let (key, value) = entry?;
+            keys::segment_of(&key).zip(SegmentUse::parse(&value)).ok_or_else(|| self.unreadable())
+        })
+    }
+
+    /// The segment of the tombstone that is the last word on a block, if older records of the block are there.
+    pub(crate) fn tombstone(&self, id: BlockId) -> Result<Option<SegmentNumber>, BlockStoreError> {
+        let bytes = self.get(&keys::tombstone(id))?;
+        bytes.map(|bytes| row::parse_tombstone(&bytes).ok_or_else(|| self.unreadable())).transpose()
+    }
+
+    /// The segments that have dead records of a block.
+    pub(crate) fn graves(&self, id: BlockId) -> Result<Vec<SegmentNumber>, BlockStoreError> {
+        let prefix = keys::graves(id);
+        let entries = self.entries(prefix.clone(), &prefix, usize::MAX);
+        entries.map(|entry| keys::segment_of(&entry?.0).ok_or_else(|| self.unreadable())).collect()
+    }
+
+    /// The blocks whose record is in a segment, held and quarantined. It looks at all blocks.
+    pub(crate) fn blocks_in(&self, number: SegmentNumber) -> Result<Vec<BlockId>, BlockStoreError> {
+        self.ids_where(keys::BLOCKS, |value| Row::parse(value).map(|row| row.segment == number))
+    }
+
+    /// The blocks whose tombstone is in a segment. It looks at all tombstones.
+    pub(crate) fn tombstones_in(&self, number: SegmentNumber) -> Result<Vec<BlockId>, BlockStoreError> {
+        self.ids_where(keys::TOMBSTONES, |value| row::parse_tombstone(value).map(|segment| segment == number))
     }
 
     /// The held blocks of a placement group behind `after`, in order.
@@ -139,6 +180,21 @@ impl Index {
         self.entries(begin, prefix, limit)
             .map(|entry| entry.and_then(|(key, _)| keys::block_of(&key).ok_or_else(|| self.unreadable())))
             .collect()
+    }
+
+    fn ids_where(
+        &self,
+        prefix: &[u8],
+        is_wanted: impl Fn(&[u8]) -> Option<bool>,
+    ) -> Result<Vec<BlockId>, BlockStoreError> {
+        let mut ids = Vec::new();
+        for entry in self.entries(prefix.to_vec(), prefix, usize::MAX) {
+            let (key, value) = entry?;
+            if is_wanted(&value).ok_or_else(|| self.unreadable())? {
+                ids.push(keys::block_of(&key).ok_or_else(|| self.unreadable())?);
+            }
+        }
+        Ok(ids)
     }
 
     /// The entries from `begin` on that have the prefix.

@@ -12,7 +12,8 @@
 //! 3. The index changes in memory. 4. The callers are answered. 5. RocksDB flushes when it likes, and after each segment.
 //!
 //! A removal is a tombstone record that goes the same way; then its bytes are given back by a hole. A crash between the
-//! two leaves the bytes in use until the segment is rewritten.
+//! two leaves the bytes in use until the segment is removed: one of which less than half is needed is copied forward,
+//! which has an order of its own (`compaction`).
 //!
 //! # Damage
 //!
@@ -29,10 +30,12 @@
 //! Bytes waiting to be written, the size of a batch, open segment files and the records of one segment in memory while
 //! it is replayed are bounded. A part of the free space is left to the rest of the node.
 
+mod compaction;
 mod doubts;
 mod error;
 mod fields;
 mod formats;
+mod gone;
 mod identity;
 mod index;
 mod metrics;
@@ -48,6 +51,7 @@ mod usage;
 mod walk;
 mod writer;
 
+pub use compaction::{Compacted, CompactionPoint};
 pub use error::{BlockStoreError, Damage, FoundVolume};
 pub use formats::FORMATS;
 pub use metrics::BlockStoreMetrics;

@@ -117,7 +117,7 @@ impl Reader {
         read(&segment, row)
     }
 
-    fn failed(&self, id: BlockId, row: Row, failure: ReadFailure) -> BlockStoreError {
+    pub(crate) fn failed(&self, id: BlockId, row: Row, failure: ReadFailure) -> BlockStoreError {
         match failure {
             ReadFailure::Damage(_) if !row.is_held() => BlockStoreError::Quarantined { id },
             ReadFailure::Damage(damage) => self.damaged(id, row, damage),
@@ -144,7 +144,7 @@ impl Reader {
 
 /// Why a record did not give what was asked for.
 #[derive(Debug)]
-enum ReadFailure {
+pub(crate) enum ReadFailure {
     /// Its bytes are wrong.
     Damage(Damage),
     /// The disk did not answer, which says nothing about the bytes: another read may get them.
@@ -184,7 +184,8 @@ pub(crate) fn check(row: &Row, stored: &[u8], depth: ScrubDepth) -> Result<(), D
     Ok(())
 }
 
-fn whole_payload(segment: &Segment, id: BlockId, row: &Row) -> Result<Bytes, ReadFailure> {
+/// The stored bytes of a record, checked by its CRC-32.
+pub(crate) fn whole_payload(segment: &Segment, id: BlockId, row: &Row) -> Result<Bytes, ReadFailure> {
     let (header, payload) = front(segment, id, row, row.payload_length as usize)?;
     let (expected, found) = (header.payload_crc, crc32fast::hash(&payload));
     if expected == found { Ok(payload) } else { Err(Damage::Payload { expected, found }.into()) }

@@ -1,8 +1,9 @@
 //! Opening what a crash, or a damaged disk, left.
 //!
 //! The index says how far it covers the segments; what is behind that is replayed. An index that is lost, damaged, of
-//! another volume, or ahead of the segments is rebuilt from all of them. Then the tail of the newest segment is cut to
-//! its last whole record, and what is left of it is made durable before the index learns of it. Replaying twice gives the same, so a crash in here costs nothing.
+//! another volume or version, or ahead of the segments is rebuilt from all of them. Then the tail of the newest segment is
+//! cut to its last whole record, and what is left of it is made durable before the index learns of it. Replaying twice
+//! gives the same, so a crash in here costs nothing. Last, segments that are recorded as gone and still there are removed.
 
 use std::ops::Range;
 use std::path::Path;
@@ -12,6 +13,7 @@ use runtime::{FileError, Files};
 use types::VolumeId;
 
 use crate::BlockStoreError;
+use crate::compaction;
 use crate::index::{Changes, Covered, Index, Row};
 use crate::record::{RecordHeader, RecordKind};
 use crate::segment::{SEGMENT_HEADER_LENGTH, SegmentHeader, SegmentNumber};
@@ -58,16 +60,24 @@ pub(crate) struct Recovered {
 
 /// Makes index and segments agree, and finds the end of the log.
 pub(crate) fn recover(files: &Files, folder: &Path, volume: VolumeId) -> Result<Recovered, BlockStoreError> {
-    let segment_folder = folder.join("segments");
-    let segments = Arc::new(SegmentFiles::new(files.clone(), segment_folder.clone(), volume));
-    let mut numbers = SegmentFiles::list(files, &segment_folder)?;
+    let segments = Arc::new(SegmentFiles::of(files.clone(), folder, volume)?);
+    let found = SegmentFiles::list(files, &folder.join("segments"))?;
+    let (gone, mut numbers): (Vec<_>, Vec<_>) = found.into_iter().partition(|number| segments.is_gone(*number));
     remove_unborn(&segments, &mut numbers)?;
     let mut recovery = Recovery::default();
     let index = Index::open(files, &folder.join("index"))?;
-    let (index, begin) = agree(index, files, &segments, &numbers, &mut recovery)?;
+    let (index, begin) = agree(index, files, &segments, &Listed { numbers: &numbers, gone: &gone }, &mut recovery)?;
     let active = Replay { index: &index, segments: &segments, recovery: &mut recovery }.run(&numbers, begin)?;
     index.flush()?;
+    gone.into_iter().try_for_each(|number| compaction::finish(&index, &segments, number))?;
     Ok(Recovered { index, segments, active, recovery })
+}
+
+/// The segment files that were found.
+struct Listed<'a> {
+    numbers: &'a [SegmentNumber],
+    /// Those that are recorded as gone.
+    gone: &'a [SegmentNumber],
 }
 
 /// A crash while a segment is made leaves one without a whole header; nothing was written to it yet.
@@ -86,19 +96,39 @@ fn agree(
     index: Index,
     files: &Files,
     segments: &SegmentFiles,
-    numbers: &[SegmentNumber],
+    listed: &Listed<'_>,
     recovery: &mut Recovery,
 ) -> Result<(Index, Option<Covered>), BlockStoreError> {
+    if index.is_of_another_version()? {
+        return Ok((index.reset(files)?, None));
+    }
     let Some(covered) = index.covered()? else { return Ok((index, None)) };
     let id = segments.id(covered.segment);
-    let length = if numbers.contains(&id.number) { segments.get(id.number)?.file.len()? } else { 0 };
-    if covered.volume == id.volume && length >= covered.offset {
+    let length = if listed.numbers.contains(&id.number) { segments.get(id.number)?.file.len()? } else { 0 };
+    let is_of_before = knows_a_removed_segment(&index, segments, listed)?;
+    if covered.volume == id.volume && length >= covered.offset && !is_of_before {
         return Ok((index, Some(covered)));
     }
-    if covered.volume == id.volume {
+    if covered.volume == id.volume && length < covered.offset && !segments.is_gone(id.number) {
         recovery.report(id.number, length..covered.offset);
     }
     Ok((index.reset(files)?, None))
+}
+
+/// Whether the index is from before a segment was removed: somebody put an old one back. What it says about the blocks of
+/// that segment may be what no record tells any more.
+fn knows_a_removed_segment(
+    index: &Index,
+    segments: &SegmentFiles,
+    listed: &Listed<'_>,
+) -> Result<bool, BlockStoreError> {
+    for known in index.segments_behind(None) {
+        let (number, _) = known?;
+        if segments.is_gone(number) && !listed.gone.contains(&number) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 struct Replay<'a> {
@@ -120,7 +150,8 @@ impl Replay<'_> {
     }
 
     fn make_first(&self) -> Result<Segment, FileError> {
-        self.segments.create(SegmentHeader { id: self.segments.id(SegmentNumber::FIRST), previous_length: 0 })
+        let number = self.segments.number_behind(None);
+        self.segments.create(SegmentHeader { id: self.segments.id(number), previous_length: 0 })
     }
 
     /// Replays a segment, from its header on if the index has nothing of it.
@@ -146,13 +177,16 @@ impl Replay<'_> {
         Ok(ActiveSegment::new(segment, end))
     }
 
-    /// Looks whether the segment is one, and the one before it is as long as it was.
+    /// Looks whether the segment is one, and the one before it is as long as it was, unless it is gone.
     fn check_header(&mut self, segment: &Segment) -> Result<(), BlockStoreError> {
         let Some(header) = segment.own_header()?.filter(|header| header.id == segment.id) else {
             self.recovery.report(segment.id.number, 0..SEGMENT_HEADER_LENGTH);
             return Ok(());
         };
-        let previous = SegmentNumber(segment.id.number.0 - 1);
+        let previous = SegmentNumber(segment.id.number.0.saturating_sub(1));
+        if self.segments.is_gone(previous) {
+            return Ok(());
+        }
         let length = match self.segments.get(previous) {
             Ok(previous) => previous.file.len()?,
             Err(error) if error.is_not_found() => 0,
@@ -215,12 +249,11 @@ fn replay_record(
     offset: u64,
 ) -> Result<Option<Row>, BlockStoreError> {
     let before = changes.row(header.id)?;
-    let after = match header.kind {
-        RecordKind::Block => Some(Row::of(header, number, offset)),
-        RecordKind::Tombstone => None,
-    };
-    changes.set(header.id, after)?;
-    Ok(before.filter(|row| (row.segment, row.offset) != (number, offset)))
+    match header.kind {
+        RecordKind::Block => changes.set(header.id, Row::of(header, number, offset))?,
+        RecordKind::Tombstone => changes.remove(header.id, number)?,
+    }
+    Ok(before.filter(|row| row.place() != (number, offset)))
 }
 
 /// Whether a segment is the newest one, whose tail a crash may have cut.

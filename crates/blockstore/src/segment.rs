@@ -29,7 +29,7 @@ pub(crate) struct SegmentId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SegmentHeader {
     pub(crate) id: SegmentId,
-    /// How long the segment before it was when it was closed; zero for the first one.
+    /// How long the segment of the number before was when it was closed; zero if there was none.
     pub(crate) previous_length: u64,
 }
 
@@ -46,7 +46,9 @@ impl SegmentNumber {
 
     pub(crate) fn from_file_name(name: &OsStr) -> Option<Self> {
         let number = u64::from_str_radix(name.to_str()?.strip_suffix(".segment")?, 16).ok().map(Self)?;
-        (number.file_name().as_str() == name).then_some(number)
+        // The first one has 1, and there is always a next one.
+        let is_one = number >= Self::FIRST && number.0 < u64::MAX;
+        (is_one && number.file_name().as_str() == name).then_some(number)
     }
 }
 
@@ -87,7 +89,13 @@ mod tests {
         let names = [1, 9, 10, 255, 256, u64::MAX].map(|number| SegmentNumber(number).file_name());
         assert!(names.is_sorted());
         assert_eq!(SegmentNumber::from_file_name(OsStr::new(&names[3])), Some(SegmentNumber(255)));
-        for other in ["1.segment", "00000000000000FF.segment", "00000000000000ff.segment.new", "volume"] {
+        for other in [
+            "1.segment",
+            "0000000000000000.segment",
+            "00000000000000FF.segment",
+            "00000000000000ff.segment.new",
+            "volume",
+        ] {
             assert_eq!(SegmentNumber::from_file_name(OsStr::new(other)), None);
         }
     }

@@ -10,6 +10,7 @@ use types::{BlockId, Digest, PgId, VolumeId};
 
 use crate::doubts::Doubts;
 use crate::identity::{HasSegments, Wanted, identify};
+use crate::metrics::VolumeMetrics;
 use crate::reader::Reader;
 use crate::record::{RecordHeader, RecordKind};
 use crate::recovery::{Recovered, recover};
@@ -60,6 +61,9 @@ struct Inner {
     writer: mpsc::Sender<Command>,
     in_flight: ByteBudget,
     reads: Arc<Semaphore>,
+    /// One compaction at a time.
+    compactions: Arc<Semaphore>,
+    metrics: VolumeMetrics,
     recovery: Recovery,
     broken: Arc<OnceLock<String>>,
 }
@@ -215,14 +219,23 @@ impl BlockStore {
         self.inner.tasks.wait_idle().await;
     }
 
-    async fn ask(&self, command: impl FnOnce(Reply) -> Command) -> Result<(), BlockStoreError> {
+    pub(crate) fn compactions(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.inner.compactions)
+    }
+
+    /// The bytes that may wait to be written.
+    pub(crate) fn in_flight(&self) -> &ByteBudget {
+        &self.inner.in_flight
+    }
+
+    pub(crate) async fn ask(&self, command: impl FnOnce(Reply) -> Command) -> Result<(), BlockStoreError> {
         let closed = || BlockStoreError::Closed { volume: self.inner.volume };
         let (reply, answer) = oneshot::channel();
         self.inner.writer.send(command(Reply(reply))).await.map_err(|_| closed())?;
         answer.await.map_err(|_| closed())?
     }
 
-    async fn read<T: Send + 'static>(
+    pub(crate) async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Reader) -> Result<T, BlockStoreError> + Send + 'static,
     ) -> Result<T, BlockStoreError> {
@@ -241,10 +254,12 @@ impl Inner {
     fn usage(&self) -> Result<Usage, BlockStoreError> {
         let (segments, used) = self.reader.index.total_use()?;
         let space = self.files.free_space(&self.options.folder)?;
+        let dead_bytes = used.length.saturating_sub(used.live_bytes + segments * SEGMENT_HEADER_LENGTH);
+        self.metrics.dead_bytes.set(i64::try_from(dead_bytes).unwrap_or(i64::MAX));
         Ok(Usage {
             blocks: used.live_blocks,
             live_bytes: used.live_bytes,
-            dead_bytes: used.length.saturating_sub(used.live_bytes + segments * SEGMENT_HEADER_LENGTH),
+            dead_bytes,
             segments,
             waiting_bytes: self.in_flight.taken(),
             free_bytes: space.free,
@@ -276,7 +291,7 @@ fn open(options: Options, outside: Outside) -> Result<BlockStore, BlockStoreErro
     let (writer, queue) = mpsc::channel(QUEUE_COMMANDS);
     let tasks = tasks.child("volume");
     let log = Log::new(Arc::clone(&segments), active, options.segment_bytes);
-    let broken = log.broken();
+    let (broken, metrics) = (log.broken(), metrics.of(volume));
     let thread = Writer {
         volume,
         options: options.clone(),
@@ -285,7 +300,7 @@ fn open(options: Options, outside: Outside) -> Result<BlockStore, BlockStoreErro
         log,
         segments: Arc::clone(&segments),
         doubts: Arc::clone(&doubts),
-        metrics: metrics.of(volume),
+        metrics: metrics.clone(),
         queue,
         next: None,
         uncounted: 0,
@@ -295,7 +310,21 @@ fn open(options: Options, outside: Outside) -> Result<BlockStore, BlockStoreErro
     let in_flight = ByteBudget::new(options.queue_bytes);
     let reader = Reader { index, segments, doubts, writer: writer.clone() };
     let reads = Arc::new(Semaphore::new(options.reads_max));
-    let inner = Inner { volume, options, files, tasks, reader, writer, in_flight, reads, recovery, broken };
+    let compactions = Arc::new(Semaphore::new(1));
+    let inner = Inner {
+        volume,
+        options,
+        files,
+        tasks,
+        reader,
+        writer,
+        in_flight,
+        reads,
+        compactions,
+        metrics,
+        recovery,
+        broken,
+    };
     Ok(BlockStore { inner: Arc::new(inner) })
 }
 

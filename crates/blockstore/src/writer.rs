@@ -4,6 +4,7 @@
 //! that, the next ones gather. Callers are answered after the sync and after the index has changed.
 
 mod active;
+mod carry;
 mod command;
 mod log;
 
@@ -15,7 +16,7 @@ use tokio::sync::mpsc;
 use types::{BlockId, Digest, VolumeId};
 
 pub(crate) use self::active::ActiveSegment;
-pub(crate) use self::command::{Command, NewRecord, Put, Reply};
+pub(crate) use self::command::{Carried, Command, NewRecord, Put, Reply};
 pub(crate) use self::log::{Failure, Log};
 use crate::doubts::Doubts;
 use crate::index::{Changes, Index, Row, RowState};
@@ -49,6 +50,9 @@ impl Writer {
             match command {
                 Command::Put(first) => self.put(first),
                 Command::Remove { ids, reply } => reply.send(self.remove(&ids)),
+                Command::Carry(carried) => self.carry(carried),
+                Command::FillGraves { segment, ids, reply } => reply.send(self.fill_graves(segment, &ids)),
+                Command::Forget { segment, reply } => reply.send(self.forget(segment)),
                 Command::Judge { id, row, state } => self.judge(id, &row, state),
                 Command::Close => break,
             }
@@ -114,7 +118,7 @@ impl Writer {
             let row = self.append(header, &payload, changes)?;
             self.uncounted += header.record_length();
             dead.extend(changes.row(header.id)?);
-            changes.set(header.id, Some(row))?;
+            changes.set(header.id, row)?;
             self.metrics.puts.inc();
             self.metrics.put_bytes.inc_by(u64::from(header.payload_length));
         }
@@ -172,8 +176,8 @@ impl Writer {
         dead: &mut Vec<Row>,
     ) -> Result<(), BlockStoreError> {
         if let Some(row) = changes.row(id)? {
-            self.append(RecordHeader::tombstone(id), &[], changes)?;
-            changes.set(id, None)?;
+            let tombstone = self.append(RecordHeader::tombstone(id), &[], changes)?;
+            changes.remove(id, tombstone.segment)?;
             dead.push(row);
         }
         Ok(())
@@ -189,7 +193,7 @@ impl Writer {
     fn try_judge(&self, id: BlockId, read: &Row, state: RowState) -> Result<(), BlockStoreError> {
         let mut changes = self.index.changes();
         if changes.row(id)? == Some(*read) {
-            changes.set(id, Some(Row { state, ..*read }))?;
+            changes.set(id, Row { state, ..*read })?;
             if state == RowState::Quarantined {
                 self.metrics.quarantined.inc();
             }
@@ -219,8 +223,11 @@ impl Writer {
             return Ok(());
         }
         self.check_capacity(needed)?;
-        let free = self.files.free_space(&self.options.folder)?.free;
-        let (volume, reserve) = (self.volume, self.options.reserve_bytes);
+        self.check_free(needed, self.options.reserve_bytes)
+    }
+
+    fn check_free(&self, needed: u64, reserve: u64) -> Result<(), BlockStoreError> {
+        let (volume, free) = (self.volume, self.files.free_space(&self.options.folder)?.free);
         let wanted = needed.saturating_add(reserve).saturating_add(self.log.unwritten());
         if free >= wanted { Ok(()) } else { Err(BlockStoreError::NoSpace { volume, free, needed, reserve }) }
     }

@@ -18,6 +18,7 @@ mod backing_up;
 mod boot;
 mod calls;
 mod collect;
+mod compact;
 mod config;
 mod daemon;
 mod ending;

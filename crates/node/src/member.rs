@@ -27,7 +27,8 @@ use crate::registry::Registry;
 use crate::transport::PeerTransport;
 use crate::volumes::Volumes;
 use crate::{
-    Config, Daemon, NodeError, Platform, backing_up, keyring, observe, reclaim, server, steward, ticks, timekeeping,
+    Config, Daemon, NodeError, Platform, backing_up, compact, keyring, observe, reclaim, server, steward, ticks,
+    timekeeping,
 };
 
 /// A node that belongs to a cluster, while it runs.
@@ -133,6 +134,9 @@ impl Member {
         self.front.spawn("ticks", OnError::EndProcess, ticks::run(Arc::clone(self)));
         self.front.spawn("timekeeping", OnError::EndProcess, timekeeping::run(Arc::clone(self)));
         self.front.spawn("collect", OnError::EndProcess, collect::run(Arc::clone(self)));
+        for volume in self.volumes.ids() {
+            self.front.spawn("compact", OnError::EndProcess, compact::run(Arc::clone(self), volume));
+        }
         self.front.spawn("metadata room", OnError::EndProcess, metadata_room::run(Arc::clone(self)));
         self.front.spawn("observe", OnError::EndProcess, observe::run(Arc::clone(self)));
         tracing::info!(node = %self.identity.node, cluster = %self.identity.cluster, address = %self.config.network.advertise, "the node is a member");

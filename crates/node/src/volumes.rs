@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use blockstore::{BlockStore, BlockStoreError, NewBlock, StoredBlock, Usage};
+use blockstore::{BlockStore, BlockStoreError, Compacted, CompactionPoint, NewBlock, StoredBlock, Usage};
 use futures::future::join_all;
 use runtime::Clock;
 use types::{BlockId, PgId, VolumeId};
@@ -206,6 +206,22 @@ impl Volumes {
 
     async fn remaining_on(&self, volume: &Volume, ids: &[BlockId]) -> Result<Vec<BlockId>, NodeError> {
         self.in_time(volume, volume.store()?.remaining(ids.to_vec())).await
+    }
+
+    /// Does one step of a round that gives back segments of a volume of which little is needed. It has no deadline: what it
+    /// reads and writes is bounded, and nobody waits for it.
+    ///
+    /// # Errors
+    /// The volume is not here, did not open, takes no writes, or has no room even in the reserve.
+    pub async fn compact(
+        &self,
+        volume: VolumeId,
+        point: Option<CompactionPoint>,
+        bytes_max: u64,
+    ) -> Result<Compacted, NodeError> {
+        let found = self.volumes.get(&volume).ok_or(NodeError::NoVolume { volume })?;
+        found.takes_writes()?;
+        Ok(found.store()?.compact(point, bytes_max).await?)
     }
 
     /// How the volumes are, and how much room those have that can be read.

@@ -4,10 +4,10 @@ use types::{Digest, PgId, VolumeId};
 use uuid::Uuid;
 
 use crate::fields::Fields;
-use crate::record::{RecordHeader, record_length};
+use crate::record::{RECORD_HEADER_LENGTH, RecordHeader, record_length};
 use crate::segment::SegmentNumber;
 
-pub(crate) const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 2;
 
 /// Where a block is, and what is known of it without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,10 @@ pub(crate) struct SegmentUse {
     pub(crate) live_blocks: u64,
     /// With headers and padding.
     pub(crate) live_bytes: u64,
+    /// Blocks in quarantine, which are not among the live ones.
+    pub(crate) quarantined: u64,
+    /// Tombstones that are the last word on their block while older records of it are there.
+    pub(crate) tombstones: u64,
     /// All that was ever written to it.
     pub(crate) length: u64,
 }
@@ -67,6 +71,11 @@ impl Row {
 
     pub(crate) const fn record_length(&self) -> u64 {
         record_length(self.payload_length)
+    }
+
+    /// Where its record begins: no other record ever has the same place.
+    pub(crate) const fn place(&self) -> (SegmentNumber, u64) {
+        (self.segment, self.offset)
     }
 
     pub(super) fn to_bytes(self) -> Vec<u8> {
@@ -104,23 +113,45 @@ impl SegmentUse {
         Self {
             live_blocks: self.live_blocks + other.live_blocks,
             live_bytes: self.live_bytes + other.live_bytes,
+            quarantined: self.quarantined + other.quarantined,
+            tombstones: self.tombstones + other.tombstones,
             length: self.length + other.length,
         }
     }
 
-    pub(super) const fn add(&mut self, row: &Row) {
-        self.live_blocks += 1;
-        self.live_bytes += row.record_length();
+    /// Whether nothing in the segment is needed any more.
+    pub(crate) const fn is_vacant(&self) -> bool {
+        self.live_blocks == 0 && self.quarantined == 0 && self.tombstones == 0
     }
 
-    pub(super) const fn subtract(&mut self, row: &Row) {
-        self.live_blocks = self.live_blocks.saturating_sub(1);
-        self.live_bytes = self.live_bytes.saturating_sub(row.record_length());
+    /// Whether less than half of the segment is needed. One with a block in quarantine is not counted: it could not be
+    /// removed, so that copying the others would give nothing back.
+    pub(crate) const fn is_sparse(&self) -> bool {
+        let needed = self.live_bytes + self.tombstones * RECORD_HEADER_LENGTH as u64;
+        self.quarantined == 0 && needed * 2 < self.length
+    }
+
+    pub(super) fn add(&mut self, row: &Row) {
+        if row.is_held() {
+            self.live_blocks += 1;
+            self.live_bytes += row.record_length();
+        } else {
+            self.quarantined += 1;
+        }
+    }
+
+    pub(super) fn subtract(&mut self, row: &Row) {
+        if row.is_held() {
+            self.live_blocks = self.live_blocks.saturating_sub(1);
+            self.live_bytes = self.live_bytes.saturating_sub(row.record_length());
+        } else {
+            self.quarantined = self.quarantined.saturating_sub(1);
+        }
     }
 
     pub(super) fn to_bytes(self) -> Vec<u8> {
         let mut bytes = vec![VERSION];
-        for number in [self.live_blocks, self.live_bytes, self.length] {
+        for number in [self.live_blocks, self.live_bytes, self.quarantined, self.tombstones, self.length] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         bytes
@@ -128,7 +159,13 @@ impl SegmentUse {
 
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         let mut fields = versioned(bytes)?;
-        Some(Self { live_blocks: fields.u64()?, live_bytes: fields.u64()?, length: fields.u64()? })
+        Some(Self {
+            live_blocks: fields.u64()?,
+            live_bytes: fields.u64()?,
+            quarantined: fields.u64()?,
+            tombstones: fields.u64()?,
+            length: fields.u64()?,
+        })
     }
 }
 
@@ -151,6 +188,20 @@ impl Covered {
     }
 }
 
+/// Whether a value was written by this release.
+pub(super) fn has_version(bytes: &[u8]) -> bool {
+    versioned(bytes).is_some()
+}
+
+/// The segment of a tombstone, as a value.
+pub(super) fn tombstone_to_bytes(segment: SegmentNumber) -> Vec<u8> {
+    [&[VERSION][..], &segment.0.to_le_bytes()].concat()
+}
+
+pub(super) fn parse_tombstone(bytes: &[u8]) -> Option<SegmentNumber> {
+    versioned(bytes)?.u64().map(SegmentNumber)
+}
+
 fn versioned(bytes: &[u8]) -> Option<Fields<'_>> {
     let mut fields = Fields(bytes);
     (fields.u8()? == VERSION).then_some(fields)
@@ -169,10 +220,12 @@ mod tests {
         assert_eq!(Row::parse(&bytes), Some(row));
         assert!((0..bytes.len()).all(|length| Row::parse(&bytes[..length]).is_none()));
 
-        let used = SegmentUse { live_blocks: 1, live_bytes: 2, length: 3 };
+        let used = SegmentUse { live_blocks: 1, live_bytes: 2, quarantined: 3, tombstones: 4, length: 5 };
         assert_eq!(SegmentUse::parse(&used.to_bytes()), Some(used));
 
         let covered = Covered { volume: VolumeId(Uuid::from_u128(1)), segment, offset: 9 };
         assert_eq!(Covered::parse(&covered.to_bytes()), Some(covered));
+
+        assert_eq!(parse_tombstone(&tombstone_to_bytes(segment)), Some(segment));
     }
 }

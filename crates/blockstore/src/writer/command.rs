@@ -8,6 +8,7 @@ use types::BlockId;
 use crate::BlockStoreError;
 use crate::index::{Row, RowState};
 use crate::record::RecordHeader;
+use crate::segment::SegmentNumber;
 
 /// One thing to do.
 pub(crate) enum Command {
@@ -15,6 +16,12 @@ pub(crate) enum Command {
     Put(Put),
     /// Let go of blocks.
     Remove { ids: Vec<BlockId>, reply: Reply },
+    /// Copy what is needed out of a segment.
+    Carry(Carried),
+    /// Forget that a segment has dead records of blocks: it is gone.
+    FillGraves { segment: SegmentNumber, ids: Vec<BlockId>, reply: Reply },
+    /// Forget a segment that is gone.
+    Forget { segment: SegmentNumber, reply: Reply },
     /// Take a block out of those that are held, because its bytes are bad, or back, because they are good.
     Judge { id: BlockId, row: Row, state: RowState },
     /// Stop.
@@ -25,6 +32,18 @@ pub(crate) enum Command {
 pub(crate) struct Put {
     pub(crate) records: Vec<NewRecord>,
     /// The right to hold their bytes in memory.
+    pub(crate) permit: BytePermit,
+    pub(crate) reply: Reply,
+}
+
+/// What is copied out of a segment together.
+pub(crate) struct Carried {
+    pub(crate) from: SegmentNumber,
+    /// With the rows that they were read by: one that is another by now is not copied.
+    pub(crate) blocks: Vec<(Row, NewRecord)>,
+    /// Blocks whose tombstones are there.
+    pub(crate) tombstones: Vec<BlockId>,
+    /// The right to hold the bytes in memory.
     pub(crate) permit: BytePermit,
     pub(crate) reply: Reply,
 }

@@ -106,8 +106,9 @@ impl Log {
     fn roll(&mut self, changes: &mut Changes<'_>, index: &Index) -> Result<(), Failure> {
         self.sync()?;
         changes.cover(self.covered()).map_err(|error| self.break_off(&error))?;
-        let id = self.segments.id(self.active.number().next());
-        let header = SegmentHeader { id, previous_length: self.active.length() };
+        let (closed, length) = (self.active.number(), self.active.length());
+        let id = self.segments.id(self.segments.number_behind(Some(closed)));
+        let header = SegmentHeader { id, previous_length: if id.number == closed.next() { length } else { 0 } };
         let segment = self.segments.create(header).map_err(|error| self.fail(&error, SEGMENT_HEADER_LENGTH))?;
         self.active = ActiveSegment::new(segment, SEGMENT_HEADER_LENGTH);
         // What is closed need not be replayed at the next open.

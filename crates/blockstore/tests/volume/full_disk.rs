@@ -1,32 +1,10 @@
-use std::io;
-use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use blockstore::{BlockStoreError, Options};
-use runtime::{FileOperation, Files, Watch};
+use runtime::{FileOperation, Files};
 use types::ErrorKind;
 
-use crate::support::{Folder, assert_holds, close, id, noisy_block};
-
-/// Fails operations on segments, while it is told to.
-#[derive(Default)]
-struct Failing(Mutex<Option<(FileOperation, io::ErrorKind)>>);
-
-impl Failing {
-    fn set(&self, failure: Option<(FileOperation, io::ErrorKind)>) {
-        *self.0.lock().unwrap() = failure;
-    }
-}
-
-impl Watch for Failing {
-    fn before(&self, operation: FileOperation, path: &Path) -> io::Result<()> {
-        let is_segment = path.extension().is_some_and(|ending| ending == "segment");
-        match *self.0.lock().unwrap() {
-            Some((failing, kind)) if is_segment && failing == operation => Err(kind.into()),
-            _ => Ok(()),
-        }
-    }
-}
+use crate::support::{EIO, ENOSPC, Failing, Folder, assert_holds, close, id, noisy_block};
 
 #[tokio::test]
 async fn the_reserve_is_not_used_up_by_puts() {
@@ -77,7 +55,7 @@ async fn a_full_disk_refuses_the_put_and_nothing_else() {
         let store = folder.open_watched(disk.clone()).await;
         let first: Vec<_> = (0..5).map(|sequence| noisy_block(sequence, 10_000)).collect();
         store.put(first.clone()).await.unwrap();
-        disk.set(Some((failing, io::ErrorKind::StorageFull)));
+        disk.set(Some((failing, ENOSPC)));
         let more: Vec<_> = (5..10).map(|sequence| noisy_block(sequence, 10_000)).collect();
         let refused = store.put(more.clone()).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::NoSpace, "{refused}");
@@ -85,7 +63,7 @@ async fn a_full_disk_refuses_the_put_and_nothing_else() {
         assert_holds(&store, &first).await;
         assert!(!store.holds(id(5)).await.unwrap());
         store.put(vec![noisy_block(20, 10)]).await.unwrap();
-        disk.set(Some((FileOperation::Write, io::ErrorKind::StorageFull)));
+        disk.set(Some((FileOperation::Write, ENOSPC)));
         assert_eq!(store.remove(vec![id(20)]).await.unwrap_err().kind(), ErrorKind::NoSpace);
         disk.set(None);
         assert!(store.holds(id(20)).await.unwrap());
@@ -101,9 +79,7 @@ async fn a_full_disk_refuses_the_put_and_nothing_else() {
 
 #[tokio::test]
 async fn after_a_failed_write_or_sync_nothing_is_taken_before_a_reopen() {
-    let other = io::ErrorKind::Other;
-    let full = io::ErrorKind::StorageFull;
-    for failing in [(FileOperation::Write, other), (FileOperation::Sync, other), (FileOperation::Sync, full)] {
+    for failing in [(FileOperation::Write, EIO), (FileOperation::Sync, EIO), (FileOperation::Sync, ENOSPC)] {
         let folder = Folder::new();
         let disk = Arc::new(Failing::default());
         let store = folder.open_watched(disk.clone()).await;

@@ -6,7 +6,7 @@ use blockstore::{BlockStore, NewBlock, ScrubDepth};
 use runtime::Seed;
 use types::{BlockId, PgId};
 
-use crate::support::{Folder, assert_holds, block_of, close, id, noise};
+use crate::support::{Folder, assert_holds, block_of, close, compact_once, id, noise};
 
 const IDS: u64 = 40;
 const STEPS: u64 = 60;
@@ -35,10 +35,11 @@ async fn run(seed: &Seed) {
     let mut store = folder.open().await;
     let mut model = Model::new();
     for _ in 0..STEPS {
-        match seed.below(10) {
+        match seed.below(12) {
             0..=4 => put(&store, &mut model, seed).await,
             5..=6 => remove(&store, &mut model, seed).await,
             7 => compare(&store, &model).await,
+            8..=9 => drop(compact_once(&store).await.unwrap()),
             _ => {
                 close(store).await;
                 damage(&folder, &mut earlier_index, seed);

@@ -3,6 +3,8 @@
 #![allow(clippy::indexing_slicing, clippy::print_stdout, clippy::unwrap_used, reason = "all of this is a test")]
 
 mod basics;
+mod compaction;
+mod compaction_crash;
 mod crash;
 mod damage;
 mod full_disk;

@@ -1,10 +1,11 @@
 //! A volume in a temporary folder, and ways to hurt it.
 
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use blockstore::{BlockStore, BlockStoreError, BlockStoreMetrics, NewBlock, Options, Outside};
-use runtime::{EntryKind, Files, Metrics, Seed, Tasks, Watch};
+use runtime::{EntryKind, FileOperation, Files, Metrics, Seed, Tasks, Watch};
 use tempfile::TempDir;
 use types::{BlockId, PgId, SessionId};
 
@@ -14,6 +15,37 @@ pub const SEGMENT_BYTES: u64 = 64 << 10;
 pub const SEGMENT_HEADER_LENGTH: u64 = 56;
 /// The length of a record's header, as `FORMAT.md` has it.
 pub const RECORD_HEADER_LENGTH: u64 = 88;
+
+/// The medium does not give or take the bytes.
+pub const EIO: i32 = 5;
+/// The disk is full.
+pub const ENOSPC: i32 = 28;
+/// The file system does not do that.
+pub const EOPNOTSUPP: i32 = 95;
+
+/// Fails an operation on segments with an error of the system, while it is told to.
+#[derive(Default)]
+pub struct Failing(Mutex<Option<(FileOperation, i32)>>);
+
+impl Failing {
+    pub fn with(operation: FileOperation, error: i32) -> Self {
+        Self(Mutex::new(Some((operation, error))))
+    }
+
+    pub fn set(&self, failure: Option<(FileOperation, i32)>) {
+        *self.0.lock().unwrap() = failure;
+    }
+}
+
+impl Watch for Failing {
+    fn before(&self, operation: FileOperation, path: &Path) -> io::Result<()> {
+        let is_segment = path.extension().is_some_and(|ending| ending == "segment");
+        match *self.0.lock().unwrap() {
+            Some((failing, error)) if is_segment && failing == operation => Err(io::Error::from_raw_os_error(error)),
+            _ => Ok(()),
+        }
+    }
+}
 
 /// A folder that holds, or will hold, a volume.
 pub struct Folder {
@@ -84,6 +116,33 @@ pub async fn close(store: BlockStore) {
 
 pub fn id(sequence: u64) -> BlockId {
     BlockId { session: SessionId(1), sequence }
+}
+
+/// Bytes that one step of a compaction copies, or one record more.
+pub const STEP_BYTES: u64 = 16 << 10;
+
+/// Goes through all segments once, and gives how many were removed.
+pub async fn compact_once(store: &BlockStore) -> Result<u64, BlockStoreError> {
+    let (mut point, mut removed) = (None, 0);
+    loop {
+        let step = store.compact(point, STEP_BYTES).await?;
+        removed += step.segments_removed;
+        point = step.next;
+        if point.is_none() {
+            return Ok(removed);
+        }
+    }
+}
+
+/// Goes through all segments until there is nothing more to do.
+pub async fn compact(store: &BlockStore) -> u64 {
+    let mut removed = 0;
+    loop {
+        match compact_once(store).await.expect("it is compacted") {
+            0 => return removed,
+            more => removed += more,
+        }
+    }
 }
 
 /// Bytes that do not compress, the same for the same seed.

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use runtime::net::UNIX_PATH_MAX;
 use runtime::telemetry::{LogFormat, check_filter};
 
-use super::Config;
+use super::{BlocksConfig, Config};
 
 /// A value that cannot be used.
 pub struct Wrong {
@@ -21,9 +21,15 @@ const OBJECT_MIB: std::ops::RangeInclusive<u32> = 1..=1024;
 /// From what an election takes to the week that a machine may be off.
 const LEASE_SECONDS: std::ops::RangeInclusive<u32> = 1..=604_800;
 
+/// From less than a large block to what is copied in minutes.
+const SEGMENT_MIB: std::ops::RangeInclusive<u32> = 1..=4096;
+/// Nothing would ever be copied at 0; no disk is faster than 16 GiB/s.
+const MIB_PER_SECOND: std::ops::RangeInclusive<u32> = 1..=16_384;
+
 /// Finds the first value that cannot be used.
 pub fn check(config: &Config) -> Result<(), Wrong> {
     check_volumes(config)?;
+    check_blocks(&config.blocks)?;
     check_network(config)?;
     check_log(config)?;
     check_socket(config)?;
@@ -85,7 +91,6 @@ fn check_volumes(config: &Config) -> Result<(), Wrong> {
     require((1..=VOLUMES_MAX).contains(&count), "volumes", || {
         format!("{count} folders are named; a node has 1 to {VOLUMES_MAX}")
     })?;
-    require(config.blocks.capacity_mib != Some(0), "blocks.capacity_mib", || "a volume needs room".to_owned())?;
     for (index, volume) in config.volumes.iter().enumerate() {
         for other in config.volumes.iter().skip(index + 1) {
             require_apart(volume, other)?;
@@ -96,6 +101,13 @@ fn check_volumes(config: &Config) -> Result<(), Wrong> {
         }
     }
     Ok(())
+}
+
+fn check_blocks(blocks: &BlocksConfig) -> Result<(), Wrong> {
+    require(blocks.capacity_mib != Some(0), "blocks.capacity_mib", || "a volume needs room".to_owned())?;
+    require(SEGMENT_MIB.contains(&blocks.segment_mib), "blocks.segment_mib", || outside(&SEGMENT_MIB))?;
+    let copy = blocks.copy_mib_per_second;
+    require(MIB_PER_SECOND.contains(&copy), "blocks.copy_mib_per_second", || outside(&MIB_PER_SECOND))
 }
 
 fn require_apart(volume: &Path, other: &Path) -> Result<(), Wrong> {

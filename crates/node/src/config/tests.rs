@@ -85,6 +85,9 @@ fn every_value_that_cannot_be_used_is_refused_under_its_key() {
         ("[log]\nfilter = \"node=loudest\"", "log.filter"),
         ("[backup]\nobject_mib = 0", "backup.object_mib"),
         ("[sessions]\nlease_seconds = 0", "sessions.lease_seconds"),
+        ("[blocks]\ncapacity_mib = 0", "blocks.capacity_mib"),
+        ("[blocks]\nsegment_mib = 0", "blocks.segment_mib"),
+        ("[blocks]\ncopy_mib_per_second = 0", "blocks.copy_mib_per_second"),
     ] {
         let error = read(&format!("{MINIMAL}\n{section}\n")).unwrap_err();
         assert!(matches!(&error, ConfigError::Value { key: found, .. } if *found == key), "{key}: {error}");

@@ -74,6 +74,7 @@ impl Opening {
     async fn open(&self, folder: &Path, expected: Option<VolumeId>) -> Result<BlockStore, BlockStoreError> {
         let options = Options {
             expected,
+            segment_bytes: mebibytes(self.blocks.segment_mib),
             reserve_bytes: mebibytes(self.blocks.reserve_mib),
             capacity_bytes: self.blocks.capacity_mib.map(mebibytes),
             ..Options::new(folder)

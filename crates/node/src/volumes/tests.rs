@@ -77,7 +77,7 @@ impl World {
             seed: Seed::from_os(),
             metrics: BlockStoreMetrics::new(&Metrics::new()),
         };
-        let blocks = BlocksConfig { reserve_mib: 0, capacity_mib: None };
+        let blocks = BlocksConfig { reserve_mib: 0, ..BlocksConfig::default() };
         let opening = Opening { clock: Clock::real(), blocks, outside };
         let volumes = opening.new_volumes(&folders).await.unwrap();
         let (first, second) = (volumes.ids[0], volumes.ids[1]);

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use client::{Client, Options, Session, SmallFile, Target};
+use client::{Client, ClientError, Options, Session, SmallFile, Target};
 use runtime::{Clock, Files, Tasks};
-use types::{Content, FileKind, Lin, Name, NewInode};
+use types::{Change, Content, FileKind, Lin, Name, NewInode, Removal};
 use wire::{Endpoint, v1};
 
 /// Forming takes seconds; a machine under load takes longer.
@@ -309,6 +309,13 @@ pub async fn put(session: &Session, name: &str, bytes: &[u8]) {
         writer.write((index as u64) << 20, part).await.expect("blocks are put");
     }
     writer.finish().await.expect("the file is published");
+}
+
+/// Removes a file below the root.
+pub async fn remove(session: &Session, name: &str) -> Result<(), ClientError> {
+    let name = Name::new(name.to_owned()).expect("a name");
+    let change = Change::Remove { parent: Lin::ROOT, name, expect: Removal::NotDirectory };
+    session.execute_one("remove a file", change).await.map(drop)
 }
 
 /// Reads a file below the root.

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use client::{Client, ClientError, Session, Target};
-use types::{Change, ErrorKind, Lin, Name, Removal};
+use types::{ErrorKind, Lin, Name};
 
-use crate::daemons::{Daemons, content, get, new_file, small};
+use crate::daemons::{self, Daemons, content, get, new_file, small};
 
 const FILE_LENGTH: usize = 4 << 20;
 
@@ -31,9 +31,7 @@ async fn fill(session: &Session, most: u64) -> (u64, ClientError) {
 }
 
 async fn remove(session: &Session, number: u64) -> Result<(), ClientError> {
-    let name = Name::new(number.to_string()).expect("a name");
-    let change = Change::Remove { parent: Lin::ROOT, name, expect: Removal::NotDirectory };
-    session.execute_one("remove a file", change).await.map(drop)
+    daemons::remove(session, &number.to_string()).await
 }
 
 async fn assert_readable(client: &Client, numbers: std::ops::Range<u64>) {

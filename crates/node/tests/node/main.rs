@@ -26,3 +26,4 @@ mod requests;
 mod secrets;
 mod sites;
 mod slow_way;
+mod space;
