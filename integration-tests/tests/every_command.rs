@@ -10,7 +10,7 @@ const RAW: [&str; 3] = ["completions", "fs cat", "repo keys duckdb"];
 
 /// A life with all commands: on which node, the line, and what every object has that it prints. `DIR` is the folder of
 /// the test; `TOKEN` and `JOB` are those that an earlier line printed.
-const STORY: [(usize, &str, &[&str]); 48] = [
+const STORY: [(usize, &str, &[&str]); 49] = [
     (1, "cluster init --first-nodes 1", &["address", "cluster", "context", "tokens"]),
     (1, "cluster status --wait", &["cluster", "leader", "nodes", "ready"]),
     (1, "fs mkdir -p /a/b", &[]),
@@ -29,6 +29,7 @@ const STORY: [(usize, &str, &[&str]); 48] = [
     (1, "fs stat --at monday /a/tree/file", &["path"]),
     (1, "fs cat --at monday /a/tree/file", &[]),
     (1, "fs get -r --at monday /a/tree DIR/monday", &["bytes", "failed", "files"]),
+    (1, "fs clone --at monday /a/tree/file /a/b/clone", &["bytes", "lin"]),
     (1, "snapshot delete monday", &[]),
     (1, "site add cloud file://DIR/bucket --passphrase-file DIR/passphrase", &["name", "repository", "url"]),
     (1, "site list", &["name", "repository", "url"]),

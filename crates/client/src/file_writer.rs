@@ -13,17 +13,15 @@ use std::mem;
 
 use block::{Cutter, CutterOptions};
 use bytes::Bytes;
-use types::{
-    AttributeChanges, Attributes, Change, Content, Create, INLINE_LENGTH_MAX, Lin, Name, NewExtent, NewInode, Outcome,
-    Removal, Rename, RenameMode,
-};
-use wire::{Failure, InvalidMessage};
+use types::{Attributes, Change, Content, Create, INLINE_LENGTH_MAX, Lin, Name, NewExtent, NewInode, Outcome};
+use wire::InvalidMessage;
 
 use crate::background::Pending;
 use crate::block_ids::Telling;
 use crate::block_put::PlainBlock;
 use crate::publication::{Remedy, Rounds, Unpublished};
 use crate::small_files::assembled;
+use crate::temporary_file::TemporaryFile;
 use crate::{ClientError, Piece, PlacementKey, Session};
 
 /// Plain bytes of one put.
@@ -67,7 +65,7 @@ pub struct FileWriter {
     puts: VecDeque<Pending<Result<Vec<Unpublished>, ClientError>>>,
     extents: Vec<Unpublished>,
     /// The file under its temporary name, once it was made.
-    temporary: Option<(Lin, Name)>,
+    temporary: Option<TemporaryFile>,
 }
 
 impl Session {
@@ -137,10 +135,8 @@ impl FileWriter {
     }
 
     async fn remove_temporary(&mut self) {
-        if let Some((_, name)) = self.temporary.take() {
-            let remove = Change::Remove { parent: self.target.parent, name, expect: Removal::NotDirectory };
-            // Whatever made the writer give up is what tells why; a file that stays is seen by its name.
-            let _ = self.session.execute_one(WRITE, remove).await;
+        if let Some(temporary) = self.temporary.take() {
+            temporary.remove().await;
         }
     }
 
@@ -160,7 +156,10 @@ impl FileWriter {
         while !self.puts.is_empty() {
             self.collect().await?;
         }
-        match self.temporary.clone() {
+        if self.temporary.is_some() {
+            self.publish_step().await?;
+        }
+        match &self.temporary {
             None => {
                 let extents = mem::take(&mut self.extents);
                 let create = |new: Vec<NewExtent>| {
@@ -168,9 +167,10 @@ impl FileWriter {
                 };
                 attributes(self.publish(extents, create).await?)
             }
-            Some((lin, name)) => {
-                self.publish_step().await?;
-                self.put_in_place(lin, name).await
+            Some(temporary) => {
+                let attributes = temporary.put_in_place(self.size).await?;
+                self.temporary = None;
+                Ok(attributes)
             }
         }
     }
@@ -253,8 +253,8 @@ impl FileWriter {
     /// Publishes the extents so far in the file under its temporary name, which is made first.
     async fn publish_step(&mut self) -> Result<(), ClientError> {
         let lin = match &self.temporary {
-            Some((lin, _)) => *lin,
-            None => self.make_temporary().await?,
+            Some(temporary) => temporary.lin(),
+            None => self.temporary.insert(TemporaryFile::make(&self.session, &self.target).await?).lin(),
         };
         let extents = mem::take(&mut self.extents);
         if !extents.is_empty() {
@@ -263,39 +263,6 @@ impl FileWriter {
             self.session.raise_block_mark(Telling::Seldom).await;
         }
         Ok(())
-    }
-
-    async fn make_temporary(&mut self) -> Result<Lin, ClientError> {
-        let unique = self.session.block_ids().reserve().id();
-        let name = Name::new(format!(".holdfast-put-{unique}"))
-            .map_err(|source| bad_answer(InvalidMessage::Name { field: "name", source }))?;
-        let inode = NewInode { mode: 0o600, content: Content::Empty, size: 0, ..self.target.inode.clone() };
-        let create = Create { parent: self.target.parent, name: name.clone(), inode, replace: false };
-        let made = attributes(self.session.execute_one(WRITE, Change::Create(create)).await?)?;
-        self.temporary = Some((made.lin, name));
-        Ok(made.lin)
-    }
-
-    /// Gives the temporary file its attributes and its name.
-    async fn put_in_place(&mut self, lin: Lin, temporary: Name) -> Result<Attributes, ClientError> {
-        let Target { parent, name, inode, replace } = &self.target;
-        let changes = AttributeChanges {
-            mode: Some(inode.mode),
-            size: Some(self.size),
-            mtime: inode.mtime,
-            atime: inode.atime,
-            ..AttributeChanges::default()
-        };
-        let mode = if *replace { RenameMode::Replace } else { RenameMode::NoReplace };
-        let rename =
-            Rename { from_parent: *parent, from_name: temporary, to_parent: *parent, to_name: name.clone(), mode };
-        let steps = vec![Change::SetAttributes { lin, changes }, Change::Rename(rename)];
-        let results = self.session.execute(steps).await?;
-        let outcomes = results.into_iter().collect::<Result<Vec<_>, Failure>>();
-        let outcomes = outcomes.map_err(|failure| ClientError::Refused { action: WRITE, failure })?;
-        self.temporary = None;
-        let first = outcomes.into_iter().next();
-        attributes(first.ok_or(ClientError::AnswerCount { action: WRITE, found: 0, expected: 2 })?)
     }
 }
 
@@ -306,10 +273,9 @@ fn new_cutter(session: &Session) -> Box<Cutter> {
 fn attributes(outcome: Outcome) -> Result<Attributes, ClientError> {
     match outcome {
         Outcome::Inode(attributes) => Ok(attributes),
-        _ => Err(bad_answer(InvalidMessage::Missing { field: "inode" })),
+        _ => {
+            let source = InvalidMessage::Missing { field: "inode" };
+            Err(ClientError::BadAnswer { action: WRITE, source })
+        }
     }
-}
-
-const fn bad_answer(source: InvalidMessage) -> ClientError {
-    ClientError::BadAnswer { action: WRITE, source }
 }

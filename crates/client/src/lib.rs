@@ -27,6 +27,7 @@ mod block_ids;
 mod block_put;
 mod change_batch;
 mod client;
+mod clones;
 mod error;
 mod file_reader;
 mod file_writer;
@@ -40,6 +41,7 @@ mod router;
 mod session;
 mod small_files;
 mod sparse;
+mod temporary_file;
 
 pub use background::Pending;
 pub use client::{Client, Options};

@@ -1,7 +1,9 @@
 //! The invariants of the store, checked row by row. FORMAT.md names each of them.
 //!
-//! The check reads every row once and looks up what it refers to. It needs memory for the faults alone, and of those it
-//! keeps a bounded number.
+//! The check reads every row once or twice and looks up what it refers to. It needs memory for the faults, of which it keeps
+//! a bounded number, and a few megabytes.
+
+mod blocks;
 
 use std::fmt;
 
@@ -17,8 +19,8 @@ use crate::orphans::Taken;
 use crate::read::{Read as _, decode_key, decode_row};
 use crate::rows::{Body, Dated, EntryRow, ExtentRow, InodeRow, Usage};
 use crate::tables::{
-    Blocks, Changes, Deadlist, Entries, Extents, Freed, Inodes, Links, Orphans, Pgs, Short, Snapshots, Table as _,
-    Versioned, Xattrs,
+    Blocks, Changes, Deadlist, Entries, Extents, Freed, Inodes, Links, Orphans, Pgs, Short, Snapshots, Versioned,
+    Xattrs,
 };
 use crate::tree;
 
@@ -56,6 +58,7 @@ pub fn check(rows: &impl Rows) -> Result<Vec<Fault>, StoreError> {
     checker.history::<Xattrs>()?;
     checker.deadlist()?;
     checker.blocks()?;
+    checker.references()?;
     checker.copies()?;
     Ok(checker.faults)
 }
@@ -278,19 +281,6 @@ impl<R: Rows> Checker<'_, R> {
         Ok(())
     }
 
-    /// Every block that an extent uses is known to be in use.
-    fn blocks(&mut self) -> Result<(), StoreError> {
-        for family in [Extents::FAMILY, Extents::HISTORY] {
-            for pair in self.rows.scan(family, KeyRange::all()) {
-                let (key, value) = pair?;
-                let extent: Dated<ExtentRow> = decode_row(family, &key, &value)?;
-                let in_use = self.rows.row::<Blocks>(&extent.row.block)?.is_some();
-                self.expect(in_use, family, &key, "its block does not count as one in use");
-            }
-        }
-        Ok(())
-    }
-
     /// A copy to be deleted is not also to be made, and of no block in use.
     fn copies(&mut self) -> Result<(), StoreError> {
         for row in self.rows.rows::<Freed>(KeyRange::all()) {
@@ -304,3 +294,6 @@ impl<R: Rows> Checker<'_, R> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,19 +1,14 @@
-//! Extents as operations change them, and the death of blocks (rules P7 and P9).
-//!
-//! A block is published once, for one contiguous range of one file. So the rows that use it, in the head and in the
-//! history, lie where that range is, and whether one is left is found by a scan of that range alone.
+//! Extents as operations change them.
 
 use types::{BLOCK_LENGTH_MAX, BlockId, NodeId, OperationError, Revision};
 
-use crate::database::Rows as _;
 use crate::error::{Failure, StoreError};
-use crate::history::{KeyAndVersion, Moment, split_history_key, versions};
-use crate::keys::{ContentKey, ExtentKey, FreedKey, Key as _, KeyRange, short_prefix};
+use crate::history::{KeyAndVersion, Moment, versions};
+use crate::keys::{ContentKey, ExtentKey, FreedKey, Key as _, KeyRange};
 use crate::publish::EXTENTS_MAX;
-use crate::read::{Read as _, decode_key, decode_row};
-use crate::rows::{Dated, ExtentRow, FreedRow};
-use crate::tables::{Blocks, Extents, Freed, Pgs, Short, Table as _, Versioned as _};
-use crate::transaction::{LostExtent, Retired, Transaction};
+use crate::rows::ExtentRow;
+use crate::tables::{Extents, Freed};
+use crate::transaction::{Retired, Transaction};
 use crate::tree;
 
 /// Extents that are looked at together.
@@ -97,65 +92,9 @@ impl Transaction<'_> {
     /// Drops an extent as of an operation.
     pub fn drop_extent(&mut self, key: ExtentKey, row: &ExtentRow, death: Revision) -> Result<(), StoreError> {
         if self.delete_version_as_of::<Extents>(&key, death)? == Retired::Gone {
-            self.lose(key, row.clone());
+            self.lose(key, row);
         }
         Ok(())
-    }
-
-    /// Notes that a row of an extent is gone for good.
-    fn lose(&mut self, key: ExtentKey, row: ExtentRow) {
-        self.lost.insert(row.block, LostExtent { key, row });
-    }
-
-    /// Frees the blocks that lost their last use in this operation: each holder is to delete its copy.
-    pub fn free_unused_blocks(&mut self) -> Result<(), StoreError> {
-        for lost in std::mem::take(&mut self.lost).into_values() {
-            if !self.block_is_used(&lost)? {
-                self.free_block(&lost.row)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether a row in the head or in the history uses the block of a lost extent.
-    fn block_is_used(&self, lost: &LostExtent) -> Result<bool, StoreError> {
-        let ExtentKey { content, offset } = lost.key;
-        let start = offset.saturating_sub(u64::from(lost.row.block_offset));
-        let rest = lost.row.block_length.saturating_sub(lost.row.block_offset);
-        let end = offset.saturating_add(u64::from(rest));
-        let range = KeyRange::prefix(content.encode())
-            .from(&ExtentKey { content, offset: start })
-            .until(&ExtentKey { content, offset: end });
-        for family in [Extents::FAMILY, Extents::HISTORY] {
-            for pair in self.scan(family, range.clone()) {
-                let (key, value) = pair?;
-                let row: Dated<ExtentRow> = decode_row(family, &key, &value)?;
-                if row.row.block == lost.row.block {
-                    return Ok(true);
-                }
-            }
-        }
-        Ok(false)
-    }
-
-    /// Tells each holder of a block to delete it, and forgets which of them lacked it.
-    fn free_block(&mut self, row: &ExtentRow) -> Result<(), StoreError> {
-        self.delete::<Blocks>(&row.block);
-        let missing: Vec<_> =
-            self.rows::<Short>(KeyRange::prefix(short_prefix(row.pg, row.block))).collect::<Result<_, _>>()?;
-        for (key, _) in missing {
-            self.delete::<Short>(&key);
-        }
-        for holder in self.holders(row)? {
-            let freed = FreedRow { pg: row.pg, revision: self.revision() };
-            self.put::<Freed>(&FreedKey { holder, block: row.block }, &freed);
-        }
-        Ok(())
-    }
-
-    fn holders(&self, row: &ExtentRow) -> Result<Vec<NodeId>, StoreError> {
-        let pg = self.row::<Pgs>(&row.pg)?;
-        Ok(pg.map(|pg| pg.seats.iter().map(|seat| seat.node).collect()).unwrap_or_default())
     }
 
     /// Forgets copies that a holder has taken out of use.
@@ -164,17 +103,10 @@ impl Transaction<'_> {
             self.delete::<Freed>(&FreedKey { holder, block });
         }
     }
-
-    /// Notes the loss of an extent that was in the history.
-    pub fn lose_old_extent(&mut self, history_key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        let row: Dated<ExtentRow> = decode_row(Extents::HISTORY, history_key, value)?;
-        let (key, _) = split_history_key::<Extents>(history_key)?;
-        self.lose(decode_key(Extents::HISTORY, key)?, row.row);
-        Ok(())
-    }
 }
 
-fn end_of(offset: u64, row: &ExtentRow) -> u64 {
+/// Where an extent ends.
+pub fn end_of(offset: u64, row: &ExtentRow) -> u64 {
     offset.saturating_add(u64::from(row.length))
 }
 
@@ -184,7 +116,7 @@ fn too_many_replaced(met: usize) -> OperationError {
 }
 
 /// The part of an extent that lies in a range of the file, if any.
-fn piece(offset: u64, row: &ExtentRow, start: u64, end: u64) -> Option<ExtentRow> {
+pub fn piece(offset: u64, row: &ExtentRow, start: u64, end: u64) -> Option<ExtentRow> {
     let end = end.min(end_of(offset, row));
     let skipped = u32::try_from(start.saturating_sub(offset)).ok()?;
     let length = u32::try_from(end.checked_sub(start)?).ok().filter(|&length| length > 0)?;

@@ -500,6 +500,7 @@ mod tests {
         comes_back(&content);
         comes_back(&ExtentKey { content, offset: 1 << 40 });
         comes_back(&OrphanKey { content, death: Revision(10) });
+        comes_back(&block);
         comes_back(&XattrKey { lin: Lin(1), name: Bytes::from_static(b"user.x") });
         comes_back(&ChangedKey { revision: Revision(4), lin: Lin(5) });
         let key = b"any".to_vec();

@@ -38,6 +38,7 @@ mod meta;
 mod ops;
 mod orphans;
 mod overlay;
+mod places;
 mod publish;
 mod read;
 mod rows;

@@ -12,6 +12,7 @@ use crate::keys::{
     ChangedKey, DeadKey, EntryKey, ExtentKey, FreedKey, JobObjectKey, Key, LinkKey, NameKey, OrphanKey, PolicyJobKey,
     RememberedKey, ShortKey, XattrKey,
 };
+use crate::places::PlaceKey;
 use crate::rows::{
     ChangedRow, EntryRow, ExtentRow, FreedRow, InodeRow, OrphanRow, PolicyRow, Present, RememberedRow, SessionRow,
     SnapshotRow,
@@ -97,4 +98,6 @@ tables! {
     Orphans: Orphan, OrphanKey => OrphanRow;
     /// Blocks that are in use.
     Blocks: Block, BlockId => Present;
+    /// Places of blocks that have had several.
+    References: Reference, PlaceKey => Present;
 }

@@ -4,26 +4,19 @@ use std::collections::BTreeMap;
 
 use blake3::Hasher;
 use rocksdb::WriteBatch;
-use types::{BlockId, Revision, SnapshotId, SnapshotState, Timestamp};
+use types::{Revision, SnapshotId, SnapshotState, Timestamp};
 
 use crate::database::{Database, Direction, Pairs, Rows};
 use crate::error::StoreError;
 use crate::family::Family;
 use crate::history::history_key;
-use crate::keys::{DeadKey, ExtentKey, Key, KeyRange};
+use crate::keys::{DeadKey, Key, KeyRange};
 use crate::meta::PROGRESS_KEY;
 use crate::overlay::Overlay;
+use crate::places::PlaceKey;
 use crate::read::Read as _;
 use crate::rows::{Dated, ExtentRow, Present, ProgressRow, Usage, encode, revision_and_rest, with_revision};
 use crate::tables::{Deadlist, Snapshots, Table, Versioned};
-
-/// An extent row that is gone, by which its block may have lost its last use.
-pub struct LostExtent {
-    /// Where it was.
-    pub key: ExtentKey,
-    /// The row.
-    pub row: ExtentRow,
-}
 
 /// The state in the midst of a batch. An operation ends with [`Transaction::commit`] or [`Transaction::rollback`].
 pub struct Transaction<'a> {
@@ -34,8 +27,8 @@ pub struct Transaction<'a> {
     before: (Usage, u64),
     /// The live snapshots, oldest first, once they have been read.
     snapshots: Option<Vec<SnapshotId>>,
-    /// Extents that the operation removed for good, one for each block.
-    pub lost: BTreeMap<BlockId, LostExtent>,
+    /// Rows of extents that the operation removed for good, one for each place of a block.
+    pub lost: BTreeMap<PlaceKey, ExtentRow>,
     hasher: Hasher,
 }
 

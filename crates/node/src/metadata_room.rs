@@ -49,6 +49,7 @@ fn grows(request: &types::Request) -> bool {
             | Change::Link { .. }
             | Change::SetXattr { .. }
             | Change::Write { .. }
+            | Change::Clone(_)
             | Change::CreateSnapshot { .. } => true,
             Change::Remove { .. }
             | Change::Rename(_)

@@ -257,6 +257,14 @@ pub enum OperationError {
         /// What it shows, in seconds since 1970.
         seconds: i64,
     },
+    /// The range is none that can share blocks (`EINVAL`).
+    #[error("the range of inode {lin} cannot be cloned: {reason}")]
+    NotCloneable {
+        /// The file.
+        lin: Lin,
+        /// Why not.
+        reason: String,
+    },
 }
 
 impl OperationError {
@@ -278,6 +286,7 @@ impl OperationError {
             | Self::Name(_)
             | Self::OutOfRange { .. }
             | Self::TooDeep { .. }
+            | Self::NotCloneable { .. }
             | Self::MalformedExtents { .. } => ErrorKind::InvalidRequest,
             Self::NotEmpty { .. }
             | Self::NoSession { .. }

@@ -12,6 +12,7 @@ mod extent;
 mod id;
 mod name;
 mod operation;
+mod range;
 
 pub use attributes::{AttributeChanges, Attributes, Device, FileKind, NoDevice, Timestamp};
 pub use backup::{
@@ -28,6 +29,7 @@ pub use name::{
     NAME_LENGTH_MAX, Name, NameError, SYMLINK_LENGTH_MAX, XATTR_NAME_LENGTH_MAX, XATTR_VALUE_LENGTH_MAX, XATTRS_MAX,
 };
 pub use operation::{
-    Batch, Change, Clearing, Content, Create, JobOperation, NewInode, NewNode, Operation, Outcome, Registration,
-    Removal, Rename, RenameMode, Request, RequestKey, XattrMode,
+    Batch, Change, Content, Create, JobOperation, NewInode, NewNode, Operation, Outcome, Registration, Removal, Rename,
+    RenameMode, Request, RequestKey, XattrMode,
 };
+pub use range::{CLONE_ALIGNMENT, Clearing, CloneRange};

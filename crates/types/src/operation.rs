@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::range::{Clearing, CloneRange};
 use crate::{
     AttributeChanges, Attributes, CommitTicket, Device, Fence, FileKind, Generation, Incarnation, Job, JobId,
     JobTotals, Lin, Name, NewExtent, Node, NodeId, ObjectReport, Policy, RepositoryId, Root, SessionId, Site, SiteId,
@@ -185,15 +186,9 @@ pub enum Change {
         /// The new modification time; state time if there is none.
         mtime: Option<Timestamp>,
     },
-}
-
-/// What becomes of the length of a file of which a range is cleared (`fallocate` of Linux).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Clearing {
-    /// It stays (`FALLOC_FL_PUNCH_HOLE`, and `FALLOC_FL_ZERO_RANGE` with `FALLOC_FL_KEEP_SIZE`).
-    KeepLength,
-    /// The file reaches at least to the end of the range (`FALLOC_FL_ZERO_RANGE`).
-    Extend,
+    /// Lets a range of a file share the blocks of another range, from its front on and as far as one operation may go: it
+    /// is said again for the end that is left. Gives [`Outcome::Remaining`]: how many bytes that end has.
+    Clone(CloneRange),
 }
 
 /// A file of any kind to be made.

@@ -144,6 +144,7 @@ fn named(error: &OperationError) -> (&'static str, Fields) {
         OperationError::SessionFull { session, gaps } => named!(code::SESSION_FULL, session, gaps),
         OperationError::TooDeep { lin, limit } => named!("too_deep", lin, limit),
         OperationError::TimeNotAccepted { seconds } => named!("time_not_accepted", seconds),
+        OperationError::NotCloneable { lin, reason } => named!("not_cloneable", lin, reason),
     }
 }
 

@@ -33,8 +33,8 @@ use runtime::{Clock, Files};
 use site::{FaultPlan, Faulty, Site};
 use tree::{assert_same, lins, of_cluster, restored, small};
 use types::{
-    AttributeChanges, BlockId, Change, Content, FileKind, Job, JobOperation, JobPhase, Lin, Name, Operation, Policy,
-    Removal, Rename, RenameMode,
+    AttributeChanges, BlockId, Change, CloneRange, Content, FileKind, Job, JobOperation, JobPhase, Lin, Name,
+    Operation, Outcome, Policy, Removal, Rename, RenameMode,
 };
 
 fn name(text: &str) -> Name {
@@ -140,6 +140,42 @@ async fn what_is_backed_up_comes_back_and_the_next_backup_takes_only_what_change
     let again = Job { id: types::JobId(u64::MAX), ..first };
     check(&cluster, &again, &at_first, data).await;
     cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clone_is_backed_up_and_restored_as_a_file_of_its_own() {
+    let (mut cluster, data, policy) = with_policy().await;
+    cluster.start_all(small());
+    let view = cluster.view();
+    let at = |parent, text: &str| view.lookup(parent, &name(text)).unwrap().lin;
+    let (d1, outside) = (at(data, "d1"), at(Lin::ROOT, "outside"));
+    let large = at(d1, "f7");
+    let unseen = cluster.file(outside, "unseen", &bytes(&cluster, 400_000)).await;
+    cluster.back_up(&policy).await;
+    let before = cluster.view();
+
+    // Of a file that the first backup has, of one that no backup ever has, and of one that is kept inline.
+    let clones = [("large", large), ("unseen", unseen), ("inline", at(d1, "f2"))].map(|(to, from)| {
+        let clone = cluster.create(data, to, FileKind::File, Content::Empty, 0, "");
+        clone_whole(&cluster, from, clone);
+        (from, clone)
+    });
+    let content = cluster.content(200_000, &bytes(&cluster, 50_000)).await;
+    cluster.change(Change::Write { lin: large, content, mtime: None });
+    cluster.change(Change::Remove { parent: outside, name: name("unseen"), expect: Removal::NotDirectory });
+    let second = cluster.back_up(&policy).await;
+    let now = cluster.view();
+    for (from, clone) in clones {
+        assert_eq!(cluster.read(&before, from).await, cluster.read(&now, clone).await);
+    }
+    check(&cluster, &second, &now, data).await;
+    cluster.stop().await;
+}
+
+fn clone_whole(cluster: &Cluster, from: Lin, to: Lin) {
+    let length = cluster.view().attributes(from).unwrap().size;
+    let whole = CloneRange { from, snapshot: None, from_offset: 0, to, to_offset: 0, length, mtime: None };
+    assert_eq!(cluster.change(Change::Clone(whole)), Outcome::Remaining(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

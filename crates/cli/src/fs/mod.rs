@@ -1,6 +1,7 @@
 //! `holdfast fs`: work with files in the cluster.
 
 mod cat;
+mod clone;
 mod df;
 mod get;
 mod link;
@@ -43,6 +44,8 @@ pub enum Command {
     Rm(remove::Arguments),
     /// Move or rename files
     Mv(rename::Arguments),
+    /// Make files that share the blocks of others: at once, however large they are, and without taking any room
+    Clone(clone::Arguments),
     /// Make links
     Ln(link::Arguments),
     /// Show how full the file system is
@@ -67,6 +70,7 @@ pub async fn run(command: Command, invocation: &mut Invocation) -> Result<(), Cl
         Command::Cat(arguments) => cat::run(arguments, invocation).await,
         Command::Rm(arguments) => remove::run(arguments, invocation).await,
         Command::Mv(arguments) => rename::run(arguments, invocation).await,
+        Command::Clone(arguments) => clone::run(arguments, invocation).await,
         Command::Ln(arguments) => link::run(arguments, invocation).await,
         Command::Df => df::run(invocation).await,
     }

@@ -1,6 +1,7 @@
 //! The operations, one file each or one for a family of small ones.
 
 mod clear;
+mod clone;
 mod create;
 mod depth;
 mod job;
@@ -76,6 +77,7 @@ fn perform_change(tx: &mut Transaction<'_>, change: &Change) -> Result<Outcome, 
         Change::ClearRange { lin, offset, length, clearing, mtime } => {
             clear::clear(tx, *lin, clear::range(*offset, *length)?, *clearing, *mtime)
         }
+        Change::Clone(clone) => clone::clone(tx, clone),
     }?;
     tx.free_unused_blocks()?;
     Ok(outcome)

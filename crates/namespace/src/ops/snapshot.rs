@@ -127,6 +127,12 @@ pub fn release(tx: &mut Transaction<'_>, id: SnapshotId) -> Result<(), Failure> 
     Ok(())
 }
 
+/// A snapshot that can be read.
+pub fn live(tx: &Transaction<'_>, id: SnapshotId) -> Result<Snapshot, Failure> {
+    let snapshot = existing(tx, id)?.snapshot;
+    if snapshot.state == SnapshotState::Live { Ok(snapshot) } else { Err(no_record("snapshot", id).into()) }
+}
+
 fn condemn(tx: &mut Transaction<'_>, mut row: SnapshotRow) {
     // The name is free at once; a snapshot that is dying has given it up before.
     if row.snapshot.state == SnapshotState::Live {

@@ -9,9 +9,9 @@ use bytes::Bytes;
 use namespace::{ChangeFlags, Family, LEASE_TICKS, Sought, Store, StoredContent, View};
 use runtime::Seed;
 use types::{
-    AttributeChanges, BlockId, Change, Clearing, Content, Create, Device, Extent, FileKind, Lin, Name, NewExtent,
-    NewInode, NodeId, Operation, Outcome, PgId, PgVersion, Removal, Rename, RenameMode, Request, RequestKey, SeatSet,
-    Seek, SessionId, SnapshotId, SnapshotState, Timestamp, XattrMode,
+    AttributeChanges, BlockId, CLONE_ALIGNMENT, Change, Clearing, CloneRange, Content, Create, Device, Extent,
+    FileKind, Lin, Name, NewExtent, NewInode, NodeId, Operation, Outcome, PgId, PgVersion, Removal, Rename, RenameMode,
+    Request, RequestKey, SeatSet, Seek, SessionId, SnapshotId, SnapshotState, Timestamp, XattrMode,
 };
 
 use crate::model::{Answer, Inode, Model, Tree};
@@ -171,11 +171,14 @@ impl History {
         assert_eq!(self.follower.view().unwrap().digest(), view.digest());
     }
 
-    /// Finds data and holes from every byte of every file; a search for a hole looks at one extent at a time.
+    /// Finds data and holes from the bytes of every file; a search for a hole looks at one extent at a time.
     fn compare_holes(&self, view: &View) {
         let files = self.model.head.0.iter().filter(|(_, inode)| inode.kind == FileKind::File);
         for (&lin, inode) in files {
-            for offset in 0..=inode.bytes.len() as u64 {
+            // Behind the first bytes of each unit a file has nothing but what it begins with.
+            let length = inode.bytes.len() as u64;
+            let near = |offset: &u64| offset % CLONE_ALIGNMENT < 2 * FILE_BYTES_MAX || length - offset < 3;
+            for offset in (0..=length).filter(near) {
                 for what in [Seek::Data, Seek::Hole] {
                     let found = seek(view, lin, offset, what);
                     assert_eq!(found, self.model.head.seek(lin, offset, what), "{what:?} of {lin} from {offset}");
@@ -299,7 +302,7 @@ impl History {
 
     fn change(&mut self) -> Change {
         let (parent, name) = (self.directory(), self.name());
-        match self.below(18) {
+        match self.below(21) {
             0..=3 => Change::Create(Create { parent, name, inode: self.inode(), replace: self.below(3) == 0 }),
             4 => Change::Link { lin: self.lin(), parent, name },
             5 | 6 => {
@@ -328,6 +331,7 @@ impl History {
                 let mtime = (self.below(2) == 0).then(|| self.time());
                 Change::ClearRange { lin, offset, length, clearing, mtime }
             }
+            15..=17 => Change::Clone(self.clone_range()),
             _ => {
                 let mtime = (self.below(2) == 0).then(|| self.time());
                 let content = if self.below(30) == 0 { self.device() } else { self.content() };
@@ -372,6 +376,25 @@ impl History {
             1 => Content::Inline(Bytes::from(vec![b'x'; self.below(20) as usize])),
             _ => Content::Extents(self.extents()),
         }
+    }
+
+    /// Between two files or in one, mostly to the end of the source, now and then as a snapshot has it.
+    fn clone_range(&mut self) -> CloneRange {
+        let from = if self.below(20) == 0 { self.lin() } else { self.file() };
+        let to = if self.below(4) == 0 { from } else { self.file() };
+        let taken = self.model.live().nth(self.below(6) as usize);
+        let tree = taken.map_or(&self.model.head, |taken| &taken.tree);
+        let size = tree.0.get(&from).map_or(0, |inode| inode.bytes.len()) as u64;
+        let unit = |wanted| if wanted { CLONE_ALIGNMENT } else { 0 };
+        let from_offset = unit(size > CLONE_ALIGNMENT && self.below(2) == 0);
+        let length = match self.below(10) {
+            0 => self.below(FILE_BYTES_MAX),
+            1 => CLONE_ALIGNMENT,
+            _ => size.saturating_sub(from_offset),
+        };
+        let to_offset = unit(length <= 2 * CLONE_ALIGNMENT && self.below(3) == 0);
+        let mtime = (self.below(2) == 0).then(|| self.time());
+        CloneRange { from, snapshot: taken.map(|taken| taken.snapshot.id), from_offset, to, to_offset, length, mtime }
     }
 
     fn device(&mut self) -> Content {

@@ -10,6 +10,7 @@
 
 mod blocks;
 mod changes;
+mod clones;
 mod cluster;
 mod cuts;
 mod durability;

@@ -1,7 +1,10 @@
-//! What a client makes of files besides writing them: special files and holes.
+//! What a client makes of files besides writing them: special files, holes and clones.
 
-use client::{Client, Parts};
-use types::{Change, Clearing, Content, Create, Device, ErrorKind, FileKind, Lin, Name, NewInode, Outcome, Seek};
+use client::{Client, Parts, Target};
+use types::{
+    Change, Clearing, CloneRange, Content, Create, Device, ErrorKind, FileKind, Lin, Name, NewInode, Outcome, Removal,
+    Seek,
+};
 
 use crate::daemons::{Daemons, content, new_file, put};
 
@@ -49,5 +52,51 @@ async fn special_files_and_holes_reach_the_cluster_and_come_back() {
     assert_eq!(seek(2 << 20, Seek::Hole, None).await, Some(3 << 20));
     assert_eq!(seek(3 << 20, Seek::Data, None).await, None);
     assert_eq!(seek(5, Seek::Hole, Some(snapshot)).await, Some(3 << 20));
+    session.close().await.unwrap();
+}
+
+fn target(name: &str, replace: bool) -> Target {
+    Target { parent: Lin::ROOT, name: Name::new(name.to_owned()).unwrap(), inode: new_file(), replace }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clones_share_the_bytes_of_files_and_of_snapshots_and_outlive_them() {
+    let daemons = Daemons::start(1);
+    daemons.form().await;
+    let client = daemons.client(0).await;
+    let session = client.open_session("test").await.unwrap();
+    let bytes = content(3, (3 << 20) + 5);
+    put(&session, "file", &bytes).await;
+    put(&session, "short", b"short").await;
+    let (file, short) = (find(&client, "file").await, find(&client, "short").await);
+
+    let made = session.clone_file(file, None, target("clone", false)).await.unwrap();
+    assert_eq!((made.size, find(&client, "clone").await), (bytes.len() as u64, made.lin));
+    let copy = session.clone_file(short, None, target("short too", false)).await.unwrap();
+    assert_eq!(read(&client, copy.lin).await, b"short");
+    let taken = session.clone_file(short, None, target("clone", false)).await.unwrap_err();
+    assert_eq!(taken.kind(), ErrorKind::AlreadyExists, "{taken}");
+    let (left, _) = client.read_directory(Lin::ROOT, None, None).await.unwrap();
+    assert_eq!(left.len(), 4, "nothing is left of what was refused: {left:?}");
+
+    let snapshot = client.create_snapshot("before").await.unwrap().id;
+    session.clear_range(file, 1 << 20, 1 << 20, Clearing::KeepLength).await.unwrap();
+    assert!(read(&client, made.lin).await == bytes, "a change of the file leaves its clone alone");
+    let (from_offset, to_offset, length) = (2 << 20, 0, 1 << 20);
+    let range = CloneRange { from: made.lin, snapshot: None, from_offset, to: file, to_offset, length, mtime: None };
+    session.clone_range(range.clone()).await.unwrap();
+    let changed = [&bytes[2 << 20..3 << 20], &vec![0; 1 << 20], &bytes[2 << 20..]].concat();
+    assert!(read(&client, file).await == changed);
+    let refused = session.clone_range(CloneRange { to_offset: 1, ..range.clone() }).await.unwrap_err();
+    assert_eq!((refused.kind(), refused.code()), (ErrorKind::InvalidRequest, "not_cloneable"), "{refused}");
+    let refused = session.clone_range(CloneRange { to: file, from: file, to_offset: from_offset, ..range }).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidRequest, "over itself");
+
+    let back = session.clone_file(file, Some(snapshot), target("file", true)).await.unwrap();
+    client.delete_snapshot(snapshot).await.unwrap();
+    let (parent, name, expect) = (Lin::ROOT, Name::new("clone").unwrap(), Removal::NotDirectory);
+    session.execute_one("remove", Change::Remove { parent, name, expect }).await.unwrap();
+    assert!(read(&client, back.lin).await == bytes, "as the snapshot had it, though that and its clone are gone");
+    assert_eq!(find(&client, "file").await, back.lin);
     session.close().await.unwrap();
 }

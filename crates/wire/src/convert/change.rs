@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use types::{
-    AttributeChanges, Change, Clearing, Content, Create, FileKind, Lin, NewInode, Removal, Rename, RenameMode,
-    XattrMode,
+    AttributeChanges, Change, Clearing, CloneRange, Content, Create, FileKind, Lin, NewInode, Removal, Rename,
+    RenameMode, SnapshotId, XattrMode,
 };
 
 use super::enumeration::Numbered;
@@ -39,6 +39,7 @@ impl TryFrom<Change> for v1::Change {
                 clearing: clearing.number(),
                 mtime: mtime.map(Into::into),
             }),
+            Change::Clone(clone) => Kind::Clone(clone.into()),
             Change::CreateSnapshot { .. } => return Err(not_carried("CreateSnapshot")),
             Change::DeleteSnapshot { .. } => return Err(not_carried("DeleteSnapshot")),
             Change::DropStep { .. } => return Err(not_carried("DropStep")),
@@ -91,6 +92,7 @@ impl TryFrom<v1::Change> for Change {
                 clearing: Clearing::from_number("clear_range.clearing", clear.clearing)?,
                 mtime: optional_time(clear.mtime)?,
             },
+            Kind::Clone(clone) => Self::Clone(clone.try_into()?),
         })
     }
 }
@@ -164,6 +166,36 @@ impl From<(Bytes, Bytes)> for v1::Xattr {
 impl From<v1::Xattr> for (Bytes, Bytes) {
     fn from(xattr: v1::Xattr) -> Self {
         (xattr.name, xattr.value)
+    }
+}
+
+impl From<CloneRange> for v1::CloneRange {
+    fn from(clone: CloneRange) -> Self {
+        Self {
+            from: clone.from.0,
+            snapshot: clone.snapshot.map(SnapshotId::get),
+            from_offset: clone.from_offset,
+            to: clone.to.0,
+            to_offset: clone.to_offset,
+            length: clone.length,
+            mtime: clone.mtime.map(Into::into),
+        }
+    }
+}
+
+impl TryFrom<v1::CloneRange> for CloneRange {
+    type Error = InvalidMessage;
+
+    fn try_from(clone: v1::CloneRange) -> Result<Self, InvalidMessage> {
+        Ok(Self {
+            from: Lin(clone.from),
+            snapshot: clone.snapshot.map(SnapshotId),
+            from_offset: clone.from_offset,
+            to: Lin(clone.to),
+            to_offset: clone.to_offset,
+            length: clone.length,
+            mtime: optional_time(clone.mtime)?,
+        })
     }
 }
 

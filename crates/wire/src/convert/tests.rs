@@ -1,10 +1,11 @@
 use bytes::Bytes;
 use types::{
-    AttributeChanges, Attributes, BlockId, Change, Clearing, CommitReference, CommitTicket, Content, Create, Device,
-    Digest, Epoch, Extent, Fence, FileKind, Generation, Job, JobId, JobPhase, JobTotals, Lin, Name, NewExtent,
-    NewInode, Node, NodeId, ObjectReport, OperationError, Outcome, PgId, PgVersion, PlacementGroup, Policy, PolicyId,
-    Pool, PoolId, Removal, Rename, RenameMode, RepositoryId, Revision, Root, Seat, SeatSet, SeatState, SessionId,
-    SetId, Shrinkage, Site, SiteId, SiteState, Snapshot, SnapshotId, SnapshotState, Timestamp, VolumeId, XattrMode,
+    AttributeChanges, Attributes, BlockId, Change, Clearing, CloneRange, CommitReference, CommitTicket, Content,
+    Create, Device, Digest, Epoch, Extent, Fence, FileKind, Generation, Job, JobId, JobPhase, JobTotals, Lin, Name,
+    NewExtent, NewInode, Node, NodeId, ObjectReport, OperationError, Outcome, PgId, PgVersion, PlacementGroup, Policy,
+    PolicyId, Pool, PoolId, Removal, Rename, RenameMode, RepositoryId, Revision, Root, Seat, SeatSet, SeatState,
+    SessionId, SetId, Shrinkage, Site, SiteId, SiteState, Snapshot, SnapshotId, SnapshotState, Timestamp, VolumeId,
+    XattrMode,
 };
 use uuid::Uuid;
 
@@ -80,6 +81,10 @@ fn every_change_of_a_client_comes_back_as_it_was() {
         Change::ClearRange { lin, offset: 1, length: u64::MAX, clearing: Clearing::KeepLength, mtime: None },
         Change::ClearRange { lin, offset: 0, length: 2, clearing: Clearing::Extend, mtime: Some(time(5)) },
     ];
+    changes.extend([None, Some(SnapshotId(0))].map(|snapshot| {
+        let (from_offset, to_offset, length, mtime) = (3, 4, 5, Some(time(6)));
+        Change::Clone(CloneRange { from: parent, snapshot, from_offset, to: lin, to_offset, length, mtime })
+    }));
     changes.extend(contents().map(create));
     changes.extend(contents().map(|content| Change::Write { lin, content, mtime: Some(time(0)) }));
     changes.extend([RenameMode::Replace, RenameMode::NoReplace, RenameMode::Exchange].map(|mode| {

@@ -158,6 +158,16 @@ impl Model {
                 }
                 self.head.change(change, self.now)
             }
+            Change::Clone(clone) => {
+                let name = |id: SnapshotId| id.to_string();
+                let missing = |id| OperationError::NoRecord { what: "snapshot".into(), name: name(id) };
+                let tree = match clone.snapshot {
+                    Some(id) => &self.live().find(|taken| taken.snapshot.id == id).ok_or_else(|| missing(id))?.tree,
+                    None => &self.head,
+                };
+                let source = tree.file(clone.from)?.clone();
+                self.head.clone_range(&source, clone, self.now)
+            }
             _ => self.head.change(change, self.now),
         }
     }

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use types::{
-    AttributeChanges, Attributes, BlockId, Change, Clearing, Content, Create, Device, FileKind, Lin, Name, NewExtent,
-    OperationError, Outcome, Removal, Rename, RenameMode, Revision, Seek, Timestamp, XattrMode,
+    AttributeChanges, Attributes, BlockId, CLONE_ALIGNMENT, Change, Clearing, CloneRange, Content, Create, Device,
+    FileKind, Lin, Name, NewExtent, OperationError, Outcome, Removal, Rename, RenameMode, Revision, Seek, Timestamp,
+    XattrMode,
 };
 
 use super::Answer;
@@ -349,6 +350,62 @@ impl Tree {
         }
         inode.inline = inline.into();
         (inode.mtime, inode.ctime) = (mtime, now);
+        Ok(Outcome::Remaining(0))
+    }
+
+    pub fn file(&self, lin: Lin) -> Refused<&Inode> {
+        let inode = self.inode(lin)?;
+        match inode.kind {
+            FileKind::File => Ok(inode),
+            FileKind::Directory => Err(OperationError::IsDirectory { lin }),
+            kind => Err(OperationError::WrongKind { lin, kind }),
+        }
+    }
+
+    /// The whole range at once, as in [`Tree::clear`].
+    pub fn clone_range(&mut self, source: &Inode, clone: &CloneRange, now: Timestamp) -> Answer {
+        self.file(clone.to)?;
+        let refused = || OperationError::NotCloneable { lin: clone.from, reason: String::new() };
+        let size = source.bytes.len() as u64;
+        let ends = clone.from_offset + clone.length == size;
+        let whole = |number: u64| number.is_multiple_of(CLONE_ALIGNMENT);
+        let itself = clone.snapshot.is_none() && clone.from == clone.to;
+        if clone.from_offset + clone.length > size
+            || !whole(clone.from_offset)
+            || !whole(clone.to_offset)
+            || !(ends || whole(clone.length))
+            || (itself && clone.from_offset.abs_diff(clone.to_offset) < clone.length)
+        {
+            return Err(refused());
+        }
+        if clone.length == 0 {
+            return Ok(Outcome::Remaining(0));
+        }
+        let place = |offset: u64| usize::try_from(offset).unwrap();
+        let from = place(clone.from_offset)..place(clone.from_offset + clone.length);
+        let to = place(clone.to_offset)..place(clone.to_offset + clone.length);
+        let target = self.inode_mut(clone.to)?;
+        let inline = &source.inline[from.start.min(source.inline.len())..from.end.min(source.inline.len())];
+        if inline.is_empty() {
+            if !target.inline.is_empty() && (to.start > 0 || to.end < target.inline.len()) {
+                return Err(refused());
+            }
+            target.inline.clear();
+            target.bytes.resize(target.bytes.len().max(to.end), None);
+            target.bytes[to].copy_from_slice(&source.bytes[from]);
+        } else {
+            if to.start > 0 || (target.inline.is_empty() && to.end < target.bytes.len()) {
+                return Err(refused());
+            }
+            let mut laid = inline.to_vec();
+            if to.end < target.inline.len() {
+                laid.resize(to.end, 0);
+                laid.extend_from_slice(&target.inline[to.end..]);
+            }
+            target.inline = laid.into();
+            target.bytes = vec![None; target.bytes.len().max(to.end)];
+        }
+        (target.mtime, target.ctime) = (clone.mtime.unwrap_or(now), now);
         Ok(Outcome::Remaining(0))
     }
 
