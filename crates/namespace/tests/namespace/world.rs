@@ -52,7 +52,11 @@ impl World {
 
     /// The next entry of the log.
     pub fn entry(&mut self, requests: Vec<Request>) -> Entry {
-        let proposed_at = self.next_time();
+        self.entry_at(self.next_time(), requests)
+    }
+
+    /// The next entry of the log, proposed by the clock of some leader.
+    pub fn entry_at(&mut self, proposed_at: Timestamp, requests: Vec<Request>) -> Entry {
         self.index += 1;
         let position = Bytes::from(self.index.to_string());
         let batch = Some(Batch { proposed_at, requests });

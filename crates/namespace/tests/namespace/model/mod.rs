@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use namespace::LEASE_TICKS;
 use types::{
-    BlockId, Change, Content, NewExtent, Operation, OperationError, Outcome, RequestKey, Revision, SessionId, Snapshot,
-    SnapshotId, SnapshotState, Timestamp,
+    BlockId, Change, Content, NewExtent, NodeId, Operation, OperationError, Outcome, PgId, RequestKey, Revision,
+    SeatSet, SessionId, Snapshot, SnapshotId, SnapshotState, Timestamp,
 };
 
 pub use tree::{Inode, Tree};
@@ -41,20 +41,26 @@ pub struct Model {
     pub snapshots: BTreeMap<SnapshotId, Taken>,
     pub sessions: BTreeMap<SessionId, Session>,
     pub published: BTreeSet<BlockId>,
+    /// Where each published block was put, and which seats acknowledged it.
+    pub placed: BTreeMap<BlockId, (PgId, SeatSet)>,
+    /// The freed blocks that each node has removed.
+    pub acknowledged: BTreeMap<NodeId, BTreeSet<BlockId>>,
 }
 
 impl Model {
     /// The state of a store that was given nothing but nodes, a pool and a session.
-    pub fn new(revision: Revision, session: SessionId) -> Self {
+    pub fn new(revision: Revision, now: Timestamp, session: SessionId) -> Self {
         let first = Session { low_water: 1, ..Session::default() };
         Self {
             revision,
-            now: Timestamp::default(),
+            now,
             ticks: 0,
             head: Tree::new(),
             snapshots: BTreeMap::new(),
             sessions: BTreeMap::from([(session, first)]),
             published: BTreeSet::new(),
+            placed: BTreeMap::new(),
+            acknowledged: BTreeMap::new(),
         }
     }
 
@@ -87,6 +93,7 @@ impl Model {
         let answer = self.perform(operation);
         if answer.is_err() {
             (self.head, self.published) = (head, published);
+            self.placed.retain(|block, _| self.published.contains(block));
         }
         answer
     }
@@ -113,9 +120,9 @@ impl Model {
                 Ok(Outcome::Done)
             }
             Operation::Change(change) => self.change(change),
-            Operation::Register(_) | Operation::Job(_) | Operation::CountTime { .. } | Operation::AcceptTime { .. } => {
-                panic!("the histories have no {operation:?}")
-            }
+            // What it makes of the clocks is given to the model.
+            Operation::CountTime { .. } | Operation::AcceptTime { .. } => Ok(Outcome::Done),
+            Operation::Register(_) | Operation::Job(_) => panic!("the histories have no {operation:?}"),
         }
     }
 
@@ -145,7 +152,11 @@ impl Model {
                 self.snapshots.get_mut(snapshot).ok_or(missing)?.snapshot.state = SnapshotState::Dying;
                 Ok(Outcome::Done)
             }
-            Change::DropStep { .. } | Change::AcknowledgeFreed { .. } => panic!("{change:?} is not modelled"),
+            Change::DropStep { .. } => panic!("only the store knows how many rows are left"),
+            Change::AcknowledgeFreed { node, blocks } => {
+                self.acknowledged.entry(*node).or_default().extend(blocks);
+                Ok(Outcome::Done)
+            }
             Change::Create(create) => {
                 self.head.prepare_create(create)?;
                 self.publish(&create.inode.content)?;
@@ -169,6 +180,16 @@ impl Model {
                 self.head.clone_range(&source, clone, self.now)
             }
             _ => self.head.change(change, self.now),
+        }
+    }
+
+    /// Takes what a step of a drop has answered: the snapshot is gone, or some of it is left.
+    pub fn drop_step(&mut self, snapshot: SnapshotId, answer: &Answer) {
+        self.revision = self.revision.next();
+        match answer {
+            Ok(Outcome::Remaining(0)) => drop(self.snapshots.remove(&snapshot)),
+            Ok(Outcome::Remaining(_)) if self.snapshots.contains_key(&snapshot) => {}
+            other => panic!("a step of the drop of {snapshot} answers {other:?}"),
         }
     }
 
@@ -199,11 +220,13 @@ impl Model {
             }
         }
         for NewExtent { extent, acknowledged, .. } in extents {
-            let copies = (acknowledged.0 & 0b111).count_ones();
+            let seats = *acknowledged;
+            let copies = (seats.0 & 0b111).count_ones();
             if copies < 2 {
                 let acknowledged = u16::try_from(copies).unwrap();
                 return Err(OperationError::TooFewCopies { block: extent.block, acknowledged, needed: 2 });
             }
+            self.placed.insert(extent.block, (extent.pg, seats));
         }
         Ok(())
     }
@@ -211,6 +234,12 @@ impl Model {
     /// The live snapshots, oldest first.
     pub fn live(&self) -> impl Iterator<Item = &Taken> {
         self.snapshots.values().filter(|taken| taken.snapshot.state == SnapshotState::Live)
+    }
+
+    /// The snapshots that are being dropped.
+    pub fn dying(&self) -> impl Iterator<Item = SnapshotId> {
+        let dying = self.snapshots.values().filter(|taken| taken.snapshot.state == SnapshotState::Dying);
+        dying.map(|taken| taken.snapshot.id)
     }
 
     /// Published blocks that nothing readable uses.
