@@ -18,6 +18,10 @@ impl Fields<'_> {
         self.take().map(u32::from_le_bytes)
     }
 
+    pub(crate) fn i64(&mut self) -> Option<i64> {
+        self.take().map(i64::from_le_bytes)
+    }
+
     pub(crate) fn u64(&mut self) -> Option<u64> {
         self.take().map(u64::from_le_bytes)
     }

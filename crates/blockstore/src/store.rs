@@ -1,6 +1,7 @@
 //! The handle of a volume.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -200,7 +201,10 @@ impl BlockStore {
         limit: usize,
         depth: ScrubDepth,
     ) -> Result<Scrubbed, BlockStoreError> {
-        self.read(move |reader| reader.scrub(after, limit, depth)).await
+        let scrubbed = self.read(move |reader| reader.scrub(after, limit, depth)).await?;
+        self.inner.metrics.scrubbed_blocks.inc_by(scrubbed.blocks);
+        self.inner.metrics.scrubbed_bytes.inc_by(scrubbed.bytes);
+        Ok(scrubbed)
     }
 
     /// How full the volume is.
@@ -221,6 +225,15 @@ impl BlockStore {
 
     pub(crate) fn compactions(&self) -> Arc<Semaphore> {
         Arc::clone(&self.inner.compactions)
+    }
+
+    /// The disk, and the volume's folder on it.
+    pub(crate) fn place(&self) -> (Files, PathBuf) {
+        (self.inner.files.clone(), self.inner.options.folder.clone())
+    }
+
+    pub(crate) fn metrics(&self) -> &VolumeMetrics {
+        &self.inner.metrics
     }
 
     /// The bytes that may wait to be written.
@@ -256,10 +269,12 @@ impl Inner {
         let space = self.files.free_space(&self.options.folder)?;
         let dead_bytes = used.length.saturating_sub(used.live_bytes + segments * SEGMENT_HEADER_LENGTH);
         self.metrics.dead_bytes.set(i64::try_from(dead_bytes).unwrap_or(i64::MAX));
+        self.metrics.quarantined_blocks.set(i64::try_from(used.quarantined).unwrap_or(i64::MAX));
         Ok(Usage {
             blocks: used.live_blocks,
             live_bytes: used.live_bytes,
             dead_bytes,
+            quarantined_blocks: used.quarantined,
             segments,
             waiting_bytes: self.in_flight.taken(),
             free_bytes: space.free,

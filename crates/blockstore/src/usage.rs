@@ -9,6 +9,8 @@ pub struct Usage {
     pub live_bytes: u64,
     /// Bytes of records that are dead; the largest part of them is given back to the file system already.
     pub dead_bytes: u64,
+    /// Blocks whose bytes were found damaged, and that no put has replaced.
+    pub quarantined_blocks: u64,
     /// Segments.
     pub segments: u64,
     /// Bytes of puts that are not answered yet.

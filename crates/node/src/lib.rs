@@ -41,6 +41,7 @@ mod platform;
 mod reclaim;
 mod registry;
 mod replication;
+mod scrub;
 mod server;
 mod services;
 mod steward;

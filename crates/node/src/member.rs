@@ -27,7 +27,7 @@ use crate::registry::Registry;
 use crate::transport::PeerTransport;
 use crate::volumes::Volumes;
 use crate::{
-    Config, Daemon, NodeError, Platform, backing_up, compact, keyring, observe, reclaim, server, steward, ticks,
+    Config, Daemon, NodeError, Platform, backing_up, compact, keyring, observe, reclaim, scrub, server, steward, ticks,
     timekeeping,
 };
 
@@ -136,6 +136,7 @@ impl Member {
         self.front.spawn("collect", OnError::EndProcess, collect::run(Arc::clone(self)));
         for volume in self.volumes.ids() {
             self.front.spawn("compact", OnError::EndProcess, compact::run(Arc::clone(self), volume));
+            self.front.spawn("scrub", OnError::EndProcess, scrub::run(Arc::clone(self), volume));
         }
         self.front.spawn("metadata room", OnError::EndProcess, metadata_room::run(Arc::clone(self)));
         self.front.spawn("observe", OnError::EndProcess, observe::run(Arc::clone(self)));

@@ -90,7 +90,7 @@ async fn look(member: &Arc<Member>, gauges: &Gauges) -> Result<(), NodeError> {
     set(&gauges.term, raft.term);
     set(&gauges.applied, raft.applied.unwrap_or_default());
     set(&gauges.voters, raft.voters().count() as u64);
-    let Condition { room, failed } = member.volumes.condition().await;
+    let Condition { room, failed, .. } = member.volumes.condition().await;
     set(&gauges.volume_blocks, room.block_bytes);
     set(&gauges.volume_free, room.free_bytes);
     set(&gauges.volumes_failed, failed.len() as u64);

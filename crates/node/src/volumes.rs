@@ -10,7 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use blockstore::{BlockStore, BlockStoreError, Compacted, CompactionPoint, NewBlock, StoredBlock, Usage};
+use blockstore::{
+    BlockStore, BlockStoreError, Compacted, CompactionPoint, NewBlock, ScrubDepth, ScrubProgress, Scrubbed,
+    StoredBlock, Usage,
+};
 use futures::future::join_all;
 use runtime::Clock;
 use types::{BlockId, PgId, VolumeId};
@@ -62,6 +65,8 @@ pub struct Room {
 pub struct Condition {
     /// The room of those that can be read.
     pub room: Room,
+    /// Blocks on them that were found damaged, and that no good copy has replaced.
+    pub damaged_blocks: u64,
     /// Those that an admin should look at, by number.
     pub failed: Vec<FailedVolume>,
 }
@@ -144,7 +149,7 @@ impl Volumes {
         pg: PgId,
         blocks: Vec<replication::StoredBlock>,
     ) -> Result<(), NodeError> {
-        let store = self.volumes.get(&volume).ok_or(NodeError::NoVolume { volume })?.store()?;
+        let store = self.volume(volume)?.store()?;
         let new =
             |block: replication::StoredBlock| NewBlock { id: block.id, pg, digest: block.digest, stored: block.stored };
         Ok(store.put(blocks.into_iter().map(new).collect()).await?)
@@ -180,7 +185,7 @@ impl Volumes {
         after: Option<BlockId>,
         limit: usize,
     ) -> Result<Vec<BlockId>, NodeError> {
-        let found = self.volumes.get(&volume).ok_or(NodeError::NoVolume { volume })?;
+        let found = self.volume(volume)?;
         self.in_time(found, found.store()?.all_ids(after, limit)).await
     }
 
@@ -219,9 +224,48 @@ impl Volumes {
         point: Option<CompactionPoint>,
         bytes_max: u64,
     ) -> Result<Compacted, NodeError> {
-        let found = self.volumes.get(&volume).ok_or(NodeError::NoVolume { volume })?;
+        let found = self.volume(volume)?;
         found.takes_writes()?;
         Ok(found.store()?.compact(point, bytes_max).await?)
+    }
+
+    /// How full a volume is.
+    ///
+    /// # Errors
+    /// The volume is not here, did not open, cannot be read, or did not answer in time.
+    pub async fn usage(&self, volume: VolumeId) -> Result<Usage, NodeError> {
+        self.usage_of(self.volume(volume)?, READ_DEADLINE).await
+    }
+
+    /// Reads up to `limit` blocks of a volume behind `after` and compares their digests. It has no deadline, as
+    /// [`Volumes::compact`] has none.
+    ///
+    /// # Errors
+    /// The volume is not here, did not open, or its index cannot be read.
+    pub async fn scrub(&self, volume: VolumeId, after: Option<BlockId>, limit: usize) -> Result<Scrubbed, NodeError> {
+        Ok(self.volume(volume)?.store()?.scrub(after, limit, ScrubDepth::Digests).await?)
+    }
+
+    /// How far the scrub of a volume was when it was kept last.
+    ///
+    /// # Errors
+    /// The volume is not here, did not open, cannot be read, or did not answer in time.
+    pub async fn scrub_progress(&self, volume: VolumeId) -> Result<Option<ScrubProgress>, NodeError> {
+        let found = self.volume(volume)?;
+        self.in_time(found, found.store()?.scrub_progress()).await
+    }
+
+    /// Keeps how far the scrub of a volume is.
+    ///
+    /// # Errors
+    /// The volume is not here, did not open, cannot be written, or did not answer in time.
+    pub async fn keep_scrub_progress(&self, volume: VolumeId, progress: ScrubProgress) -> Result<(), NodeError> {
+        let found = self.volume(volume)?;
+        self.in_time(found, found.store()?.keep_scrub_progress(progress)).await
+    }
+
+    fn volume(&self, volume: VolumeId) -> Result<&Volume, NodeError> {
+        self.volumes.get(&volume).ok_or(NodeError::NoVolume { volume })
     }
 
     /// How the volumes are, and how much room those have that can be read.
@@ -232,6 +276,7 @@ impl Volumes {
             let reason = match usage {
                 Ok(usage) => {
                     condition.room.add(&usage);
+                    condition.damaged_blocks += usage.quarantined_blocks;
                     volume.takes_writes().err()
                 }
                 Err(error) => Some(error),

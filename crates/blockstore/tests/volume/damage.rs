@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use blockstore::{BlockStoreError, Damage, NewBlock, ScrubDepth};
+use blockstore::{BlockStoreError, Damage, NewBlock, ScrubDepth, ScrubProgress};
 use runtime::{FileOperation, Files, Watch};
 use types::{Digest, ErrorKind, PgId};
 
@@ -356,4 +356,19 @@ async fn a_block_that_goes_and_comes_while_it_is_read_is_never_damaged() {
     }
     reader.join_all().await;
     assert!(store.quarantined(None, 9).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn how_far_a_scrub_is_survives_a_reopen_and_a_lost_index() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    assert_eq!(store.scrub_progress().await.unwrap(), None);
+    let progress = ScrubProgress { after: Some(id(7)), bytes: 8, began_seconds: 9, completed_seconds: Some(10) };
+    store.keep_scrub_progress(progress).await.unwrap();
+    close(store).await;
+    folder.lose_index();
+    let store = folder.open().await;
+    assert_eq!(store.scrub_progress().await.unwrap(), Some(progress));
+    flip(&folder.files, &folder.path().join("scrub"), 30);
+    assert_eq!(store.scrub_progress().await.unwrap(), None);
 }

@@ -23,6 +23,8 @@ const LEASE_SECONDS: std::ops::RangeInclusive<u32> = 1..=604_800;
 
 /// From less than a large block to what is copied in minutes.
 const SEGMENT_MIB: std::ops::RangeInclusive<u32> = 1..=4096;
+/// A block that nobody reads for years is one that nobody has.
+const SCRUB_DAYS: std::ops::RangeInclusive<u32> = 1..=365;
 /// Nothing would ever be copied at 0; no disk is faster than 16 GiB/s.
 const MIB_PER_SECOND: std::ops::RangeInclusive<u32> = 1..=16_384;
 
@@ -106,8 +108,14 @@ fn check_volumes(config: &Config) -> Result<(), Wrong> {
 fn check_blocks(blocks: &BlocksConfig) -> Result<(), Wrong> {
     require(blocks.capacity_mib != Some(0), "blocks.capacity_mib", || "a volume needs room".to_owned())?;
     require(SEGMENT_MIB.contains(&blocks.segment_mib), "blocks.segment_mib", || outside(&SEGMENT_MIB))?;
-    let copy = blocks.copy_mib_per_second;
-    require(MIB_PER_SECOND.contains(&copy), "blocks.copy_mib_per_second", || outside(&MIB_PER_SECOND))
+    require(SCRUB_DAYS.contains(&blocks.scrub_days), "blocks.scrub_days", || outside(&SCRUB_DAYS))?;
+    for (key, rate) in [
+        ("blocks.copy_mib_per_second", blocks.copy_mib_per_second),
+        ("blocks.scrub_mib_per_second", blocks.scrub_mib_per_second),
+    ] {
+        require(MIB_PER_SECOND.contains(&rate), key, || outside(&MIB_PER_SECOND))?;
+    }
+    Ok(())
 }
 
 fn require_apart(volume: &Path, other: &Path) -> Result<(), Wrong> {

@@ -95,6 +95,10 @@ pub struct BlocksConfig {
     pub segment_mib: u32,
     /// How much of each volume is copied in a second to give back segments of which little is needed, in MiB.
     pub copy_mib_per_second: u32,
+    /// Every block is read once within so many days.
+    pub scrub_days: u32,
+    /// How much of each volume is read in a second for it, in MiB, at most.
+    pub scrub_mib_per_second: u32,
 }
 
 /// How much of the data folder's disk is kept for metadata.
@@ -136,9 +140,17 @@ impl Default for LogConfig {
 
 impl Default for BlocksConfig {
     /// A reserve of 1 GiB: Raft's log and the state store often lie on the same disk. Segments of 256 MiB: some ten thousand
-    /// on a large disk. 32 MiB/s: a fifth of what a hard disk does.
+    /// on a large disk. 32 MiB/s: a fifth of what a hard disk does; read at it, a disk of 16 TiB is
+    /// through in six days.
     fn default() -> Self {
-        Self { reserve_mib: 1024, capacity_mib: None, segment_mib: 256, copy_mib_per_second: 32 }
+        Self {
+            reserve_mib: 1024,
+            capacity_mib: None,
+            segment_mib: 256,
+            copy_mib_per_second: 32,
+            scrub_days: 30,
+            scrub_mib_per_second: 32,
+        }
     }
 }
 

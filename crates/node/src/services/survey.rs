@@ -111,7 +111,7 @@ fn unreached(member: &Member, node: &Node) -> v1::NodeStatus {
 
 async fn own_status(member: &Arc<Member>, records: &Records) -> Result<v1::NodeStatus, NodeError> {
     let node = records.nodes.iter().find(|node| node.id == member.node()).cloned();
-    let Condition { room, failed } = member.volumes.condition().await;
+    let Condition { room, damaged_blocks, failed } = member.volumes.condition().await;
     Ok(v1::NodeStatus {
         node: node.map(Into::into),
         role: role(member, member.node()).into(),
@@ -121,6 +121,7 @@ async fn own_status(member: &Arc<Member>, records: &Records) -> Result<v1::NodeS
         missing_secrets: keyring::missing(member).await?.iter().map(ToString::to_string).collect(),
         block_bytes: room.block_bytes,
         failed_volumes: failed.into_iter().map(failed_volume).collect(),
+        damaged_blocks,
     })
 }
 
@@ -165,6 +166,10 @@ fn warnings(member: &Member, records: &Records, leader: Option<NodeId>, nodes: &
         }
         if !status.missing_secrets.is_empty() {
             warnings.push(format!("Node {node} lacks {}.", status.missing_secrets.join(", ")));
+        }
+        if status.damaged_blocks > 0 {
+            let count = status.damaged_blocks;
+            warnings.push(format!("Node {node}: {count} of its blocks are damaged and count as copies no more."));
         }
         let failed = status.failed_volumes.iter();
         warnings.extend(failed.map(|failed| format!("Node {node}: {}.", failed.reason)));

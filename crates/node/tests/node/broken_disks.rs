@@ -60,3 +60,30 @@ async fn a_node_whose_disk_is_not_mounted_votes_and_serves_and_has_its_blocks_ag
     daemons.until("the node has its blocks again", whole).await;
     assert!(get(&client, "before").await.unwrap() == bytes);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_that_went_bad_on_the_disk_is_found_and_shown_before_anybody_reads_it() {
+    let mut daemons = Daemons::start(1);
+    daemons.form().await;
+    put(&daemons.client(0).await.open_session("test").await.unwrap(), "file", &content(7, 2 << 20)).await;
+    assert!(daemons.terminate(0).success(), "{}", daemons.logs());
+    let (files, volume) = (Files::real(), daemons.home(0).join("disk/volume"));
+    let segment = files.list(&volume.join("segments")).unwrap().remove(0).path;
+    let file = files.open_update(&segment).unwrap();
+    let middle = file.len().unwrap() / 2;
+    let byte = file.read_exact_at(middle, 1).unwrap()[0];
+    file.write_all_at(middle, &[byte ^ 1]).unwrap();
+    // The pass that began before there were blocks is over, and the next one is days away.
+    files.remove_if_there(&volume.join("scrub")).unwrap();
+
+    daemons.spawn(0);
+    let client = daemons.client(0).await;
+    let shown = || async {
+        let status = client.status().await.map_err(|error| error.to_string())?;
+        let is_shown = last_node(&status).damaged_blocks == 1;
+        if is_shown { Ok(status.warnings) } else { Err(format!("{status:?}")) }
+    };
+    let warnings = daemons.until("the block is shown", shown).await;
+    assert!(warnings.iter().any(|line| line.contains("1 of its blocks")), "{warnings:?}");
+    assert!(files.exists(&volume.join("scrub")).unwrap(), "how far it is was kept");
+}
