@@ -81,11 +81,13 @@ impl Transaction<'_> {
             return Err(OperationError::OutsideWindow { session: key.session, sequence: key.sequence }.into());
         }
         if low_water > row.low_water {
+            let remembered = |sequence| RememberedKey { session: key.session, sequence };
+            // Not from the session's first number on: the range would walk over all that was ever forgotten.
+            let given_up = KeyRange::all().from(&remembered(row.low_water)).until(&remembered(low_water));
             row.low_water = low_water;
             row.used = self.now();
             self.put::<Sessions>(&key.session, &row);
-            let first_kept = RememberedKey { session: key.session, sequence: low_water };
-            self.forget(key.session, KeyRange::prefix(key.session.encode()).until(&first_kept))?;
+            self.forget(key.session, given_up)?;
         }
         Ok(None)
     }
@@ -178,9 +180,12 @@ fn no_block(sequence: u64) -> OperationError {
 
 #[cfg(test)]
 mod tests {
-    use types::{ErrorKind, Timestamp};
+    use bytes::Bytes;
+    use rocksdb::perf::{PerfContext, PerfMetric, PerfStatsLevel, set_perf_stats};
+    use types::{Batch, ErrorKind, Operation, Request, Timestamp};
 
     use super::*;
+    use crate::{Entry, Store};
 
     fn session() -> SessionRow {
         let opened = Timestamp::default();
@@ -264,5 +269,32 @@ mod tests {
         assert_eq!(row.published, [(u64::MAX - 1, u64::MAX)]);
         row.raise_block_mark(u64::MAX);
         assert_eq!(row.claim(block(u64::MAX)).unwrap_err().kind(), ErrorKind::InvalidRequest);
+    }
+
+    /// Applies one operation, and gives how many rows that are gone the store walked over for it.
+    fn apply(store: &Store, index: u64, request: Request) -> (FirstResult, u64) {
+        let batch = Some(Batch { proposed_at: Timestamp::default(), requests: vec![request] });
+        let entry = Entry { index, position: Bytes::from_static(b"position"), membership: None, batch };
+        let mut counted = PerfContext::default();
+        counted.reset();
+        let result = store.apply(&[entry]).unwrap().remove(0).remove(0);
+        (result, counted.metric(PerfMetric::InternalDeleteSkippedCount))
+    }
+
+    #[test]
+    fn the_last_request_of_a_session_costs_no_more_than_the_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path().join("state")).unwrap();
+        let opened = apply(&store, 1, Request { key: None, operation: Operation::OpenSession { label: "s".into() } });
+        let Ok(Outcome::Session(session)) = opened.0 else { panic!("no session: {opened:?}") };
+        set_perf_stats(PerfStatsLevel::EnableCount);
+        for sequence in 1..=500 {
+            let key = Some(RequestKey { session, sequence, low_water: sequence });
+            let operation = Operation::RaiseBlockMark { session, mark: sequence };
+            let (result, walked) = apply(&store, sequence + 1, Request { key, operation });
+            assert_eq!(result, Ok(Outcome::Done));
+            assert!(walked <= 4, "request {sequence} walked over {walked} rows that were forgotten before");
+        }
+        set_perf_stats(PerfStatsLevel::Disable);
     }
 }
