@@ -15,10 +15,12 @@
 //!
 //! **Limits.** See [`Options`]: queue, bytes in flight, entry size, entries in flight, log kept.
 
+mod collect;
 #[cfg(test)]
 mod conformance;
 mod error;
 mod formats;
+mod forward;
 mod handle;
 mod lease;
 mod log;
@@ -29,6 +31,7 @@ mod metrics;
 mod network;
 mod options;
 mod payload;
+mod pipeline;
 mod position;
 mod progress;
 mod propose;

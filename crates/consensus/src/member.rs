@@ -11,12 +11,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use types::{NodeId, Request};
 
+use crate::collect::Collector;
 use crate::handle::RequestResult;
 use crate::lease::Lease;
 use crate::membership::{Change, Changes};
 use crate::metrics::Metrics;
 use crate::payload::EncodedRequests;
-use crate::propose::Proposer;
 use crate::raft_types::{Fatal, Group, Raft};
 use crate::read::Rounds;
 use crate::route::{Errand, Fetched, Proof, Refusal, Repeat};
@@ -32,9 +32,14 @@ pub(crate) struct Member {
     pub metrics: Metrics,
     pub transport: Arc<dyn Transport>,
     pub raft: Raft,
+    /// Who leads, as far as this member knows.
+    pub leader: watch::Receiver<Option<NodeId>>,
     pub states: Stores,
     pub incoming: Arc<Incoming>,
-    pub proposer: Proposer,
+    /// To the log, while this node leads.
+    pub proposer: Collector,
+    /// To the leader, while it is another node.
+    pub forwarder: Collector,
     /// Rounds to the other voters, while this node leads.
     pub leader_rounds: Rounds,
     /// What spares them.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use types::NodeId;
 
 use crate::ConsensusError;
-use crate::handle::RequestResult;
+use crate::collect::Reply;
 use crate::membership::Change;
 use crate::raft_types::{
     AppendRequest, AppendResponse, TransferRequest, TransferResponse, Vote, VoteRequest, VoteResponse,
@@ -55,6 +55,8 @@ pub(crate) enum Message {
     Change(Change),
     /// The same as [`Message::ReadIndex`], on the leader's lease if that holds.
     ReadLeased,
+    /// Requests of several callers for the leader: how many, encoded.
+    ProposeAll(Vec<(u64, Bytes)>),
 }
 
 /// What it answers.
@@ -72,9 +74,11 @@ pub(crate) enum Answer {
     Taken(bool),
     /// The receiver's vote after the installation; `None` if not all pieces are there.
     Installed(Option<Vote>),
-    Proposed(Result<Vec<RequestResult>, Refusal>),
+    Proposed(Reply),
     ReadIndex(Result<u64, Refusal>),
     Changed(Result<(), Refusal>),
+    /// What became of the requests of each caller.
+    ProposedAll(Vec<Reply>),
 }
 
 /// A message with its receiver.

@@ -5,19 +5,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::{BoxFuture, ready};
+use futures::stream::BoxStream;
+use futures::{FutureExt, Stream, StreamExt};
 use openraft::errors::ReplicationClosed;
 use openraft::network::RPCOption;
 use openraft::raft::SnapshotResponse;
 use openraft::{BasicNode, OptionalSend, RaftNetworkFactory, RaftNetworkV2};
-use runtime::{File, blocking};
+use runtime::{Clock, File, blocking};
 use types::NodeId;
 
 use crate::message::{Answer, Message, decode_answer, encode_message};
 use crate::metrics::Metrics;
 use crate::options::Timing;
+use crate::pipeline;
 use crate::raft_types::{
-    AppendRequest, AppendResponse, Group, RpcError, Snapshot, StreamingError, TransferRequest, TransferResponse,
-    Unreachable, Vote, VoteRequest, VoteResponse,
+    AppendRequest, AppendResponse, Group, RpcError, Snapshot, StreamAppendResult, StreamingError, TransferRequest,
+    TransferResponse, Unreachable, Vote, VoteRequest, VoteResponse,
 };
 use crate::state::{Checkpoint, Transfer};
 use crate::{MessageKind, Transport};
@@ -28,9 +32,10 @@ const CHUNK_BYTES: u64 = 1 << 20;
 /// Makes the ways to other members.
 #[derive(Clone)]
 pub(crate) struct Network {
-    pub transport: Arc<dyn Transport>,
-    pub timing: Timing,
-    pub metrics: Metrics,
+    transport: Arc<dyn Transport>,
+    timing: Timing,
+    clock: Clock,
+    metrics: Metrics,
 }
 
 /// The way to one member.
@@ -55,6 +60,11 @@ impl RaftNetworkFactory<Group> for Network {
 }
 
 impl Network {
+    /// Ways over a transport.
+    pub fn new(transport: &Arc<dyn Transport>, timing: Timing, clock: &Clock, metrics: &Metrics) -> Self {
+        Self { transport: Arc::clone(transport), timing, clock: clock.clone(), metrics: metrics.clone() }
+    }
+
     fn peer(&self, target: u64, node: &BasicNode, appends: MessageKind) -> Peer {
         Peer { network: self.clone(), node: NodeId(target), address: node.addr.clone(), appends }
     }
@@ -74,6 +84,22 @@ impl Peer {
         let answer = decode_answer(&sent.map_err(|error| Unreachable::new(&error))?);
         let answer = answer.map_err(|error| Unreachable::new(&error))?;
         expected(answer).ok_or_else(|| Unreachable::from_string(format!("node {} gave another answer", self.node)))
+    }
+
+    async fn append(&self, request: AppendRequest, option: &RPCOption) -> Result<AppendResponse, RpcError> {
+        // Entries may be many: only a heartbeat has to be back within the time that openraft gives it.
+        let deadline = match self.appends {
+            MessageKind::Heartbeat => option.soft_ttl(),
+            _ => self.network.timing.message_deadline,
+        };
+        let (carries_entries, began) = (!request.entries.is_empty(), self.network.clock.now());
+        let expected = |answer| if let Answer::Append(response) = answer { Some(response) } else { None };
+        let response = self.call(self.appends, Message::Append(request), deadline, expected).await?;
+        if carries_entries {
+            let took = self.network.clock.now().saturating_duration_since(began);
+            self.network.metrics.replication_seconds.observe(took.as_secs_f64());
+        }
+        Ok(response)
     }
 
     async fn send_state(&self, vote: Vote, copy: &Arc<Checkpoint>) -> Result<Vote, Unreachable> {
@@ -131,13 +157,23 @@ impl RaftNetworkV2<Group> for Peer {
     type SnapshotData = Transfer;
 
     async fn append_entries(&mut self, rpc: AppendRequest, option: RPCOption) -> Result<AppendResponse, RpcError> {
-        // Entries may be many: only a heartbeat has to be back within the time that openraft gives it.
-        let deadline = match self.appends {
-            MessageKind::Heartbeat => option.soft_ttl(),
-            _ => self.network.timing.message_deadline,
-        };
-        let expected = |answer| if let Answer::Append(response) = answer { Some(response) } else { None };
-        Ok(self.call(self.appends, Message::Append(rpc), deadline, expected).await?)
+        self.append(rpc, &option).await
+    }
+
+    fn stream_append<'s, S>(
+        &'s mut self,
+        input: S,
+        option: RPCOption,
+    ) -> BoxFuture<'s, Result<BoxStream<'s, Result<StreamAppendResult, RpcError>>, RpcError>>
+    where
+        S: Stream<Item = AppendRequest> + OptionalSend + Unpin + 'static,
+    {
+        let peer = &*self;
+        let answers = pipeline::answers(input, move |request| {
+            let option = option.clone();
+            async move { peer.append(request, &option).await }.boxed()
+        });
+        ready(Ok(answers.boxed())).boxed()
     }
 
     async fn vote(&mut self, rpc: VoteRequest, option: RPCOption) -> Result<VoteResponse, RpcError> {

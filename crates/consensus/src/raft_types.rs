@@ -41,6 +41,7 @@ pub(crate) type IoFlushed = openraft::storage::IOFlushed<Group>;
 pub(crate) type LogState = openraft::LogState<Group>;
 pub(crate) type AppendRequest = openraft::raft::AppendEntriesRequest<Group>;
 pub(crate) type AppendResponse = openraft::raft::AppendEntriesResponse<Group>;
+pub(crate) type StreamAppendResult = openraft::raft::StreamAppendResult<Group>;
 pub(crate) type VoteRequest = openraft::raft::VoteRequest<Group>;
 pub(crate) type VoteResponse = openraft::raft::VoteResponse<Group>;
 pub(crate) type TransferRequest = openraft::raft::TransferLeaderRequest<Group>;

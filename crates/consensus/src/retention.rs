@@ -67,6 +67,7 @@ impl Keeper {
         self.metrics.purged_index.set(i64::try_from(bound).unwrap_or(i64::MAX));
         // A core that has stopped is the watcher's concern.
         let _ = self.raft.trigger().purge_log(bound).await;
+        self.metrics.purges.inc();
         Ok(())
     }
 

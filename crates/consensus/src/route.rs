@@ -158,11 +158,16 @@ impl Member {
     }
 
     async fn try_errand(&self, errand: &Errand, repeat: Repeat, deadline: Instant) -> Result<Fetched, Refusal> {
-        let status = self.status();
-        match status.leader {
-            Some(leader) if leader == self.options.node => self.do_errand(errand, deadline).await,
-            Some(leader) => {
-                let address = status.members.iter().find(|member| member.node == leader).map(|member| &member.address);
+        let leader = *self.leader.borrow();
+        match (leader, errand) {
+            (Some(leader), _) if leader == self.options.node => self.do_errand(errand, deadline).await,
+            (Some(_), Errand::Propose(requests)) if repeat == Repeat::Harmless => {
+                self.metrics.forwarded.inc_by(requests.count as u64);
+                Ok(Fetched::Results(self.forwarder.submit(requests.clone(), deadline).await?))
+            }
+            (Some(leader), _) => {
+                let members = self.status().members;
+                let address = members.iter().find(|member| member.node == leader).map(|member| &member.address);
                 let address = address.ok_or(Refusal::NotLeader { leader: None })?;
                 let sent = self.send_errand(errand, leader, address, deadline);
                 match repeat {
@@ -174,7 +179,7 @@ impl Member {
                     },
                 }
             }
-            None => Err(Refusal::NotLeader { leader: None }),
+            (None, _) => Err(Refusal::NotLeader { leader: None }),
         }
     }
 
@@ -249,7 +254,7 @@ impl Member {
 
     /// Waits for news of a leader, or a moment.
     async fn wait_for_leader(&self, deadline: Instant) -> Result<(), ConsensusError> {
-        let began = self.status().leader;
+        let began = *self.leader.borrow();
         let limit = if began.is_some() { PAUSE } else { self.left(deadline) };
         // Without news the time was waited for, and the caller looks again either way.
         let _ = self.clock.timeout(limit, self.other_leader_than(began)).await;
@@ -258,12 +263,8 @@ impl Member {
 
     /// Waits until this member hears of another leader, or of none, or stops.
     async fn other_leader_than(&self, known: Option<NodeId>) {
-        let mut news = self.raft.metrics();
-        while self.status().leader == known {
-            if openraft::async_runtime::watch::WatchReceiver::changed(&mut news).await.is_err() {
-                return;
-            }
-        }
+        // Without a core there is no news any more, and the caller looks why.
+        let _ = self.leader.clone().wait_for(|leader| *leader != known).await;
     }
 
     /// Does for another member what only the leader does, and this node has to be; a message is never handed on twice.

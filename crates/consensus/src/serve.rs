@@ -1,11 +1,13 @@
 //! Messages of other members, and their answers.
 
 use bytes::Bytes;
+use futures::future::try_join_all;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::RaftError;
 use runtime::blocking;
 
 use crate::ConsensusError;
+use crate::collect::Reply;
 use crate::member::{Member, stopped};
 use crate::message::{Answer, Message, decode_message, encode_answer};
 use crate::payload::EncodedRequests;
@@ -36,19 +38,31 @@ impl Member {
             Message::ReadIndex => self.read_index_for(Proof::Round).await?,
             Message::ReadLeased => self.read_index_for(Proof::Lease).await?,
             Message::Change(change) => Answer::Changed(self.forwarded(&Errand::Change(change)).await?.map(drop)),
+            Message::ProposeAll(parts) => self.propose_all(parts).await?,
         };
         Ok(encode_answer(&answer))
     }
 
     async fn propose_for(&self, count: usize, bytes: Bytes) -> Result<Answer, ConsensusError> {
-        let requests = EncodedRequests { count, bytes };
-        if requests.decode().is_none() {
-            return Err(ConsensusError::Malformed { what: "proposal" });
+        Ok(Answer::Proposed(self.propose_part(proposal(count, bytes)?).await?))
+    }
+
+    /// Proposes for several callers, each of whom gets an answer of its own.
+    async fn propose_all(&self, parts: Vec<(u64, Bytes)>) -> Result<Answer, ConsensusError> {
+        if parts.len() > self.options.batching.entry_requests {
+            return Err(ConsensusError::Malformed { what: "list of proposals" });
         }
-        Ok(Answer::Proposed(match self.forwarded(&Errand::Propose(requests)).await? {
+        let parts = parts.into_iter().map(|(count, bytes)| proposal(count as usize, bytes));
+        let parts = parts.collect::<Result<Vec<_>, _>>()?;
+        let replies = try_join_all(parts.into_iter().map(|part| self.propose_part(part))).await?;
+        Ok(Answer::ProposedAll(replies))
+    }
+
+    async fn propose_part(&self, requests: EncodedRequests) -> Result<Reply, ConsensusError> {
+        Ok(match self.forwarded(&Errand::Propose(requests)).await? {
             Ok(Fetched::Results(results)) => Ok(results),
             other => Err(refused(other)),
-        }))
+        })
     }
 
     async fn read_index_for(&self, proof: Proof) -> Result<Answer, ConsensusError> {
@@ -100,6 +114,15 @@ impl Member {
         let snapshot = snapshot_of(received)?;
         let installed = self.raft.install_full_snapshot(vote, snapshot).await.map_err(|fatal| stopped(&fatal))?;
         Ok(Answer::Installed(Some(installed.vote)))
+    }
+}
+
+/// The requests of one caller, which come from another member and go into the log as they are.
+fn proposal(count: usize, bytes: Bytes) -> Result<EncodedRequests, ConsensusError> {
+    let requests = EncodedRequests { count, bytes };
+    match requests.decode() {
+        Some(_) => Ok(requests),
+        None => Err(ConsensusError::Malformed { what: "proposal" }),
     }
 }
 

@@ -8,6 +8,7 @@ use runtime::{Clock, Files, Tasks, blocking};
 use tokio::sync::watch;
 use types::NodeId;
 
+use crate::forward::Forwarding;
 use crate::lease::Lease;
 use crate::log::{LogFolder, LogOptions, LogStore};
 use crate::member::{Member, stopped};
@@ -15,7 +16,7 @@ use crate::membership::Changes;
 use crate::metrics::{LogMetrics, Metrics};
 use crate::network::Network;
 use crate::progress::Progress;
-use crate::propose::Proposer;
+use crate::propose;
 use crate::raft_types::Raft;
 use crate::read::{Rounds, leader_round};
 use crate::retention::Keeper;
@@ -75,24 +76,19 @@ pub async fn start(options: Options, surroundings: Surroundings) -> Result<Handl
     let config = Arc::new(config(&options)?);
     let Surroundings { tasks, clock, files, metrics: registry, transport } = surroundings;
     let Options { node, timing, retention, .. } = options;
-    let tasks = tasks.child("consensus");
-    let metrics = Metrics::new(&registry);
-
-    let (log, stores) = {
-        let log_options = LogOptions {
-            node: options.node,
-            segment_bytes: options.segment_bytes,
-            files: files.clone(),
-            clock: clock.clone(),
-            tasks: tasks.clone(),
-            metrics: LogMetrics::new(&registry),
-        };
-        let options = options.clone();
-        blocking(move || open(&options, log_options)).await?
+    let (tasks, metrics) = (tasks.child("consensus"), Metrics::new(&registry));
+    let opening = options.clone();
+    let log_options = LogOptions {
+        node,
+        segment_bytes: options.segment_bytes,
+        files: files.clone(),
+        clock: clock.clone(),
+        tasks: tasks.clone(),
+        metrics: LogMetrics::new(&registry),
     };
+    let (log, stores) = blocking(move || open(&opening, log_options)).await?;
     let shelf = Shelf::new(clock.clone());
-    let applied = stores.applied()?.position.map_or(0, |position| position.index + 1);
-    let (applied_sender, applied_end) = watch::channel(applied);
+    let (applied_sender, applied_end) = watch::channel(stores.applied()?.end());
     let applying = Progress::default();
     let machine = Machine {
         stores: stores.clone(),
@@ -102,11 +98,11 @@ pub async fn start(options: Options, surroundings: Surroundings) -> Result<Handl
         progress: applying.clone(),
         applied_end: Arc::new(applied_sender),
     };
-    let network = Network { transport: Arc::clone(&transport), timing, metrics: metrics.clone() };
-    let raft =
-        Raft::new(options.node.get(), config, network, log.clone(), machine).await.map_err(|fatal| stopped(&fatal))?;
+    machine.show_applied(*applied_end.borrow());
+    let network = Network::new(&transport, timing, &clock, &metrics);
+    let raft = Raft::new(node.get(), config, network, log.clone(), machine).await.map_err(|fatal| stopped(&fatal))?;
 
-    watch_core(&tasks, &raft);
+    let leader = watch_core(&tasks, &raft);
     let incoming = Arc::new(Incoming::new(files, stores.clone(), clock.clone()));
     let keeper = Keeper {
         retention,
@@ -120,7 +116,8 @@ pub async fn start(options: Options, surroundings: Surroundings) -> Result<Handl
     };
     keeper.start(&tasks);
     StallWatch { node, raft: raft.clone(), log, applying, clock: clock.clone(), timing }.start(&tasks);
-    let proposer = Proposer::start(&tasks, raft.clone(), clock.clone(), options.batching, metrics.clone());
+    let proposer = propose::start(&tasks, raft.clone(), clock.clone(), options.batching, metrics.clone());
+    let forwarder = Forwarding::new(&options, &raft, &leader, &transport, &metrics).start(&tasks, clock.clone());
     let leader_rounds = leader_rounds(&tasks, &raft, &clock, timing);
     let changes = Changes::new(raft.clone());
     changes.start(&tasks, &clock, timing);
@@ -133,9 +130,11 @@ pub async fn start(options: Options, surroundings: Surroundings) -> Result<Handl
         metrics,
         transport,
         raft,
+        leader,
         states: stores,
         incoming,
         proposer,
+        forwarder,
         leader_rounds,
         lease,
         changes,

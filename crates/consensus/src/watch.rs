@@ -1,4 +1,4 @@
-//! The Raft core runs, or the process ends.
+//! The Raft core runs, or the process ends; and who leads.
 //!
 //! A core that has stopped leaves a process that answers and does nothing. What the log or the state store then holds
 //! is checked by the next start, so ending is always right.
@@ -6,6 +6,8 @@
 use openraft::async_runtime::watch::WatchReceiver;
 use runtime::{OnError, Tasks};
 use thiserror::Error;
+use tokio::sync::watch;
+use types::NodeId;
 
 use crate::raft_types::{Fatal, Raft};
 
@@ -18,12 +20,18 @@ enum CoreStopped {
     Vanished,
 }
 
-/// Starts the task that ends the process when the core stops before it was told to.
-pub(crate) fn watch_core(tasks: &Tasks, raft: &Raft) {
+/// Starts the task that ends the process when the core stops before it was told to. Gives who leads, as far as this
+/// member knows: the core has news with every entry, and those who wait for another leader shall not all look at each.
+pub(crate) fn watch_core(tasks: &Tasks, raft: &Raft) -> watch::Receiver<Option<NodeId>> {
     let (mut news, shutdown) = (raft.metrics(), tasks.shutdown());
+    let (leader, known) = watch::channel(news.borrow_watched().current_leader.map(NodeId));
     tasks.spawn("raft-core", OnError::EndProcess, async move {
         loop {
-            let running = news.borrow_and_update().running_state.clone();
+            let (running, leads) = {
+                let news = news.borrow_and_update();
+                (news.running_state.clone(), news.current_leader.map(NodeId))
+            };
+            leader.send_if_modified(|known| std::mem::replace(known, leads) != leads);
             if let Err(fatal) = running {
                 return if shutdown.is_cancelled() { Ok(()) } else { Err(CoreStopped::Failed(fatal)) };
             }
@@ -34,4 +42,5 @@ pub(crate) fn watch_core(tasks: &Tasks, raft: &Raft) {
             }
         }
     });
+    known
 }

@@ -99,6 +99,12 @@ impl Store {
         Applied { index, position, membership }
     }
 
+    /// The chained hash of all writes so far, as [`View::digest`] has it.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        self.writer().progress.digest
+    }
+
     /// Makes what is applied durable, and gives the index that the log may be purged up to: the one that was applied
     /// before the flush began (rule P5).
     ///

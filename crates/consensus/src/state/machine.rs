@@ -62,7 +62,8 @@ impl Machine {
         .await;
         self.progress.end();
         let results = results?;
-        self.count(&results, end, began);
+        self.count(&results, began);
+        self.show_applied(end);
         self.applied_end.send_replace(end);
         for (results, responder) in results.into_iter().zip(responders) {
             if let Some(responder) = responder {
@@ -72,12 +73,19 @@ impl Machine {
         Ok(())
     }
 
-    fn count(&self, results: &[namespace::Results], end: u64, began: tokio::time::Instant) {
+    /// Tells how far the state is, and what it then is: equal on all members that are as far.
+    pub fn show_applied(&self, end: u64) {
+        let digest = self.stores.current().digest();
+        let number = digest.iter().take(6).fold(0, |number, byte| number << 8 | i64::from(*byte));
+        self.metrics.state_digest.set(number);
+        self.metrics.applied_index.set(i64::try_from(end).unwrap_or(i64::MAX) - 1);
+    }
+
+    fn count(&self, results: &[namespace::Results], began: tokio::time::Instant) {
         let metrics = &self.metrics;
         metrics.apply_seconds.observe(self.clock.now().saturating_duration_since(began).as_secs_f64());
         metrics.applied_entries.inc_by(results.len() as u64);
         metrics.applied_operations.inc_by(results.iter().map(|results| results.len() as u64).sum());
-        metrics.applied_index.set(i64::try_from(end).unwrap_or(i64::MAX) - 1);
     }
 
     /// Copies the state of this moment and keeps the copy.
@@ -89,6 +97,7 @@ impl Machine {
             Ok::<_, StateError>(checkpoint)
         })
         .await?;
+        self.metrics.snapshots_built.inc();
         snapshot_of(copied)
     }
 }
@@ -139,6 +148,7 @@ impl RaftStateMachine<Group> for Machine {
         })
         .await?;
         self.metrics.snapshots_installed.inc();
+        self.show_applied(end);
         self.applied_end.send_replace(end);
         Ok(())
     }

@@ -42,6 +42,13 @@ pub(crate) struct AppliedState {
     pub membership: Option<MembershipRecord>,
 }
 
+impl AppliedState {
+    /// The number after the last applied entry.
+    pub fn end(&self) -> u64 {
+        self.position.map_or(0, |position| position.index + 1)
+    }
+}
+
 impl Stores {
     /// Opens the store that `CURRENT` names, or makes the first one, and removes all others. Blocks.
     pub fn open(files: &Files, folder: &Path) -> Result<Self, StateError> {

@@ -13,6 +13,7 @@ mod times;
 #[cfg(test)]
 mod world;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,7 +25,8 @@ use futures::future::join_all;
 use runtime::{Clock, FileOperation, Files, Watch};
 use types::{ErrorKind, NodeId, OperationError};
 use world::{
-    Net, Node, PATIENCE, Setup, agree, create, create_once, has_file, leader, make, session, three, three_with,
+    Net, Node, PATIENCE, Setup, agree, create, create_once, has_file, leader, lin_in, lin_of, make, session, three,
+    three_with,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -320,6 +322,28 @@ async fn callers_share_entries_and_syncs() {
     let syncs = nodes[0].metric("raft_log_syncs_total") - before.1;
     assert!(entries <= 60, "{entries} entries for 300 requests");
     assert!(syncs <= entries + 5, "{syncs} syncs for {entries} entries");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callers_of_a_follower_share_messages_to_the_leader() {
+    let (net, setup) = (Net::default(), Setup::default());
+    let nodes = three(&net, &setup).await;
+    let session = session(&nodes[0]).await;
+    let leading = leader(&nodes.iter().collect::<Vec<_>>()).await;
+    let follower = nodes.iter().find(|node| node.id != leading).expect("a follower");
+    let results = join_all((1..=300).map(|number| {
+        let request = create_once(session, number, &format!("file {number}"));
+        async move { follower.handle.propose(vec![request]).await.expect("an answer").remove(0) }
+    }))
+    .await;
+    let lins: BTreeSet<_> = results.iter().map(lin_of).collect();
+    assert_eq!(lins.len(), 300, "each caller got the result of its own request");
+    for (number, result) in (1..=300).zip(&results) {
+        let view = follower.handle.read().await.expect("a view");
+        assert_eq!(lin_in(&view, &format!("file {number}")), lin_of(result));
+    }
+    let messages = follower.metric("raft_forward_messages_total");
+    assert!(messages <= 60, "{messages} messages for 300 requests");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

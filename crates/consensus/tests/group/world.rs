@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use consensus::{
-    Batching, ConsensusError, Handle, MessageKind, Options, Retention, Surroundings, Timing, Transport, TransportError,
+    Batching, ConsensusError, Handle, MessageKind, Options, RequestResult, Retention, Surroundings, Timing, Transport,
+    TransportError,
 };
 use futures::future::BoxFuture;
 use namespace::View;
@@ -421,4 +422,17 @@ fn file_name(name: &str) -> Name {
 /// Whether a view has a file of that name.
 pub fn has_file(view: &View, name: &str) -> bool {
     view.lookup(Lin::ROOT, &file_name(name)).is_ok()
+}
+
+/// The inode that a file of that name is in a view.
+pub fn lin_in(view: &View, name: &str) -> Lin {
+    view.lookup(Lin::ROOT, &file_name(name)).expect("the file").lin
+}
+
+/// The inode that a request made.
+pub fn lin_of(result: &RequestResult) -> Lin {
+    match result {
+        Ok(Outcome::Inode(attributes)) => attributes.lin,
+        other => panic!("no inode: {other:?}"),
+    }
 }
