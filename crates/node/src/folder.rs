@@ -55,6 +55,12 @@ impl DataFolder {
         self.path.join("tokens.toml")
     }
 
+    /// Until when the clock agreed with the cluster's time.
+    #[must_use]
+    pub fn clock(&self) -> PathBuf {
+        self.path.join("clock.toml")
+    }
+
     /// Where a backup job keeps what does not fit into memory.
     #[must_use]
     pub fn scratch(&self) -> PathBuf {

@@ -49,6 +49,7 @@ mod ticks;
 mod timekeeping;
 mod transport;
 mod volumes;
+mod witness;
 
 use std::ffi::OsString;
 use std::path::Path;

@@ -26,9 +26,10 @@ use crate::peers::Peers;
 use crate::registry::Registry;
 use crate::transport::PeerTransport;
 use crate::volumes::Volumes;
+use crate::witness::Witness;
 use crate::{
     Config, Daemon, NodeError, Platform, backing_up, compact, keyring, observe, reclaim, scrub, server, steward, ticks,
-    timekeeping,
+    timekeeping, witness,
 };
 
 /// A node that belongs to a cluster, while it runs.
@@ -51,6 +52,8 @@ pub struct Member {
     pub registry: Registry,
     /// Which of them are there.
     pub liveness: Liveness,
+    /// What its clock can say of the time that has passed.
+    pub witness: Arc<Witness>,
     /// Its secrets.
     pub keystore: Keystore,
     /// The join tokens that it issued.
@@ -89,6 +92,7 @@ impl Member {
     pub async fn open(daemon: &Daemon, identity: Identity, volumes: Volumes) -> Result<Arc<Self>, NodeError> {
         let Platform { tasks, clock, files, metrics, .. } = daemon.platform.clone();
         let keys = open_keys(daemon, identity.node).await?;
+        let witness = open_witness(daemon).await;
         let peers = Arc::new(peers(&identity, &keys));
         let registry = Registry::default();
         let transport =
@@ -105,6 +109,7 @@ impl Member {
             peers,
             registry,
             liveness: Liveness::new(daemon.platform.clock.clone()),
+            witness,
             keystore: keys.keystore,
             tokens: Mutex::new(keys.tokens),
             gear_seed: keys.gear_seed,
@@ -133,6 +138,7 @@ impl Member {
         self.front.spawn("reclaim", OnError::EndProcess, reclaim::run(Arc::clone(self)));
         self.front.spawn("ticks", OnError::EndProcess, ticks::run(Arc::clone(self)));
         self.front.spawn("timekeeping", OnError::EndProcess, timekeeping::run(Arc::clone(self)));
+        self.front.spawn("witness", OnError::EndProcess, witness::run(Arc::clone(self)));
         self.front.spawn("collect", OnError::EndProcess, collect::run(Arc::clone(self)));
         for volume in self.volumes.ids() {
             self.front.spawn("compact", OnError::EndProcess, compact::run(Arc::clone(self), volume));
@@ -254,6 +260,12 @@ impl Member {
         let authority = AuthorityCertificate::from_pem(&self.authority_pem)?;
         Ok(Reception::new(&self.credentials, &authority, limits, self.platform.clock.clone())?)
     }
+}
+
+async fn open_witness(daemon: &Daemon) -> Arc<Witness> {
+    let (files, clock) = (daemon.platform.files.clone(), daemon.platform.clock.clone());
+    let path = daemon.folder.clock();
+    Arc::new(blocking(move || Witness::open(files, path, clock)).await)
 }
 
 async fn open_keys(daemon: &Daemon, node: NodeId) -> Result<Keys, NodeError> {

@@ -5,19 +5,25 @@
 //! do. A steady clock stands still while a machine is suspended; what it misses is a jump of the wall clock then.
 //!
 //! **Crash**: what was counted lies in the state; whoever leads next goes on from there. While the whole cluster is down
-//! nothing is counted. Clocks that show afterwards how long it was down are a jump, which an admin accepts.
+//! nothing is counted. Clocks that show afterwards how long it was down are a jump, which the leader accepts if the clocks
+//! of all voters confirm it ([`crate::witness`]), and else an admin.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use namespace::{TimeJump, View};
 use tokio::time::Instant;
 use types::{Operation, Timestamp};
+use wire::v1;
 
-use crate::NodeError;
 use crate::member::Member;
+use crate::services::survey;
+use crate::{NodeError, witness};
 
 /// Between two counts: often beside the slack that the state allows, and rarely for a cluster that has nothing to do.
 const PERIOD: Duration = Duration::from_secs(60);
+/// Between two times that the voters are asked about one jump.
+const ASKED_AGAIN: Duration = Duration::from_secs(10);
 /// Between two looks: a count leaves out so much at most.
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -33,24 +39,50 @@ pub async fn run(member: Arc<Member>) {
     }
 }
 
-async fn look(member: &Member, watch: &mut Watch) -> Result<(), NodeError> {
+async fn look(member: &Arc<Member>, watch: &mut Watch) -> Result<(), NodeError> {
     if !member.consensus.is_leader() {
         *watch = Watch::default();
         return Ok(());
     }
-    let after = member.read_local(|view| Ok::<_, NodeError>(view.counted_time())).await?;
+    let read = |view: View| Ok::<_, NodeError>((view.counted_time(), view.time_jump()));
+    let (after, jump) = member.read_local(read).await?;
+    if let Some(jump) = jump
+        && watch.is_time_to_ask(member.platform.clock.now())
+        && is_confirmed(member, jump).await?
+    {
+        tracing::info!(from = jump.from.seconds, to = jump.shown.seconds, "the clocks of all voters confirm the time");
+        return member.propose(Operation::AcceptTime { shown: jump.shown }).await.map(drop);
+    }
     let Some(length) = watch.passed(after, member.platform.clock.now()) else { return Ok(()) };
     let length_ms = u32::try_from(length.as_millis()).unwrap_or(u32::MAX);
     member.propose(Operation::CountTime { after, length_ms }).await.map(drop)
+}
+
+/// Whether the clock of every voter shows that so much time has passed. One that does not answer confirms nothing.
+async fn is_confirmed(member: &Arc<Member>, jump: TimeJump) -> Result<bool, NodeError> {
+    let nodes = survey::nodes(member).await?;
+    let mut voters = nodes.iter().filter(|node| node.role() == v1::NodeRole::Voter).peekable();
+    Ok(voters.peek().is_some() && voters.all(|voter| voter.clock.is_some_and(|said| witness::confirms(&said, jump))))
 }
 
 /// What was counted when the leader looked, and since when it sees that.
 #[derive(Default)]
 struct Watch {
     seen: Option<(Timestamp, Instant)>,
+    /// When the voters were asked about a jump.
+    asked: Option<Instant>,
 }
 
 impl Watch {
+    /// Whether the voters are to be asked about a jump: soon after it, and now and then later, when they may all be up.
+    fn is_time_to_ask(&mut self, now: Instant) -> bool {
+        let is_time = self.asked.is_none_or(|asked| now.duration_since(asked) >= ASKED_AGAIN);
+        if is_time {
+            self.asked = Some(now);
+        }
+        is_time
+    }
+
     /// What has passed since this was first seen, once it is worth a count.
     fn passed(&mut self, counted: Timestamp, now: Instant) -> Option<Duration> {
         match self.seen {

@@ -122,6 +122,7 @@ async fn own_status(member: &Arc<Member>, records: &Records) -> Result<v1::NodeS
         block_bytes: room.block_bytes,
         failed_volumes: failed.into_iter().map(failed_volume).collect(),
         damaged_blocks,
+        clock: Some(member.witness.testimony()),
     })
 }
 
