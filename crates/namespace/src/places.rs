@@ -6,7 +6,7 @@
 //! each of its places has a row in `reference`. A place that lost its last use loses that row, and the block dies with its
 //! last place. The places are named and not counted: to name one again does no harm, and a check can look at each.
 
-use types::{BLOCK_LENGTH_MAX, BlockId, NodeId};
+use types::{BLOCK_LENGTH_MAX, BlockId, NodeId, Revision};
 
 use crate::database::Rows;
 use crate::error::StoreError;
@@ -68,6 +68,8 @@ pub struct Use {
     pub family: Family,
     /// Its key there.
     pub key: Vec<u8>,
+    /// The operation that wrote it.
+    pub birth: Revision,
     /// Where it has its block.
     pub place: PlaceKey,
     /// The row.
@@ -83,9 +85,10 @@ pub fn uses(rows: &impl Rows, range: KeyRange) -> impl Iterator<Item = Result<Us
 fn decoded(family: Family, pair: Result<(Vec<u8>, Vec<u8>), StoreError>) -> Result<Use, StoreError> {
     let (key, value) = pair?;
     let row: Dated<ExtentRow> = decode_row(family, &key, &value)?;
-    let head_key = if family == Extents::HISTORY { split_history_key::<Extents>(&key)?.0 } else { &key };
+    let (head_key, birth) =
+        if family == Extents::HISTORY { split_history_key::<Extents>(&key)? } else { (&key[..], row.revision) };
     let place = PlaceKey::of(decode_key(family, head_key)?, &row.row);
-    Ok(Use { family, key, place, row: row.row })
+    Ok(Use { family, key, birth, place, row: row.row })
 }
 
 /// The first row that uses a block in a place.
@@ -162,7 +165,7 @@ impl Transaction<'_> {
 
 #[cfg(test)]
 mod tests {
-    use types::{Digest, Lin, PgId, Revision, SessionId};
+    use types::{Digest, Lin, PgId, SessionId};
 
     use super::*;
 

@@ -15,6 +15,7 @@ use crate::family::Family;
 use crate::keys::{Key as _, KeyRange};
 use crate::places::{Use, first_use, uses};
 use crate::read::Read as _;
+use crate::rows::ExtentRow;
 use crate::tables::{Blocks, References};
 
 /// Sums that the blocks are shared out among: of 10⁹ blocks each has 60,000.
@@ -56,6 +57,7 @@ impl<R: Rows> Checker<'_, R> {
             let block = found.row.block;
             let in_use = rows.row::<Blocks>(&block)?.is_some();
             self.expect(in_use, found.family, &found.key, "its block does not count as one in use");
+            self.facts(&found)?;
             if self.has_references(block)? {
                 let named = rows.row::<References>(&found.place)?.is_some();
                 self.expect(named, found.family, &found.key, "its place is not among those of its block");
@@ -99,6 +101,24 @@ impl<R: Rows> Checker<'_, R> {
             };
             self.fault(Family::Block, &block.encode(), reason);
         }
+        Ok(())
+    }
+
+    /// All rows of a block say the same of it, and none is older than its publication. Those of a place are compared with
+    /// the first one there, and that with the first one of the first place.
+    fn facts(&mut self, found: &Use) -> Result<(), StoreError> {
+        let facts = |row: &ExtentRow| (row.block_length, row.digest, row.pg, row.block_born);
+        let named = self.rows.rows::<References>(KeyRange::prefix(found.row.block.encode())).next().transpose()?;
+        let place = named.map_or(found.place, |(place, _)| place);
+        let first = match first_use(self.rows, place, BLOCK_LENGTH_MAX)? {
+            Some(first) => Some(first),
+            // The place that is named is none: that is told elsewhere.
+            None => first_use(self.rows, found.place, BLOCK_LENGTH_MAX)?,
+        };
+        let same = first.is_some_and(|first| facts(&first.row) == facts(&found.row));
+        self.expect(same, found.family, &found.key, "another extent says something else of its block");
+        let born = found.row.block_born <= found.birth;
+        self.expect(born, found.family, &found.key, "it is older than its block");
         Ok(())
     }
 
