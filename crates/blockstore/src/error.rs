@@ -129,7 +129,9 @@ pub enum BlockStoreError {
         source: std::io::Error,
     },
     /// A write or sync failed; what the medium holds is not known before the volume is opened again.
-    #[error("volume {volume} takes no more writes since one failed ({reason}): restart the node to check it")]
+    #[error(
+        "volume {volume} takes no more writes since one failed ({reason}): the node tries it again for a while; then check the disk and restart the node"
+    )]
     Unwritable {
         /// The volume.
         volume: VolumeId,

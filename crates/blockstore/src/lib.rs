@@ -22,14 +22,15 @@
 //! read is quarantined: it is no longer held, is listed, and a new put replaces it; a later read or scrub that finds it
 //! good, down to its digest, makes it held again. A read that the disk does not answer is an error and no damage; until
 //! another one gets the whole block, it is not told as held, and a put writes it anew. After a
-//! failed write or sync the volume takes no more until it is opened again, since nobody knows what the medium has
-//! (`fsync` tells once).
+//! failed write or sync the volume takes no more until it is opened again, as a whole or in place ([`BlockStore::reopen`]),
+//! since nobody knows what the medium has (`fsync` tells once).
 //!
 //! # Limits
 //!
 //! Bytes waiting to be written, the size of a batch, open segment files and the records of one segment in memory while
 //! it is replayed are bounded. A part of the free space is left to the rest of the node.
 
+mod broken;
 mod compaction;
 mod doubts;
 mod error;

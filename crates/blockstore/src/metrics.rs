@@ -15,6 +15,7 @@ pub struct BlockStoreMetrics {
     dead_bytes: Family<Labels, Gauge>,
     copied_bytes: Family<Labels, Counter>,
     segments_removed: Family<Labels, Counter>,
+    reopened: Family<Labels, Counter>,
     quarantined_blocks: Family<Labels, Gauge>,
     scrubbed_blocks: Family<Labels, Counter>,
     scrubbed_bytes: Family<Labels, Counter>,
@@ -37,6 +38,7 @@ impl BlockStoreMetrics {
                 .counters("volume_copied_bytes", "Bytes of records copied out of segments that are hardly needed"),
             segments_removed: metrics
                 .counters("volume_segments_removed", "Segments removed after nothing in them was needed"),
+            reopened: metrics.counters("volume_reopened", "Times that a volume took writes again after one had failed"),
             quarantined_blocks: metrics
                 .gauges("volume_quarantined_blocks", "Blocks whose bytes are bad and that no good copy has replaced"),
             scrubbed_blocks: metrics.counters("volume_scrubbed_blocks", "Blocks read through and found good"),
@@ -61,6 +63,7 @@ impl BlockStoreMetrics {
             dead_bytes: gauge(&self.dead_bytes),
             copied_bytes: one(&self.copied_bytes),
             segments_removed: one(&self.segments_removed),
+            reopened: one(&self.reopened),
             quarantined_blocks: gauge(&self.quarantined_blocks),
             scrubbed_blocks: one(&self.scrubbed_blocks),
             scrubbed_bytes: one(&self.scrubbed_bytes),
@@ -80,6 +83,7 @@ pub(crate) struct VolumeMetrics {
     pub(crate) dead_bytes: Gauge,
     pub(crate) copied_bytes: Counter,
     pub(crate) segments_removed: Counter,
+    pub(crate) reopened: Counter,
     pub(crate) quarantined_blocks: Gauge,
     pub(crate) scrubbed_blocks: Counter,
     pub(crate) scrubbed_bytes: Counter,

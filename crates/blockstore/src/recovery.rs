@@ -73,6 +73,33 @@ pub(crate) fn recover(files: &Files, folder: &Path, volume: VolumeId) -> Result<
     Ok(Recovered { index, segments, active, recovery })
 }
 
+/// Finds the end of the log again after a write or sync has failed. The index is sound and says how far it covers the
+/// segments: nothing is told to it before it is synced.
+pub(crate) fn resume(
+    files: &Files,
+    folder: &Path,
+    index: &Index,
+    segments: &Arc<SegmentFiles>,
+) -> Result<ActiveSegment, BlockStoreError> {
+    segments.close_all();
+    let mut numbers = SegmentFiles::list(files, &folder.join("segments"))?;
+    numbers.retain(|number| !segments.is_gone(*number));
+    remove_unborn(segments, &mut numbers)?;
+    let covered = index.covered()?;
+    if let Some(covered) = covered {
+        let segment = segments.get(covered.segment)?;
+        let length = segment.file.len()?;
+        if length < covered.offset {
+            let reason = format!("segment {} has {length} bytes and had {}", covered.segment.0, covered.offset);
+            return Err(BlockStoreError::Unwritable { volume: covered.volume, reason });
+        }
+    }
+    let mut recovery = Recovery::default();
+    let active = Replay { index, segments, recovery: &mut recovery }.run(&numbers, covered)?;
+    index.flush()?;
+    Ok(active)
+}
+
 /// The segment files that were found.
 struct Listed<'a> {
     numbers: &'a [SegmentNumber],

@@ -120,6 +120,11 @@ impl SegmentFiles {
         self.files.sync_dir(&self.folder)
     }
 
+    /// Closes all files, so that the next use opens them anew: an error of a sync is told to each open file once.
+    pub(crate) fn close_all(&self) {
+        self.locked(|open| *open = Open::default());
+    }
+
     /// Removes a segment that holds no records.
     pub(crate) fn remove(&self, number: SegmentNumber) -> Result<(), FileError> {
         self.locked(|open| open.forget(number));

@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use runtime::{ByteBudget, Files, OnError, Seed, Tasks, blocking};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use types::{BlockId, Digest, PgId, VolumeId};
 
+use crate::broken::Broken;
 use crate::doubts::Doubts;
 use crate::identity::{HasSegments, Wanted, identify};
 use crate::metrics::VolumeMetrics;
@@ -66,7 +67,7 @@ struct Inner {
     compactions: Arc<Semaphore>,
     metrics: VolumeMetrics,
     recovery: Recovery,
-    broken: Arc<OnceLock<String>>,
+    broken: Broken,
 }
 
 impl BlockStore {
@@ -95,8 +96,18 @@ impl BlockStore {
     /// # Errors
     /// One has, and why.
     pub fn takes_writes(&self) -> Result<(), BlockStoreError> {
-        let refused = |reason: &String| BlockStoreError::Unwritable { volume: self.volume(), reason: reason.clone() };
-        self.inner.broken.get().map_or(Ok(()), |reason| Err(refused(reason)))
+        let refused = |reason| BlockStoreError::Unwritable { volume: self.volume(), reason };
+        self.inner.broken.reason().map_or(Ok(()), |reason| Err(refused(reason)))
+    }
+
+    /// Takes writes again after one has failed: the segments' files are opened again, what no record says was synced is
+    /// written and synced anew, and the index learns of it, all as after a crash. Reads go on meanwhile. A put or removal
+    /// that failed may turn out to be there. Nothing happens if no write has failed.
+    ///
+    /// # Errors
+    /// The disk fails still, or has lost what it had synced; the volume still takes no writes.
+    pub async fn reopen(&self) -> Result<(), BlockStoreError> {
+        self.ask(|reply| Command::Reopen { reply }).await
     }
 
     /// Keeps blocks: all of them are on the medium when this returns. A block that is held already is fine, unless the

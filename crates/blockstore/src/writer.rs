@@ -22,6 +22,7 @@ use crate::doubts::Doubts;
 use crate::index::{Changes, Index, Row, RowState};
 use crate::metrics::VolumeMetrics;
 use crate::record::RecordHeader;
+use crate::recovery::resume;
 use crate::segment_files::SegmentFiles;
 use crate::{BlockStoreError, Options};
 
@@ -54,6 +55,7 @@ impl Writer {
                 Command::FillGraves { segment, ids, reply } => reply.send(self.fill_graves(segment, &ids)),
                 Command::Forget { segment, reply } => reply.send(self.forget(segment)),
                 Command::Judge { id, row, state } => self.judge(id, &row, state),
+                Command::Reopen { reply } => reply.send(self.reopen()),
                 Command::Close => break,
             }
         }
@@ -216,6 +218,18 @@ impl Writer {
         let done = self.log.make_durable(changes);
         self.metrics.syncs.inc_by(self.log.take_syncs());
         done
+    }
+
+    /// What an open does, but for the index, which is at the state before what failed and stays as it is.
+    fn reopen(&mut self) -> Result<(), BlockStoreError> {
+        if !self.log.is_broken() {
+            return Ok(());
+        }
+        let active = resume(&self.files, &self.options.folder, &self.index, &self.segments)?;
+        self.log.resume(active);
+        self.metrics.reopened.inc();
+        tracing::info!(volume = %self.volume, "the volume takes writes again");
+        Ok(())
     }
 
     fn check_room(&self, needed: u64) -> Result<(), BlockStoreError> {

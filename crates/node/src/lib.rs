@@ -40,6 +40,7 @@ mod peers;
 mod platform;
 mod reclaim;
 mod registry;
+mod reopen;
 mod replication;
 mod scrub;
 mod server;

@@ -28,8 +28,8 @@ use crate::transport::PeerTransport;
 use crate::volumes::Volumes;
 use crate::witness::Witness;
 use crate::{
-    Config, Daemon, NodeError, Platform, backing_up, compact, keyring, observe, reclaim, scrub, server, steward, ticks,
-    timekeeping, witness,
+    Config, Daemon, NodeError, Platform, backing_up, compact, keyring, observe, reclaim, reopen, scrub, server,
+    steward, ticks, timekeeping, witness,
 };
 
 /// A node that belongs to a cluster, while it runs.
@@ -142,6 +142,7 @@ impl Member {
         self.front.spawn("collect", OnError::EndProcess, collect::run(Arc::clone(self)));
         for volume in self.volumes.ids() {
             self.front.spawn("compact", OnError::EndProcess, compact::run(Arc::clone(self), volume));
+            self.front.spawn("reopen", OnError::EndProcess, reopen::run(Arc::clone(self), volume));
             self.front.spawn("scrub", OnError::EndProcess, scrub::run(Arc::clone(self), volume));
         }
         self.front.spawn("metadata room", OnError::EndProcess, metadata_room::run(Arc::clone(self)));

@@ -229,6 +229,21 @@ impl Volumes {
         Ok(found.store()?.compact(point, bytes_max).await?)
     }
 
+    /// Whether a volume is open and takes no writes since one has failed.
+    #[must_use]
+    pub fn is_broken(&self, volume: VolumeId) -> bool {
+        let store = self.volumes.get(&volume).and_then(|found| found.store().ok());
+        store.is_some_and(|store| store.takes_writes().is_err())
+    }
+
+    /// Lets a volume take writes again after one has failed. It has no deadline, as [`Volumes::compact`] has none.
+    ///
+    /// # Errors
+    /// The volume is not here, did not open, or its disk fails still.
+    pub async fn reopen(&self, volume: VolumeId) -> Result<(), NodeError> {
+        Ok(self.volume(volume)?.store()?.reopen().await?)
+    }
+
     /// How full a volume is.
     ///
     /// # Errors

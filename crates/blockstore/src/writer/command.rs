@@ -24,6 +24,8 @@ pub(crate) enum Command {
     Forget { segment: SegmentNumber, reply: Reply },
     /// Take a block out of those that are held, because its bytes are bad, or back, because they are good.
     Judge { id: BlockId, row: Row, state: RowState },
+    /// Find the end of the log again after a write or sync has failed.
+    Reopen { reply: Reply },
     /// Stop.
     Close,
 }

@@ -4,12 +4,13 @@
 //! about pages that the kernel has dropped. A write for which the disk is too full breaks nothing: what was not synced is
 //! cut off again.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use runtime::{FileError, FileOperation};
 
 use super::ActiveSegment;
 use crate::BlockStoreError;
+use crate::broken::Broken;
 use crate::index::{Changes, Covered, Index, Row};
 use crate::record::RecordHeader;
 use crate::segment::{SEGMENT_HEADER_LENGTH, SegmentHeader};
@@ -22,7 +23,7 @@ pub(crate) struct Log {
     segment_bytes: u64,
     failure: Option<Failure>,
     /// Why nothing can be written any more, for those who only want to know.
-    broken: Arc<OnceLock<String>>,
+    broken: Broken,
     syncs: u64,
 }
 
@@ -37,12 +38,24 @@ pub(crate) enum Failure {
 
 impl Log {
     pub(crate) fn new(segments: Arc<SegmentFiles>, active: ActiveSegment, segment_bytes: u64) -> Self {
-        Self { segments, active, segment_bytes, failure: None, broken: Arc::default(), syncs: 0 }
+        Self { segments, active, segment_bytes, failure: None, broken: Broken::default(), syncs: 0 }
     }
 
     /// Where it says why nothing can be written any more, once that is so.
-    pub(crate) fn broken(&self) -> Arc<OnceLock<String>> {
-        Arc::clone(&self.broken)
+    pub(crate) fn broken(&self) -> Broken {
+        self.broken.clone()
+    }
+
+    /// Whether nothing can be written before the volume is opened again.
+    pub(crate) const fn is_broken(&self) -> bool {
+        self.failure.is_some()
+    }
+
+    /// Goes on at the end of the log that was found again.
+    pub(crate) fn resume(&mut self, active: ActiveSegment) {
+        self.active = active;
+        self.failure = None;
+        self.broken.end();
     }
 
     /// Appends a record, in a new segment if the active one is full, and says where it is.
@@ -136,7 +149,7 @@ impl Log {
     fn remember(&mut self, failure: Failure) -> Failure {
         if let Failure::Broken { reason } = &failure {
             tracing::error!(%reason, "the volume takes no more writes");
-            self.broken.get_or_init(|| reason.clone());
+            self.broken.begin(reason);
         }
         self.failure.insert(failure).clone()
     }

@@ -100,3 +100,62 @@ async fn after_a_failed_write_or_sync_nothing_is_taken_before_a_reopen() {
         assert_holds(&store, &[1, 2, 3].map(|sequence| noisy_block(sequence, 1000))).await;
     }
 }
+
+#[tokio::test]
+async fn a_volume_whose_disk_is_well_again_is_reopened_in_place() {
+    for failing in [(FileOperation::Write, EIO), (FileOperation::Sync, EIO), (FileOperation::Open, EIO)] {
+        let folder = Folder::new();
+        let disk = Arc::new(Failing::default());
+        let store = folder.open_watched(disk.clone()).await;
+        store.reopen().await.expect("nothing has failed");
+        // The next put needs a new segment.
+        let first: Vec<_> = (0..6).map(|sequence| noisy_block(sequence, 10_000)).collect();
+        store.put(first.clone()).await.unwrap();
+        disk.set(Some(failing));
+        let failed = store.put(vec![noisy_block(7, 10_000)]).await.unwrap_err();
+        assert!(matches!(failed, BlockStoreError::Unwritable { .. }), "{failing:?}: {failed}");
+        // The disk fails still, though there may be nothing to write that would tell.
+        let reopened = store.reopen().await;
+        assert!(reopened.is_err() || failing.0 == FileOperation::Write, "{failing:?}");
+        assert!(store.put(vec![noisy_block(7, 10_000)]).await.is_err() && store.takes_writes().is_err());
+        assert!(store.remove(vec![id(0)]).await.is_err());
+
+        disk.set(None);
+        store.reopen().await.unwrap();
+        store.takes_writes().unwrap();
+        assert_holds(&store, &first).await;
+        store.put(vec![noisy_block(7, 10_000), noisy_block(8, 10)]).await.unwrap();
+        store.remove(vec![id(0)]).await.unwrap();
+        let expected = [&first[1..], &[noisy_block(7, 10_000), noisy_block(8, 10)]].concat();
+        assert_holds(&store, &expected).await;
+        close(store).await;
+
+        folder.lose_index();
+        let store = folder.open().await;
+        assert_eq!((store.recovery().cut_bytes, store.recovery().damaged_bytes), (0, 0), "{failing:?}");
+        assert_holds(&store, &expected).await;
+        assert!(!store.holds(id(0)).await.unwrap());
+    }
+}
+
+/// What a failed sync left in the page cache alone must be written again before the index learns of it.
+#[tokio::test]
+async fn what_a_failed_sync_left_is_synced_before_it_counts() {
+    let folder = Folder::new();
+    let disk = Arc::new(Failing::default());
+    let store = folder.open_watched(disk.clone()).await;
+    store.put(vec![noisy_block(1, 10_000)]).await.unwrap();
+    let length = folder.last_segment().metadata().unwrap().len();
+    disk.set(Some((FileOperation::Sync, EIO)));
+    store.put(vec![noisy_block(2, 10_000)]).await.unwrap_err();
+    assert!(!store.holds(id(2)).await.unwrap());
+    // Half of it never came to the disk.
+    let file = folder.files.open_update(&folder.last_segment()).unwrap();
+    file.write_all_at(length + 5000, &[0; 4000]).unwrap();
+    disk.set(None);
+    store.reopen().await.unwrap();
+    assert!(!store.holds(id(2)).await.unwrap());
+    assert_eq!(folder.last_segment().metadata().unwrap().len(), length);
+    store.put(vec![noisy_block(2, 10_000)]).await.unwrap();
+    assert_holds(&store, &[noisy_block(1, 10_000), noisy_block(2, 10_000)]).await;
+}

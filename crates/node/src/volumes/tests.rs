@@ -140,6 +140,22 @@ async fn a_volume_that_takes_no_writes_does_not_stop_the_removal_from_another() 
 }
 
 #[tokio::test]
+async fn a_volume_whose_disk_is_well_again_takes_writes_again() {
+    let world = World::new().await;
+    world.disks.set(Mood::Broken);
+    world.put(world.first, 1).await.unwrap_err();
+    assert!(world.volumes.is_broken(world.first) && !world.volumes.is_broken(world.second));
+    world.disks.set(Mood::Good);
+    world.put(world.first, 1).await.unwrap_err();
+
+    world.volumes.reopen(world.first).await.unwrap();
+    assert!(!world.volumes.is_broken(world.first) && failed(&world.volumes).await.is_empty());
+    world.put(world.first, 1).await.unwrap();
+    assert!(world.stored(1).await.is_some());
+    world.end().await;
+}
+
+#[tokio::test]
 async fn a_disk_that_hangs_is_given_up_in_time_and_hides_no_block_of_another() {
     let world = World::new().await;
     world.put(world.first, 1).await.unwrap();
