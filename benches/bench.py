@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -17,8 +18,9 @@ class Cluster:
 
     nodes = 3
 
-    def __init__(self, folder):
+    def __init__(self, folder, settings=""):
         self.folder = folder
+        self.settings = settings
         self.environment = dict(os.environ, HOME=str(folder), XDG_CONFIG_HOME=str(folder / "config"))
         self.metrics_ports = []
         self.daemons = []
@@ -48,9 +50,14 @@ class Cluster:
         (folder / "holdfastd.toml").write_text(
             f'data = "data"\nvolumes = ["volume"]\n'
             f'[network]\nlisten = "127.0.0.1:{port}"\nadvertise = "127.0.0.1:{port}"\n'
-            f'[admin]\nsocket = "admin.sock"\n[metrics]\nlisten = "127.0.0.1:{metrics_port}"\n'
+            f'[admin]\nsocket = "admin.sock"\n[metrics]\nlisten = "127.0.0.1:{metrics_port}"\n{self.settings}'
         )
-        with open(folder / "log", "wb") as log:
+        return self.launch(number)
+
+    def launch(self, number):
+        """Starts the daemon of a node that has its configuration."""
+        folder = self.node(number)
+        with open(folder / "log", "ab") as log:
             return subprocess.Popen(
                 [programs() / "holdfastd", "--config", folder / "holdfastd.toml"], stderr=log, process_group=0
             )
@@ -63,6 +70,17 @@ class Cluster:
 
     def stop(self):
         stop(self.daemons)
+
+
+def scrape(port):
+    """All figures of an endpoint for Prometheus, by name."""
+    figures = {}
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        for line in answer.read().decode().splitlines():
+            if line and not line.startswith("#"):
+                name, value = line.rsplit(" ", 1)
+                figures[name] = figures.get(name, 0.0) + float(value)
+    return figures
 
 
 def stop(processes):

@@ -119,14 +119,22 @@ impl Default for Batching {
     }
 }
 
-impl Default for Retention {
-    fn default() -> Self {
+impl Retention {
+    /// Keeps so many applied entries, and purges when a fifth of them has come together beyond.
+    #[must_use]
+    pub fn of_entries(keep_entries: u64) -> Self {
         Self {
-            keep_entries: 50_000,
-            purge_entries: 10_000,
+            keep_entries,
+            purge_entries: (keep_entries / 5).max(1),
             log_bytes: 2 << 30,
-            keep_entries_min: 2_000,
+            keep_entries_min: keep_entries.min(2_000),
             period: Duration::from_secs(10),
         }
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self::of_entries(50_000)
     }
 }

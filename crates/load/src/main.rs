@@ -3,6 +3,9 @@
 //! Each client has a connection and a session of its own and waits for each answer before it sends the next request, as
 //! a gateway's client does. The same load can be put on etcd, whose `put` is the nearest that others have to a durable
 //! change of metadata: both answer once a majority has the operation on disk. `benches/durable` runs both side by side.
+//!
+//! Two commands need no such load: one makes a state store with very many files and measures it, without a cluster; the
+//! other compares what the nodes of a cluster tell of a snapshot.
 
 #![allow(clippy::print_stdout, reason = "printing is what this program does")]
 
@@ -10,6 +13,8 @@ mod etcd;
 mod holdfast;
 mod load;
 mod report;
+mod store;
+mod walk;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,6 +23,7 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use clap::{Args, Parser, Subcommand};
 use runtime::{Clock, Seed, Tasks};
+use types::SnapshotId;
 
 use crate::load::Load;
 
@@ -25,10 +31,8 @@ use crate::load::Load;
 #[derive(Parser)]
 #[command(name = "holdfast-load", version)]
 struct Arguments {
-    #[command(flatten)]
-    shape: Shape,
     #[command(subcommand)]
-    target: Target,
+    command: Command,
 }
 
 /// How much, and for how long.
@@ -51,51 +55,99 @@ struct Shape {
     operations_max: u64,
 }
 
+/// The nodes of a cluster.
+#[derive(Args)]
+struct Nodes {
+    /// The admin socket of a node; the clients are spread over those that are given
+    #[arg(long = "socket", required = true)]
+    sockets: Vec<PathBuf>,
+}
+
 #[derive(Subcommand)]
-enum Target {
+enum Command {
     /// Makes small files in a Holdfast cluster
     Holdfast {
-        /// The admin socket of a node; the clients are spread over those that are given
-        #[arg(long = "socket", required = true)]
-        sockets: Vec<PathBuf>,
+        #[command(flatten)]
+        shape: Shape,
+        #[command(flatten)]
+        nodes: Nodes,
+    },
+    /// Makes, writes, changes, renames and replaces files in a Holdfast cluster, which gets no larger by it
+    Churn {
+        #[command(flatten)]
+        shape: Shape,
+        #[command(flatten)]
+        nodes: Nodes,
+        /// The files of each client
+        #[arg(long, default_value_t = 200)]
+        files: u64,
     },
     /// Puts keys into an etcd cluster
     Etcd {
+        #[command(flatten)]
+        shape: Shape,
         /// `http://host:port` of a member; the clients are spread over those that are given
         #[arg(long = "endpoint", required = true)]
         endpoints: Vec<String>,
     },
+    /// Walks a snapshot through each of the nodes, and fails if they do not tell the same of it
+    Walk {
+        #[command(flatten)]
+        nodes: Nodes,
+        /// The number of the snapshot
+        #[arg(long)]
+        snapshot: u64,
+    },
+    /// Makes a state store with many files and measures it, without a cluster
+    Store(store::Plan),
 }
 
 fn main() -> Result<()> {
     wire::install_crypto_provider();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start the runtime")?;
-    runtime.block_on(run(Arguments::parse()))
+    runtime.block_on(run(Arguments::parse().command))
 }
 
-async fn run(arguments: Arguments) -> Result<()> {
-    let Arguments { shape, target } = arguments;
-    let clock = Clock::real();
+async fn run(command: Command) -> Result<()> {
     // What is stored differs from run to run, so that nothing of an earlier one helps.
-    let seed = Seed::from_os();
-    let mut value = vec![0; shape.bytes];
-    seed.fill(&mut value);
-    let value = Bytes::from(value);
-    let load = Load {
-        warm_up: Duration::from_secs(shape.warm_up_seconds),
-        measured: Duration::from_secs(shape.seconds),
-        operations_max: shape.operations_max,
-    };
-    let report = match target {
-        Target::Holdfast { sockets } => {
-            let tasks = Tasks::new("load");
-            let writers = holdfast::writers(&sockets, shape.clients, &value, &seed, &tasks).await?;
-            load.run(&clock, writers).await?
+    let (clock, seed, tasks) = (Clock::real(), Seed::from_os(), Tasks::new("load"));
+    let report = match command {
+        Command::Holdfast { shape, nodes } => {
+            let value = value(&shape, &seed);
+            let writers = holdfast::writers(&nodes.sockets, shape.clients, &value, &seed, &tasks).await?;
+            load(&shape).run(&clock, writers).await?
         }
-        Target::Etcd { endpoints } => {
-            load.run(&clock, etcd::writers(&endpoints, shape.clients, &value, &seed).await?).await?
+        Command::Churn { shape, nodes, files } => {
+            let value = value(&shape, &seed);
+            let churn = (&value, files);
+            let writers = holdfast::churning_writers(&nodes.sockets, shape.clients, churn, &seed, &tasks).await?;
+            load(&shape).run(&clock, writers).await?
         }
+        Command::Etcd { shape, endpoints } => {
+            let value = value(&shape, &seed);
+            load(&shape).run(&clock, etcd::writers(&endpoints, shape.clients, &value, &seed).await?).await?
+        }
+        Command::Walk { nodes, snapshot } => {
+            let walked = walk::walk(&nodes.sockets, SnapshotId(snapshot), &tasks).await?;
+            println!("{}", serde_json::to_string(&walked)?);
+            return Ok(());
+        }
+        Command::Store(plan) => return runtime::blocking(move || store::measure(&plan, &clock)).await,
     };
     println!("{}", serde_json::to_string(&report)?);
     Ok(())
+}
+
+fn value(shape: &Shape, seed: &Seed) -> Bytes {
+    let mut value = vec![0; shape.bytes];
+    seed.fill(&mut value);
+    value.into()
+}
+
+fn load(shape: &Shape) -> Load {
+    Load {
+        warm_up: Duration::from_secs(shape.warm_up_seconds),
+        measured: Duration::from_secs(shape.seconds),
+        operations_max: shape.operations_max,
+    }
 }

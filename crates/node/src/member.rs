@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use cluster::{AuthorityCertificate, Credentials, Identity, Keystore, Reception, ReceptionLimits, TokenBook};
-use consensus::{Handle, Options, Surroundings};
+use consensus::{Handle, Options, Retention, Surroundings};
 use namespace::View;
 use runtime::{OnError, Tasks, blocking};
 use tokio::net::TcpListener;
@@ -309,7 +309,9 @@ pub fn create_log(daemon: &Daemon, node: NodeId) -> Result<(), NodeError> {
 
 fn raft_options(daemon: &Daemon, node: NodeId) -> Options {
     let folder: &DataFolder = &daemon.folder;
-    Options::new(node, daemon.config.network.advertise.clone(), folder.raft(), folder.raft_marker())
+    let address = daemon.config.network.advertise.clone();
+    let retention = Retention::of_entries(daemon.config.metadata.log_entries.into());
+    Options { retention, ..Options::new(node, address, folder.raft(), folder.raft_marker()) }
 }
 
 /// Asks Raft for the number of this start, until it gives one; then backups can run, because names of upload objects

@@ -27,6 +27,8 @@ const SEGMENT_MIB: std::ops::RangeInclusive<u32> = 1..=4096;
 const SCRUB_DAYS: std::ops::RangeInclusive<u32> = 1..=365;
 /// Nothing would ever be copied at 0; no disk is faster than 16 GiB/s.
 const MIB_PER_SECOND: std::ops::RangeInclusive<u32> = 1..=16_384;
+/// From what a follower is behind under load to what fills a disk.
+const LOG_ENTRIES: std::ops::RangeInclusive<u32> = 1000..=100_000_000;
 
 /// Finds the first value that cannot be used.
 pub fn check(config: &Config) -> Result<(), Wrong> {
@@ -35,6 +37,8 @@ pub fn check(config: &Config) -> Result<(), Wrong> {
     check_network(config)?;
     check_log(config)?;
     check_socket(config)?;
+    let entries = config.metadata.log_entries;
+    require(LOG_ENTRIES.contains(&entries), "metadata.log_entries", || outside(&LOG_ENTRIES))?;
     let lease = config.sessions.lease_seconds;
     require(LEASE_SECONDS.contains(&lease), "sessions.lease_seconds", || outside(&LEASE_SECONDS))?;
     require(OBJECT_MIB.contains(&config.backup.object_mib), "backup.object_mib", || outside(&OBJECT_MIB))

@@ -107,6 +107,8 @@ pub struct BlocksConfig {
 pub struct MetadataConfig {
     /// Free space below which nothing new is taken in through this node, in MiB: it is for removals and for Raft.
     pub reserve_mib: u32,
+    /// Entries of Raft's log that are kept behind the state: a node that was away for longer is sent the whole state.
+    pub log_entries: u32,
 }
 
 /// How long the cluster waits for its clients.
@@ -155,9 +157,10 @@ impl Default for BlocksConfig {
 }
 
 impl Default for MetadataConfig {
-    /// 256 MiB: four segments of Raft's log and as much for the state store's compactions.
+    /// 256 MiB: four segments of Raft's log and as much for the state store's compactions. 50,000 entries: minutes of
+    /// full load, so that a node that was only restarted is not sent the state.
     fn default() -> Self {
-        Self { reserve_mib: 256 }
+        Self { reserve_mib: 256, log_entries: 50_000 }
     }
 }
 

@@ -90,6 +90,7 @@ fn every_value_that_cannot_be_used_is_refused_under_its_key() {
         ("[blocks]\ncopy_mib_per_second = 0", "blocks.copy_mib_per_second"),
         ("[blocks]\nscrub_days = 0", "blocks.scrub_days"),
         ("[blocks]\nscrub_mib_per_second = 0", "blocks.scrub_mib_per_second"),
+        ("[metadata]\nlog_entries = 10", "metadata.log_entries"),
     ] {
         let error = read(&format!("{MINIMAL}\n{section}\n")).unwrap_err();
         assert!(matches!(&error, ConfigError::Value { key: found, .. } if *found == key), "{key}: {error}");
