@@ -7,10 +7,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use lossyfs::{Disk, Mount, MountError};
+use lossyfs::{Mount, MountError};
 use runtime::Seed;
 use tempfile::TempDir;
 use testkit::cluster::{Cli, Cluster, wait_for};
+use testkit::power::Disk;
 
 const NODES: usize = 3;
 const CUTS: usize = 2;

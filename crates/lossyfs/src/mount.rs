@@ -1,6 +1,7 @@
 //! The disk as a file system of this machine, through FUSE.
 
-use std::ffi::OsStr;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,11 +12,8 @@ use fuser::{
     INodeNo, LockOwner, MountOption, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory,
     ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, Request, TimeOrNow, WriteFlags,
 };
+use testkit::power::{Disk, Number, PAGE, Refusal, Taken};
 use thiserror::Error;
-
-use crate::disk::Taken;
-use crate::file::PAGE;
-use crate::{Disk, Number, Refusal};
 
 /// Nothing changes but through this mount, so the kernel may believe what it was told; not for ever, because names
 /// that it looked up are checked again that way.
@@ -64,7 +62,7 @@ impl Mount {
         config.mount_options = vec![MountOption::FSName("lossyfs".to_owned())];
         config.n_threads = Some(THREADS);
         config.clone_fd = true;
-        let session = fuser::spawn_mount(Lossy { disk: Arc::clone(&disk) }, path, &config);
+        let session = fuser::spawn_mount(Lossy::new(&disk), path, &config);
         let session = session.map_err(|source| MountError { action: "mount", path: path.to_owned(), source })?;
         Ok(Self { disk, session, path: path.to_owned() })
     }
@@ -88,13 +86,27 @@ impl Mount {
 /// Answers the kernel.
 struct Lossy {
     disk: Arc<Mutex<Disk>>,
+    /// What those see who are reading a directory now.
+    listings: Mutex<Listings>,
 }
 
-fn lock(disk: &Mutex<Disk>) -> MutexGuard<'_, Disk> {
-    disk.lock().unwrap_or_else(PoisonError::into_inner)
+/// A directory is listed as it was when the reader began, whatever comes and goes meanwhile: whoever removes what it
+/// reads must not miss every other name.
+#[derive(Default)]
+struct Listings {
+    open: BTreeMap<u64, Vec<(OsString, Number)>>,
+    next: u64,
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Lossy {
+    fn new(disk: &Arc<Mutex<Disk>>) -> Self {
+        Self { disk: Arc::clone(disk), listings: Mutex::default() }
+    }
+
     fn disk(&self) -> MutexGuard<'_, Disk> {
         lock(&self.disk)
     }
@@ -345,15 +357,30 @@ impl Filesystem for Lossy {
         reply_empty(reply, self.disk().sync(number(inode)));
     }
 
-    fn readdir(&self, _: &Request, inode: INodeNo, _: FileHandle, offset: u64, mut reply: ReplyDirectory) {
+    fn opendir(&self, _: &Request, _: INodeNo, _: OpenFlags, reply: ReplyOpen) {
+        let mut listings = lock(&self.listings);
+        listings.next += 1;
+        reply.opened(FileHandle(listings.next), FopenFlags::empty());
+    }
+
+    fn releasedir(&self, _: &Request, _: INodeNo, handle: FileHandle, _: OpenFlags, reply: ReplyEmpty) {
+        lock(&self.listings).open.remove(&handle.0);
+        reply.ok();
+    }
+
+    fn readdir(&self, _: &Request, inode: INodeNo, handle: FileHandle, offset: u64, mut reply: ReplyDirectory) {
         let disk = self.disk();
-        let entries = match disk.list(number(inode)) {
-            Ok(entries) => entries,
-            Err(refusal) => return reply.error(errno(refusal)),
-        };
-        // An offset is the number of the entry before: it tells a caller at most too much when names come and go.
+        let mut listings = lock(&self.listings);
+        if offset == 0 {
+            match disk.list(number(inode)) {
+                Ok(entries) => listings.open.insert(handle.0, entries.into_iter().collect()),
+                Err(refusal) => return reply.error(errno(refusal)),
+            };
+        }
+        let entries = listings.open.get(&handle.0).map_or(&[][..], Vec::as_slice);
+        // An offset is the place in the listing of the next entry.
         for (next, (name, found)) in (1..).zip(entries).skip(usize::try_from(offset).unwrap_or(usize::MAX)) {
-            let is_directory = disk.status(found).is_ok_and(|status| status.is_directory);
+            let is_directory = disk.status(*found).is_ok_and(|status| status.is_directory);
             if reply.add(INodeNo(found.0), next, kind(is_directory), name) {
                 break;
             }

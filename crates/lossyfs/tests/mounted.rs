@@ -7,8 +7,9 @@ use std::io::Write as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
 
-use lossyfs::{Disk, Mount};
+use lossyfs::Mount;
 use runtime::Seed;
+use testkit::power::Disk;
 
 /// A mount, unless this machine does not let us.
 fn mount(disk: Disk, at: &Path) -> Option<Mount> {
@@ -77,5 +78,22 @@ fn holes_room_and_directories_are_as_elsewhere() {
     fs::rename(path("f"), path("n1")).unwrap();
     assert_eq!(fs::metadata(path("n1")).unwrap().len(), 512 << 10);
     drop(file);
+    mounted.unmount().unwrap();
+}
+
+/// As `rm -r` and RocksDB do it: names are removed while the directory is read.
+#[test]
+fn a_directory_whose_names_are_removed_while_it_is_read_is_empty_in_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(mounted) = mount(Disk::new(1 << 20), folder.path()) else { return };
+    for number in 0..2000 {
+        File::create(folder.path().join(format!("a name of some length {number}"))).unwrap();
+    }
+    let mut seen = 0;
+    for entry in fs::read_dir(folder.path()).unwrap() {
+        fs::remove_file(entry.unwrap().path()).unwrap();
+        seen += 1;
+    }
+    assert_eq!((seen, fs::read_dir(folder.path()).unwrap().count()), (2000, 0));
     mounted.unmount().unwrap();
 }

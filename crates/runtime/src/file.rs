@@ -8,7 +8,7 @@ use rustix::fs::{FallocateFlags, fallocate};
 
 use crate::file_error::Locate;
 use crate::watch::Watched;
-use crate::{FileError, FileOperation};
+use crate::{Change, FileError, FileOperation};
 
 /// An open file. Clones are the same file; positions are given with each call, so that threads can share it.
 ///
@@ -75,7 +75,8 @@ impl File {
     /// # Errors
     /// The system's, with path and operation; part of the bytes may have been written.
     pub fn write_all_at(&self, offset: u64, bytes: &[u8]) -> Result<(), FileError> {
-        self.run(FileOperation::Write, |file| file.write_all_at(bytes, offset))
+        let change = Change::Wrote { path: self.path(), offset, bytes };
+        self.change(change, |file| file.write_all_at(bytes, offset))
     }
 
     /// Brings the bytes and the length to the medium (`fdatasync`). After an error nothing is known about what was
@@ -84,7 +85,7 @@ impl File {
     /// # Errors
     /// The system's, with path and operation.
     pub fn sync_data(&self) -> Result<(), FileError> {
-        self.run(FileOperation::Sync, std::fs::File::sync_data)
+        self.change(Change::Synced(self.path()), std::fs::File::sync_data)
     }
 
     /// Cuts the file or extends it by a hole.
@@ -92,7 +93,7 @@ impl File {
     /// # Errors
     /// The system's, with path and operation.
     pub fn set_len(&self, length: u64) -> Result<(), FileError> {
-        self.run(FileOperation::SetLength, |file| file.set_len(length))
+        self.change(Change::Resized { path: self.path(), length }, |file| file.set_len(length))
     }
 
     /// Reserves disk space for that many bytes from the start, without a change of the file's length.
@@ -109,7 +110,19 @@ impl File {
     /// The system's, with path and operation.
     pub fn punch_hole(&self, offset: u64, length: u64) -> Result<(), FileError> {
         let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        self.run(FileOperation::PunchHole, |file| fallocate(file, flags, offset, length))
+        let change = Change::Punched { path: self.path(), offset, length };
+        self.change(change, |file| fallocate(file, flags, offset, length))
+    }
+
+    /// Runs what changes or syncs the file, and tells so.
+    fn change<E: Into<std::io::Error>>(
+        &self,
+        change: Change<'_>,
+        work: impl FnOnce(&std::fs::File) -> Result<(), E>,
+    ) -> Result<(), FileError> {
+        self.run(change.operation(), work)?;
+        self.open.watched.after(change);
+        Ok(())
     }
 
     fn run<T, E: Into<std::io::Error>>(

@@ -14,7 +14,7 @@ use rustix::fs::statvfs;
 
 use crate::file_error::Locate;
 use crate::watch::Watched;
-use crate::{DirectoryEntry, File, FileError, FileOperation, HeldFolder, LockError, LockGuard, Watch};
+use crate::{Change, DirectoryEntry, File, FileError, FileOperation, HeldFolder, LockError, LockGuard, Watch};
 
 /// The mode of folders that hold our data.
 const FOLDER_MODE: u32 = 0o700;
@@ -50,14 +50,18 @@ impl Files {
         Self { watched: Watched(Some(watch)) }
     }
 
-    /// Makes a folder of mode 0700 and those above it that are missing.
+    /// Makes a folder of mode 0700 and those above it that are missing. They are there for good when this returns: what is
+    /// synced into a folder whose own name is lost is lost with it.
     ///
     /// # Errors
     /// The system's, with path and operation.
     pub fn create_dirs(&self, path: &Path) -> Result<(), FileError> {
-        self.run(FileOperation::CreateFolder, path, || {
+        let is_missing = |folder: &&Path| !folder.as_os_str().is_empty() && folder.symlink_metadata().is_err();
+        let missing: Vec<&Path> = path.ancestors().take_while(is_missing).collect();
+        self.change(Change::MadeFolders(path), || {
             std::fs::DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path)
-        })
+        })?;
+        missing.into_iter().rev().try_for_each(|folder| self.sync_dir(folder_of(folder)))
     }
 
     /// Reads a whole file.
@@ -78,7 +82,7 @@ impl Files {
         let written = self.write_new(&temporary, bytes, mode).and_then(|()| self.rename(&temporary, path));
         if written.is_err() {
             // The first error is the one to report.
-            let _ = std::fs::remove_file(&temporary);
+            let _ = self.remove(&temporary);
         }
         written?;
         self.sync_dir(folder_of(path))
@@ -89,9 +93,9 @@ impl Files {
         self.remove_if_there(path)?;
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).mode(mode);
-        let mut file = self.run(FileOperation::Open, path, || options.open(path))?;
-        self.run(FileOperation::Write, path, || file.write_all(bytes))?;
-        self.run(FileOperation::Sync, path, || file.sync_all())
+        let mut file = self.change(Change::Opened(path), || options.open(path))?;
+        self.change(Change::Wrote { path, offset: 0, bytes }, || file.write_all(bytes))?;
+        self.change(Change::Synced(path), || file.sync_all())
     }
 
     /// Opens a file that is there, for reading.
@@ -127,7 +131,7 @@ impl Files {
     }
 
     fn open(&self, path: &Path, options: &OpenOptions) -> Result<File, FileError> {
-        let inner = self.run(FileOperation::Open, path, || options.open(path))?;
+        let inner = self.change(Change::Opened(path), || options.open(path))?;
         Ok(File::new(inner, path, self.watched.clone()))
     }
 
@@ -136,7 +140,7 @@ impl Files {
     /// # Errors
     /// The system's, with path and operation.
     pub fn rename(&self, from: &Path, to: &Path) -> Result<(), FileError> {
-        self.run(FileOperation::Rename, from, || std::fs::rename(from, to))
+        self.change(Change::Renamed { from, to }, || std::fs::rename(from, to))
     }
 
     /// Removes a file.
@@ -144,7 +148,7 @@ impl Files {
     /// # Errors
     /// The system's, with path and operation.
     pub fn remove(&self, path: &Path) -> Result<(), FileError> {
-        self.run(FileOperation::Remove, path, || std::fs::remove_file(path))
+        self.change(Change::Removed(path), || std::fs::remove_file(path))
     }
 
     /// Removes a file unless it is not there.
@@ -160,7 +164,7 @@ impl Files {
     /// # Errors
     /// The system's, with path and operation.
     pub fn remove_dir_all(&self, path: &Path) -> Result<(), FileError> {
-        absent_is_fine(self.run(FileOperation::Remove, path, || std::fs::remove_dir_all(path)))
+        absent_is_fine(self.change(Change::Removed(path), || std::fs::remove_dir_all(path)))
     }
 
     /// Lists a folder, sorted by name.
@@ -179,7 +183,7 @@ impl Files {
     /// # Errors
     /// The system's, with path and operation.
     pub fn sync_dir(&self, path: &Path) -> Result<(), FileError> {
-        self.run(FileOperation::SyncFolder, path, || std::fs::File::open(path)?.sync_all())
+        self.change(Change::SyncedFolder(path), || std::fs::File::open(path)?.sync_all())
     }
 
     /// Holds a folder open, so that it can be told from another one that takes its place.
@@ -228,6 +232,7 @@ impl Files {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false).mode(FILE_MODE);
         let file = self.run(FileOperation::Lock, path, || options.open(path))?;
+        self.watched.after(Change::Opened(path));
         match file.try_lock() {
             Ok(()) => Ok(LockGuard { _file: file }),
             Err(std::fs::TryLockError::WouldBlock) => Err(LockError::Held { path: path.to_owned() }),
@@ -243,6 +248,13 @@ impl Files {
         let found = self.run(FileOperation::FreeSpace, path, || Ok(statvfs(path)?))?;
         let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
         Ok(Space { free: bytes(found.f_bavail), total: bytes(found.f_blocks) })
+    }
+
+    /// Runs what changes or syncs something, and tells so.
+    fn change<T>(&self, change: Change<'_>, work: impl FnOnce() -> io::Result<T>) -> Result<T, FileError> {
+        let done = self.run(change.operation(), change.path(), work)?;
+        self.watched.after(change);
+        Ok(done)
     }
 
     fn run<T>(

@@ -38,4 +38,4 @@ pub use seed::Seed;
 pub use shutdown::Shutdown;
 pub use task_end::TaskEnd;
 pub use tasks::{OnError, Stuck, TaskFailure, Tasks};
-pub use watch::Watch;
+pub use watch::{Change, Watch};

@@ -5,9 +5,10 @@ use std::ffi::OsStr;
 
 use runtime::Seed;
 
-use crate::Refusal;
-use crate::file::{FileBody, PAGE};
-use crate::names::{Entries, Names, Step};
+use super::Refusal;
+use super::fate::Fate;
+use super::file::{FileBody, PAGE};
+use super::names::{Entries, Names, Step};
 
 /// Names one file or directory for its life; never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -74,9 +75,10 @@ impl Disk {
     #[must_use]
     pub fn after_power_loss(&self, seed: &Seed) -> Self {
         let mut left = Self { names: self.names.after_power_loss(seed), ..self.clone() };
+        let fate = Fate::draw(seed);
         for node in left.nodes.values_mut() {
             node.opens = 0;
-            node.body = node.body.as_ref().map(|body| body.after_power_loss(seed));
+            node.body = node.body.as_ref().map(|body| body.after_power_loss(&fate));
         }
         left.forget_unreachable();
         left
@@ -351,7 +353,7 @@ mod tests {
 
     /// The contents of `file` that a loss of power may leave.
     fn outcomes(disk: &Disk) -> Vec<Option<Vec<u8>>> {
-        let left = (0..64).map(|seed| {
+        let left = (0..200).map(|seed| {
             let left = disk.after_power_loss(&Seed::fixed(seed));
             left.lookup(ROOT, name("file")).ok().map(|file| left.read(file, 0, 100).unwrap())
         });

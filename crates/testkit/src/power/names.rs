@@ -5,7 +5,8 @@ use std::ffi::{OsStr, OsString};
 
 use runtime::Seed;
 
-use crate::Number;
+use super::Number;
+use super::fate::Fate;
 
 /// The names of one directory.
 pub type Entries = BTreeMap<OsString, Number>;
@@ -27,8 +28,9 @@ impl Step {
         self
     }
 
-    fn directories(&self) -> impl Iterator<Item = Number> {
-        self.0.iter().map(|(directory, ..)| *directory)
+    /// The names that it changes.
+    fn names(&self) -> impl Iterator<Item = (Number, &OsStr)> {
+        self.0.iter().map(|(directory, name, _)| (*directory, name.as_os_str()))
     }
 }
 
@@ -73,18 +75,19 @@ impl Names {
         self.now.values().flat_map(Entries::values).filter(|found| **found == number).count()
     }
 
-    /// Makes the names of a directory survive, and with them every earlier step that shares a directory with one of
-    /// those steps: a rename cannot survive without the making of what it moved.
+    /// Makes the names of a directory survive. A rename survives as a whole, and with it what happened before to the
+    /// name that it changed elsewhere; nothing else in that other directory does.
     pub fn sync(&mut self, directory: Number) {
-        let mut touched = BTreeSet::from([directory]);
+        let mut settled = BTreeSet::new();
         let mut kept = vec![false; self.pending.len()];
         for (step, kept) in self.pending.iter().zip(&mut kept).rev() {
-            *kept = step.directories().any(|directory| touched.contains(&directory));
+            *kept = step.names().any(|name| name.0 == directory || settled.contains(&name));
             if *kept {
-                touched.extend(step.directories());
+                settled.extend(step.names());
             }
         }
-        for (step, kept) in std::mem::take(&mut self.pending).into_iter().zip(kept) {
+        let pending = std::mem::take(&mut self.pending);
+        for (step, kept) in pending.into_iter().zip(kept) {
             match kept {
                 true => apply(&mut self.synced, &step),
                 false => self.pending.push(step),
@@ -99,11 +102,17 @@ impl Names {
         named.chain(pending).collect()
     }
 
-    /// What is left when the power goes: what was synced, and the first of the other steps.
+    /// What is left when the power goes: what was synced, and of the other steps the first ones, as a journal keeps
+    /// them, or any, as POSIX allows.
     pub fn after_power_loss(&self, seed: &Seed) -> Self {
+        let fate = Fate::draw(seed);
         let mut left = self.synced.clone();
-        let count = seed.below(self.pending.len() as u64 + 1);
-        self.pending.iter().take(usize::try_from(count).unwrap_or(usize::MAX)).for_each(|step| apply(&mut left, step));
+        if seed.below(2) == 0 {
+            let count = usize::try_from(fate.up_to(self.pending.len() as u64)).unwrap_or(usize::MAX);
+            self.pending.iter().take(count).for_each(|step| apply(&mut left, step));
+        } else {
+            self.pending.iter().filter(|_| fate.survives()).for_each(|step| apply(&mut left, step));
+        }
         Self { now: left.clone(), synced: left, pending: Vec::new() }
     }
 }
@@ -121,7 +130,7 @@ mod tests {
     }
 
     fn losses(names: &Names) -> impl Iterator<Item = Names> {
-        (0..32).map(|seed| names.after_power_loss(&Seed::fixed(seed)))
+        (0..200).map(|seed| names.after_power_loss(&Seed::fixed(seed)))
     }
 
     #[test]
@@ -138,6 +147,7 @@ mod tests {
     #[test]
     fn a_rename_survives_with_what_made_its_file_and_as_a_whole() {
         let mut names = Names::default();
+        names.step(Step::one(A, name("other"), Some(FILE)));
         names.step(Step::one(A, name("x"), Some(FILE)));
         names.step(Step::one(A, name("x"), None).and(B, name("y"), Some(FILE)));
         let both = |left: &Names| (left.get(A, name("x")), left.get(B, name("y")));
@@ -145,17 +155,22 @@ mod tests {
         assert_eq!(outcomes, BTreeSet::from([(None, None), (Some(FILE), None), (None, Some(FILE))]));
         names.sync(B);
         assert!(losses(&names).all(|left| both(&left) == (None, Some(FILE))));
+        let others: BTreeSet<_> = losses(&names).map(|left| left.get(A, name("other"))).collect();
+        assert_eq!(others, BTreeSet::from([None, Some(FILE)]), "nobody synced the other directory");
     }
 
     #[test]
-    fn steps_survive_in_their_order() {
+    fn steps_that_were_not_synced_survive_from_the_first_on_or_in_any_choice() {
         let mut names = Names::default();
         for number in 0..6 {
             names.step(Step::one(A, name(&number.to_string()), Some(Number(20 + number))));
         }
-        for left in losses(&names) {
-            let count = left.of(A).map_or(0, Entries::len) as u64;
-            assert!((0..count).all(|number| left.get(A, name(&number.to_string())).is_some()));
+        let survivors = |left: Names| (0..6).map(|number| left.get(A, name(&number.to_string())).is_some()).collect();
+        let outcomes: BTreeSet<Vec<bool>> = losses(&names).map(survivors).collect();
+        for count in 0..=6 {
+            let beginning: Vec<_> = (0..6).map(|number| number < count).collect();
+            assert!(outcomes.contains(&beginning), "the first {count}");
         }
+        assert!(outcomes.iter().any(|left| !left[0] && left[5]), "a later one without an earlier one");
     }
 }

@@ -1,12 +1,16 @@
-//! The bytes of one file: as they are now, and as they were when they were last synced.
+//! The bytes of one file: as they are now, and as they were since they were last synced.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use runtime::Seed;
+use super::fate::Fate;
 
-/// What is kept or lost as one.
+/// What is usually kept or lost as one, in bytes.
 pub const PAGE: u64 = 4096;
+/// What is always kept or lost as one, in bytes.
+const SECTOR: usize = 512;
+/// Earlier states of one page, or of the length, that are remembered: the synced one and the newest of the others.
+const EARLIER_MAX: usize = 6;
 
 type Page = Arc<[u8; PAGE as usize]>;
 
@@ -14,9 +18,10 @@ type Page = Arc<[u8; PAGE as usize]>;
 #[derive(Clone, Debug, Default)]
 pub struct FileBody {
     now: Image,
-    synced: Image,
-    /// Pages that may differ between the two.
-    dirty: BTreeSet<u64>,
+    /// The states of pages that were changed since the last sync, the synced one first; none is a page of zeros.
+    earlier: BTreeMap<u64, VecDeque<Option<Page>>>,
+    /// The lengths since the last sync, the synced one first; empty if it did not change.
+    lengths: VecDeque<u64>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -70,9 +75,9 @@ impl Image {
         self.length = length;
     }
 
-    fn take_page(&mut self, number: u64, from: &Self) {
-        match from.pages.get(&number) {
-            Some(page) => self.pages.insert(number, Arc::clone(page)),
+    fn set_page(&mut self, number: u64, page: Option<Page>) {
+        match page {
+            Some(page) => self.pages.insert(number, page),
             None => self.pages.remove(&number),
         };
     }
@@ -112,60 +117,107 @@ impl FileBody {
         let end = offset + bytes.len() as u64;
         for part in parts(offset, bytes.len() as u64) {
             let Some((head, rest)) = bytes.split_at_checked(part.end - part.begin) else { return };
+            self.remember_page(part.page);
             self.now.write(&part, head);
-            self.dirty.insert(part.page);
             bytes = rest;
         }
-        self.now.length = self.now.length.max(end);
+        if end > self.now.length {
+            self.remember_length();
+            self.now.length = end;
+        }
     }
 
     /// Makes zeros of a range, within the length.
     pub fn punch(&mut self, offset: u64, length: u64) {
         for part in parts(offset, self.now.length.saturating_sub(offset).min(length)) {
+            self.remember_page(part.page);
             self.now.zero(&part);
-            self.dirty.insert(part.page);
         }
     }
 
-    /// Sets the length.
+    /// Sets the length. Cutting makes zeros of the rest of a page, which may come to the medium before the length does.
     pub fn resize(&mut self, length: u64) {
         let first = self.now.length.min(length) / PAGE;
-        self.dirty.extend(self.now.pages.range(first..).map(|(number, _)| *number));
+        let changed: Vec<u64> = self.now.pages.range(first..).map(|(number, _)| *number).collect();
+        changed.into_iter().for_each(|number| self.remember_page(number));
+        self.remember_length();
         self.now.resize(length);
     }
 
     /// Makes bytes and length as they are now survive.
     pub fn sync(&mut self) {
-        for page in std::mem::take(&mut self.dirty) {
-            self.synced.take_page(page, &self.now);
-        }
-        self.synced.resize(self.now.length);
+        self.earlier.clear();
+        self.lengths.clear();
     }
 
     /// What is left when the power goes.
-    pub fn after_power_loss(&self, seed: &Seed) -> Self {
-        let mut left = self.synced.clone();
-        for page in &self.dirty {
-            if survives(seed) {
-                left.take_page(*page, &self.now);
-            }
+    pub fn after_power_loss(&self, fate: &Fate<'_>) -> Self {
+        let mut left = self.now.clone();
+        for (number, earlier) in &self.earlier {
+            let now = self.now.pages.get(number).cloned();
+            left.set_page(*number, page_after(fate, earlier, &now));
         }
-        let length = if survives(seed) { self.now.length } else { self.synced.length };
-        left.resize(length);
-        Self { now: left.clone(), synced: left, dirty: BTreeSet::new() }
+        left.resize(*fate.state(&self.lengths, &self.now.length));
+        Self { now: left, ..Self::default() }
+    }
+
+    fn remember_page(&mut self, number: u64) {
+        let state = self.now.pages.get(&number).cloned();
+        remember(self.earlier.entry(number).or_default(), state);
+    }
+
+    fn remember_length(&mut self) {
+        remember(&mut self.lengths, self.now.length);
     }
 }
 
-fn survives(seed: &Seed) -> bool {
-    seed.below(2) == 1
+/// Notes a state that is about to be replaced.
+fn remember<T>(earlier: &mut VecDeque<T>, state: T) {
+    earlier.push_back(state);
+    if earlier.len() > EARLIER_MAX {
+        earlier.remove(1);
+    }
+}
+
+/// A page in one of its states, or torn between two.
+fn page_after(fate: &Fate<'_>, earlier: &VecDeque<Option<Page>>, now: &Option<Page>) -> Option<Page> {
+    let whole = fate.state(earlier, now);
+    if !fate.tears() {
+        return whole.clone();
+    }
+    let other = fate.state(earlier, now);
+    let zeros = [0; PAGE as usize];
+    let mut page = whole.as_deref().copied().unwrap_or(zeros);
+    let other = other.as_deref().unwrap_or(&zeros);
+    for (sector, theirs) in page.chunks_mut(SECTOR).zip(other.chunks(SECTOR)) {
+        if fate.survives() {
+            sector.copy_from_slice(theirs);
+        }
+    }
+    Some(Arc::new(page))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use runtime::Seed;
+
     use super::*;
 
+    const PAGE_LENGTH: usize = PAGE as usize;
+
     fn losses(file: &FileBody) -> impl Iterator<Item = Vec<u8>> {
-        (0..64).map(|seed| file.after_power_loss(&Seed::fixed(seed)).read(0, u64::MAX))
+        (0..200).map(|seed| {
+            let seed = Seed::fixed(seed);
+            file.after_power_loss(&Fate::draw(&seed)).read(0, u64::MAX)
+        })
+    }
+
+    /// What a page is filled with; `None` if it is torn, which it must be at sectors.
+    fn fill(page: &[u8]) -> Option<u8> {
+        assert!(page.chunks(SECTOR).all(|sector| sector.iter().all(|byte| *byte == sector[0])));
+        page.iter().all(|byte| *byte == page[0]).then_some(page[0])
     }
 
     #[test]
@@ -184,7 +236,7 @@ mod tests {
     #[test]
     fn what_was_cut_off_does_not_come_back() {
         let mut file = FileBody::default();
-        file.write(0, &[7; 2 * PAGE as usize]);
+        file.write(0, &[7; 2 * PAGE_LENGTH]);
         file.resize(10);
         file.resize(2 * PAGE);
         let bytes = file.read(0, 2 * PAGE);
@@ -192,19 +244,36 @@ mod tests {
     }
 
     #[test]
-    fn synced_bytes_survive_and_others_may_not() {
+    fn synced_bytes_survive_and_others_may_not_in_any_order() {
         let mut file = FileBody::default();
-        file.write(0, &[1; 4 * PAGE as usize]);
+        file.write(0, &[1; 4 * PAGE_LENGTH]);
         file.sync();
-        file.write(PAGE, &[2; 2 * PAGE as usize]);
+        file.write(PAGE, &[2; 2 * PAGE_LENGTH]);
         let mut seen = BTreeSet::new();
         for bytes in losses(&file) {
-            let pages: Vec<u8> = bytes.chunks(PAGE as usize).map(|page| page[0]).collect();
-            assert!(bytes.chunks(PAGE as usize).all(|page| page.iter().all(|byte| *byte == page[0])));
-            assert_eq!((pages.len(), pages[0], pages[3]), (4, 1, 1));
+            let pages: Vec<Option<u8>> = bytes.chunks(PAGE_LENGTH).map(fill).collect();
+            assert_eq!((pages.len(), pages[0], pages[3]), (4, Some(1), Some(1)));
             seen.insert((pages[1], pages[2]));
         }
-        assert_eq!(seen.into_iter().collect::<Vec<_>>(), [(1, 1), (1, 2), (2, 1), (2, 2)]);
+        for both in [(1, 1), (1, 2), (2, 1), (2, 2)].map(|(first, second)| (Some(first), Some(second))) {
+            assert!(seen.contains(&both), "{both:?} in {seen:?}");
+        }
+        assert!(seen.iter().any(|(first, second)| first.is_none() || second.is_none()), "some are torn");
+    }
+
+    #[test]
+    fn a_page_that_was_written_twice_may_be_left_as_it_was_in_between() {
+        let mut file = FileBody::default();
+        file.write(0, &[1; PAGE_LENGTH]);
+        file.sync();
+        (2..=3).for_each(|fill| file.write(0, &[fill; PAGE_LENGTH]));
+        let seen: BTreeSet<_> = losses(&file).filter_map(|bytes| fill(&bytes)).collect();
+        assert_eq!(seen, BTreeSet::from([1, 2, 3]));
+        (4..100).for_each(|fill| file.write(0, &[fill; PAGE_LENGTH]));
+        let seen: BTreeSet<_> = losses(&file).filter_map(|bytes| fill(&bytes)).collect();
+        assert!(seen.contains(&1) && seen.contains(&99) && seen.len() == EARLIER_MAX + 1, "{seen:?}");
+        file.sync();
+        assert!(losses(&file).all(|bytes| fill(&bytes) == Some(99)));
     }
 
     #[test]
@@ -213,8 +282,9 @@ mod tests {
         file.write(0, b"0123456789");
         file.sync();
         file.resize(4);
-        let lengths: BTreeSet<_> = losses(&file).map(|bytes| bytes.len()).collect();
-        assert_eq!(lengths.into_iter().collect::<Vec<_>>(), [4, 10]);
+        let left: BTreeSet<_> = losses(&file).collect();
+        let old_length_new_bytes = b"0123\0\0\0\0\0\0".to_vec();
+        assert_eq!(left, BTreeSet::from([b"0123".to_vec(), old_length_new_bytes, b"0123456789".to_vec()]));
         file.sync();
         assert!(losses(&file).all(|bytes| bytes == b"0123"));
     }
