@@ -178,9 +178,7 @@ impl Journal {
             self.files.remove(newest.file.path())?;
             self.files.sync_dir(&self.folder)?;
         }
-        table.active().truncate_after(index)?;
-        drop(table);
-        self.sync()
+        table.active().truncate_after(&self.files, index)
     }
 
     /// Takes what lies wholly before an entry out of the log, which may end before it. The segments are to be removed,

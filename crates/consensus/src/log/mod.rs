@@ -24,6 +24,8 @@ mod vote_file;
 mod writer;
 
 #[cfg(test)]
+mod power_tests;
+#[cfg(test)]
 mod tests;
 
 pub use error::LogError;

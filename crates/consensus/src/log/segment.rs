@@ -158,18 +158,24 @@ impl Segment {
         self.end += length as u64;
     }
 
-    /// Drops the records after an entry, from the file too. The caller syncs.
-    pub fn truncate_after(&mut self, index: Option<u64>) -> Result<(), LogError> {
+    /// Drops the records after an entry, durably.
+    ///
+    /// The file is replaced, not cut. When the power goes while a file is being cut, the old length may be left with zeros
+    /// up to the end of the page that the cut is in, for XFS writes these before the length: the records behind them would
+    /// then say that what is zero was durable once.
+    pub fn truncate_after(&mut self, files: &Files, index: Option<u64>) -> Result<(), LogError> {
         let keep = index.map_or(0, |index| (index + 1).saturating_sub(self.first) as usize);
         let Some(&cut) = self.offsets.get(keep) else { return Ok(()) };
         let last = match keep.checked_sub(1).and_then(|kept| self.offsets.get(kept)) {
             Some(&offset) => Some(self.header(u64::from(offset))?.position),
             None => None,
         };
-        self.file.set_len(u64::from(cut))?;
+        let path = self.file.path().to_owned();
+        files.write_atomic(&path, &self.file.read_exact_at(0, cut as usize)?, 0o600)?;
+        self.file = files.open_write(&path)?;
         self.offsets.truncate(keep);
         self.end = u64::from(cut);
-        self.synced = self.synced.min(self.end);
+        self.synced = self.end;
         self.last = last;
         Ok(())
     }

@@ -82,7 +82,7 @@ impl Log {
 }
 
 /// All records that a log holds.
-fn contents(journal: &Journal) -> Vec<Record> {
+pub(super) fn contents(journal: &Journal) -> Vec<Record> {
     let table = journal.table();
     let (mut found, mut from) = (Vec::new(), table.read().first());
     let end = table.read().end();

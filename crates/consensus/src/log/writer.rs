@@ -57,7 +57,7 @@ impl Writer {
 
     /// Writes one command and those that wait behind it. Entries share a sync until a write of another kind comes
     /// between them; the hint how far they are committed does not.
-    fn run_group(&mut self, first: Command, queue: &mut mpsc::Receiver<Command>) {
+    pub fn run_group(&mut self, first: Command, queue: &mut mpsc::Receiver<Command>) {
         let mut appended = Vec::new();
         let mut committed = None;
         let mut bytes = 0;
