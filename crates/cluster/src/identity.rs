@@ -170,4 +170,38 @@ mod tests {
             assert!(matches!(file.read(), Err(IdentityError::Malformed { .. })), "{text}");
         }
     }
+
+    /// A node must come back as who it was, or as who it was about to become.
+    #[test]
+    fn an_identity_that_was_written_is_there_whatever_a_loss_of_power_leaves() {
+        use testkit::power::{Moment, Recorder, folder};
+
+        let seed = testkit::seed();
+        let folder = folder();
+        let recorder = Recorder::new(folder.path());
+        let data = |root: &Path| root.join("data");
+        recorder.files().create_dirs(&data(folder.path())).unwrap();
+        let file = IdentityFile::new(recorder.files(), data(folder.path()));
+        let again = Identity { node: NodeId(7), volumes: Vec::new(), ..identity() };
+        let states = [identity(), identity().into_member(), again.clone(), again.into_member()];
+        let written: Vec<_> = states.iter().map(|state| file.write(state).map(|()| recorder.now()).unwrap()).collect();
+        recorder.check_mirror().unwrap();
+
+        for moment in recorder.moments_from(Moment::FIRST) {
+            let sure = written.iter().filter(|at| **at <= moment).count();
+            let possible = [sure.checked_sub(1).map(|last| &states[last]), states.get(sure)];
+            for loss in 0..20 {
+                let root = testkit::power::folder();
+                let seed = seed.child(&format!("{moment:?}, loss {loss}"));
+                let left = recorder.disk(moment).after_power_loss(&seed);
+                let left = Recorder::lay_out(root.path(), left).unwrap();
+                let found = IdentityFile::new(left.files(), data(root.path())).read().unwrap();
+                let is_none = found.is_none() && sure == 0;
+                assert!(
+                    is_none || possible.into_iter().flatten().any(|state| found.as_ref() == Some(state)),
+                    "{found:?}"
+                );
+            }
+        }
+    }
 }

@@ -9,4 +9,5 @@ mod crash;
 mod damage;
 mod full_disk;
 mod histories;
+mod power;
 mod support;

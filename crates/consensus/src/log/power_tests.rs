@@ -19,10 +19,10 @@ use super::record::{Kind, Record};
 use super::store::LogFolder;
 use super::tests::contents;
 use super::vote_file::{VoteFile, VoteRecord};
-use super::write_progress::WriteProgress;
 use super::writer::{Command, Writer};
 use crate::metrics::LogMetrics;
 use crate::position::Position;
+use crate::progress::Progress;
 use crate::{Options, create};
 
 const NODE: NodeId = NodeId(3);
@@ -264,7 +264,7 @@ fn writer(files: &Files, root: &Path) -> Writer {
         committed: CommittedFile::open(files, &parts.committed).expect("the hint opens").0,
         metrics: LogMetrics::new(&Metrics::new()),
         clock: Clock::real(),
-        progress: WriteProgress::default(),
+        progress: Progress::default(),
         failed: None,
     }
 }
@@ -273,8 +273,8 @@ fn writer(files: &Files, root: &Path) -> Writer {
 fn open(files: &Files, root: &Path) -> (Found, Journal) {
     let parts = parts(root);
     assert_eq!(parts.missing(files).expect("a look"), None, "the marker says that all of it is there");
-    let journal = Journal::open(files, &parts.segments, NODE, SEGMENT_BYTES).unwrap_or_else(|error| panic!("{error}"));
-    let vote = VoteFile::new(files, parts.vote, NODE).read().unwrap_or_else(|error| panic!("{error}"));
+    let journal = Journal::open(files, &parts.segments, NODE, SEGMENT_BYTES).expect("what is left opens");
+    let vote = VoteFile::new(files, parts.vote, NODE).read().expect("what is left opens");
     let (_, hint) = CommittedFile::open(files, &parts.committed).expect("the hint opens");
     let purged = journal.table().read().purged;
     (Found { purged, entries: contents(&journal), vote, hint }, journal)
@@ -292,7 +292,7 @@ fn run(seed: &Seed) -> (tempfile::TempDir, Arc<Recorder>, History) {
         let count = 1 + seed.below(6);
         let (sender, mut queue) = mpsc::channel(16);
         for _ in 0..count {
-            sender.try_send(history.command(&recorder)).ok().expect("room");
+            sender.try_send(history.command(&recorder)).expect("room");
         }
         let first = queue.try_recv().expect("a command");
         running.run_group(first, &mut queue);
