@@ -10,7 +10,7 @@ const RAW: [&str; 3] = ["completions", "fs cat", "repo keys duckdb"];
 
 /// A life with all commands: on which node, the line, and what every object has that it prints. `DIR` is the folder of
 /// the test; `TOKEN` and `JOB` are those that an earlier line printed.
-const STORY: [(usize, &str, &[&str]); 49] = [
+const STORY: [(usize, &str, &[&str]); 50] = [
     (1, "cluster init --first-nodes 1", &["address", "cluster", "context", "tokens"]),
     (1, "cluster status --wait", &["cluster", "leader", "nodes", "ready"]),
     (1, "fs mkdir -p /a/b", &[]),
@@ -53,6 +53,7 @@ const STORY: [(usize, &str, &[&str]); 49] = [
     (1, "restore --kit DIR/kit DIR/all", &["bytes", "failed", "files"]),
     (1, "policy delete daily", &[]),
     (1, "site remove cloud", &["name", "url"]),
+    (1, "cluster accept-time 2026-01-02T03:04:05Z", &["state_time"]),
     (1, "cluster token", &["tokens"]),
     (2, "cluster join TOKEN", &["cluster", "node"]),
     (1, "context list", &["cluster", "current", "endpoints", "name"]),
