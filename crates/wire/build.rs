@@ -4,7 +4,7 @@ use std::error::Error;
 use std::path::Path;
 
 /// One file per service, and the words that they share.
-const FILES: [&str; 13] = [
+const FILES: [&str; 14] = [
     "types",
     "error",
     "enrolment",
@@ -14,6 +14,7 @@ const FILES: [&str; 13] = [
     "snapshots",
     "sites",
     "policies",
+    "quotas",
     "backups",
     "raft",
     "work",

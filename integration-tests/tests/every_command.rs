@@ -10,7 +10,7 @@ const RAW: [&str; 3] = ["completions", "fs cat", "repo keys duckdb"];
 
 /// A life with all commands: on which node, the line, and what every object has that it prints. `DIR` is the folder of
 /// the test; `TOKEN` and `JOB` are those that an earlier line printed.
-const STORY: [(usize, &str, &[&str]); 50] = [
+const STORY: [(usize, &str, &[&str]); 56] = [
     (1, "cluster init --first-nodes 1", &["address", "cluster", "context", "tokens"]),
     (1, "cluster status --wait", &["cluster", "leader", "nodes", "ready"]),
     (1, "fs mkdir -p /a/b", &[]),
@@ -18,6 +18,12 @@ const STORY: [(usize, &str, &[&str]); 50] = [
     (1, "fs ls -lR /a", &["kind", "name", "path", "size"]),
     (1, "fs stat /a/tree/file /a/tree", &["lin", "path", "xattrs"]),
     (1, "fs df", &["capacity_bytes", "inodes"]),
+    (1, "quota set /a --bytes 1GiB --inodes 1000", &["bytes_allowed", "path", "state"]),
+    (1, "quota set --user 4242 --inodes 1", &["inodes_allowed", "state", "user"]),
+    (1, "quota list", &["bytes_used", "inodes_used", "state"]),
+    (1, "quota show /a", &["bytes_used", "path"]),
+    (1, "fs df /a", &["available_bytes", "quota"]),
+    (1, "quota remove --user 4242", &[]),
     (1, "fs ln /a/tree/file /a/second", &[]),
     (1, "fs ln -s tree/file /a/link", &[]),
     (1, "fs mv /a/second /a/b", &[]),

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use clap::{Parser, Subcommand};
 use wire::v1::namespace_server::SERVICE_NAME;
 
-use crate::commands::{backup, cluster, completions, context, policy, repo, restore, site, snapshot};
+use crate::commands::{backup, cluster, completions, context, policy, quota, repo, restore, site, snapshot};
 use crate::context::ClusterChoice;
 use crate::exit;
 use crate::fs;
@@ -52,6 +52,9 @@ pub enum Command {
     /// What is backed up, and where to
     #[command(subcommand)]
     Policy(policy::Command),
+    /// What users and directories may have
+    #[command(subcommand)]
+    Quota(quota::Command),
     /// Run backups and see how they went
     #[command(subcommand)]
     Backup(backup::Command),
@@ -103,6 +106,12 @@ mod tests {
             "fs clone /a /b",
             "fs clone --at monday /report /report-of-monday",
             "--json fs clone --replace /a /b",
+            "fs df /photos",
+            "quota set /photos --bytes 10GiB --inodes 100000",
+            "quota set --user 1000 --bytes 5GiB",
+            "quota show --user 1000",
+            "quota list",
+            "quota remove /photos",
             "snapshot create monday",
             "site add cloud file:///mnt/cloud --passphrase-file p",
             "site test cloud",
@@ -149,6 +158,9 @@ mod tests {
             "restore restored/",
             "restore --kit kit --passphrase-file p restored/",
             "repo kit cloud",
+            "quota set --bytes 10GiB",
+            "quota show /photos --user 1000",
+            "quota set /photos --bytes 10GB",
             "site add cloud file:///mnt --passphrase secret",
         ] {
             assert!(parse(line).is_err(), "{line}");

@@ -226,7 +226,8 @@ fn exit_of(kind: io::ErrorKind) -> Exit {
         io::ErrorKind::NotFound => Exit::NotFound,
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Exit::Denied,
         io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty => Exit::Conflict,
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Exit::NoSpace,
+        io::ErrorKind::StorageFull => Exit::NoSpace,
+        io::ErrorKind::QuotaExceeded => Exit::OverQuota,
         _ => Exit::Failed,
     }
 }

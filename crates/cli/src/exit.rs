@@ -31,6 +31,8 @@ pub enum Exit {
     DamageFound,
     /// Made by a newer version.
     Unsupported,
+    /// A quota does not allow more.
+    OverQuota,
     /// Stopped by Ctrl-C (SIGINT).
     Interrupted,
     /// Stopped by SIGTERM.
@@ -51,6 +53,7 @@ pub const TABLE: &str = "Exit codes:
    9  wrong passphrase or key
   10  a check found damage
   11  made by a newer version
+  12  over quota
  130  interrupted (SIGINT)
  143  terminated (SIGTERM)";
 
@@ -71,6 +74,7 @@ impl Exit {
             Self::WrongKey => 9,
             Self::DamageFound => 10,
             Self::Unsupported => 11,
+            Self::OverQuota => 12,
             // As shells have it: 128 and the number of the signal.
             Self::Interrupted => 130,
             Self::Terminated => 143,
@@ -89,6 +93,7 @@ impl From<ErrorKind> for Exit {
             ErrorKind::NoSpace => Self::NoSpace,
             ErrorKind::Corrupt => Self::Corrupt,
             ErrorKind::Unsupported => Self::Unsupported,
+            ErrorKind::OverQuota => Self::OverQuota,
             ErrorKind::Internal => Self::Failed,
         }
     }
@@ -104,7 +109,7 @@ impl From<Exit> for ExitCode {
 mod tests {
     use super::*;
 
-    const ALL: [Exit; 14] = [
+    const ALL: [Exit; 15] = [
         Exit::Done,
         Exit::Failed,
         Exit::Usage,
@@ -117,6 +122,7 @@ mod tests {
         Exit::WrongKey,
         Exit::DamageFound,
         Exit::Unsupported,
+        Exit::OverQuota,
         Exit::Interrupted,
         Exit::Terminated,
     ];
@@ -150,6 +156,7 @@ mod tests {
             ErrorKind::Corrupt,
             ErrorKind::NoSpace,
             ErrorKind::Unsupported,
+            ErrorKind::OverQuota,
         ];
         let codes: std::collections::BTreeSet<u8> = kinds.map(|kind| Exit::from(kind).code()).into();
         assert_eq!(codes.len(), kinds.len());

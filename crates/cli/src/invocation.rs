@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::arguments::{Arguments, Command};
-use crate::commands::{backup, cluster, completions, context, policy, repo, restore, site, snapshot};
+use crate::commands::{backup, cluster, completions, context, policy, quota, repo, restore, site, snapshot};
 use crate::context::ClusterChoice;
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -114,6 +114,7 @@ async fn dispatch(command: Command, invocation: &mut Invocation) -> Result<(), C
         Command::Snapshot(command) => Box::pin(snapshot::run(command, invocation)).await,
         Command::Site(command) => Box::pin(site::run(command, invocation)).await,
         Command::Policy(command) => Box::pin(policy::run(command, invocation)).await,
+        Command::Quota(command) => Box::pin(quota::run(command, invocation)).await,
         Command::Backup(command) => Box::pin(backup::run(command, invocation)).await,
         Command::Repo(command) => Box::pin(repo::run(command, invocation)).await,
         Command::Restore(arguments) => Box::pin(restore::run(arguments, invocation)).await,

@@ -47,7 +47,7 @@ pub struct Entry {
     pub attributes: Option<Attributes>,
 }
 
-/// How full the file system is.
+/// How full the file system is, or a quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StatFs {
     /// Plain bytes that fit.
@@ -58,6 +58,8 @@ pub struct StatFs {
     pub used_bytes: u64,
     /// Files of every kind.
     pub inodes: u64,
+    /// The directory whose quota this is about; none if it is about the whole file system.
+    pub quota: Option<Lin>,
 }
 
 /// A LIN as one answer describes it.

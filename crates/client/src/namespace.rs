@@ -185,18 +185,20 @@ impl Client {
         Ok((extents, page.next_offset))
     }
 
-    /// How full the file system is.
+    /// How full the file system is; of a directory whose content counts for quotas, how full the tightest of them is.
     ///
     /// # Errors
-    /// When the call fails.
-    pub async fn stat_fs(&self) -> Result<StatFs, ClientError> {
-        let send = |to: wire::Connection| async move { to.namespace().stat_fs(v1::StatFsRequest {}).await };
+    /// When the call fails, or the LIN is no directory.
+    pub async fn stat_fs(&self, directory: Option<Lin>) -> Result<StatFs, ClientError> {
+        let request = v1::StatFsRequest { directory: directory.map(Lin::get) };
+        let send = |to: wire::Connection| async move { to.namespace().stat_fs(request).await };
         let answer = self.router().call("tell how full the file system is", send).await?;
         Ok(StatFs {
             capacity_bytes: answer.capacity_bytes,
             available_bytes: answer.available_bytes,
             used_bytes: answer.used_bytes,
             inodes: answer.inodes,
+            quota: answer.quota.map(Lin),
         })
     }
 }

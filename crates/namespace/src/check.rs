@@ -1,12 +1,13 @@
 //! The invariants of the store, checked row by row. FORMAT.md names each of them.
 //!
 //! The check reads every row once or twice and looks up what it refers to. It needs memory for the faults, of which it keeps
-//! a bounded number, and a few megabytes.
+//! a bounded number, a few megabytes, and one sum of each user and of each directory with a quota.
 
 mod blocks;
 mod copies;
 mod extents;
 mod history;
+mod quotas;
 mod sessions;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ use std::fmt;
 
 use types::{SnapshotId, SnapshotState};
 
+use self::quotas::Sums;
 use crate::database::Rows;
 use crate::error::StoreError;
 use crate::family::Family;
@@ -48,8 +50,10 @@ impl fmt::Display for Fault {
 
 /// Checks every invariant; gives the first faults.
 pub fn check(rows: &impl Rows) -> Result<Vec<Fault>, StoreError> {
-    let mut checker = Checker { rows, faults: Vec::new(), usage: Usage::default(), live: live(rows)? };
+    let mut checker =
+        Checker { rows, faults: Vec::new(), usage: Usage::default(), sums: Sums::new(), live: live(rows)? };
     checker.inodes()?;
+    checker.accounts()?;
     checker.entries()?;
     checker.links()?;
     checker.xattrs()?;
@@ -83,6 +87,8 @@ struct Checker<'a, R> {
     faults: Vec<Fault>,
     /// What the inodes add up to.
     usage: Usage,
+    /// What they add up to for each account.
+    sums: Sums,
     live: Vec<SnapshotId>,
 }
 

@@ -64,11 +64,19 @@ pub enum Family {
     Block = 28,
     /// Block, content, start: the places of blocks that clones gave more than one.
     Reference = 29,
+    /// Quotas of directories and users.
+    Quota = 32,
+    /// What directories with a quota hold, and what every user owns.
+    Usage = 33,
+    /// LIN → the nearest directory above it that has a quota.
+    Scope = 40,
+    /// Directories whose entries are to be counted, and how far they are.
+    Recount = 41,
 }
 
 impl Family {
     /// All families, in the order of their tags.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 34] = [
         Self::Meta,
         Self::Inode,
         Self::Dentry,
@@ -99,6 +107,10 @@ impl Family {
         Self::Orphan,
         Self::Block,
         Self::Reference,
+        Self::Quota,
+        Self::Usage,
+        Self::Scope,
+        Self::Recount,
     ];
 
     /// The name in RocksDB.
@@ -135,6 +147,10 @@ impl Family {
             Self::Orphan => "orphan",
             Self::Block => "block",
             Self::Reference => "reference",
+            Self::Quota => "quota",
+            Self::Usage => "usage",
+            Self::Scope => "scope",
+            Self::Recount => "recount",
         }
     }
 
@@ -161,6 +177,6 @@ mod tests {
             assert_eq!(Family::from_tag(family.tag()), Some(family));
         }
         assert!(Family::ALL.is_sorted_by_key(|family| family.tag()), "in the order of their tags");
-        assert_eq!(Family::from_tag(u8::MAX), None);
+        assert_eq!(Family::from_tag(39), None);
     }
 }

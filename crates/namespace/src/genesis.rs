@@ -1,7 +1,7 @@
 //! The state before the first log entry, the same on every node.
 
 use rocksdb::WriteBatch;
-use types::{FileKind, Lin, Revision, Timestamp};
+use types::{Account, FileKind, Lin, Revision, Timestamp};
 
 use crate::changes::ChangeFlags;
 use crate::database::Database;
@@ -9,7 +9,7 @@ use crate::error::StoreError;
 use crate::family::Family;
 use crate::keys::{ChangedKey, Key as _};
 use crate::meta::{FORMAT, FORMAT_KEY, PROGRESS_KEY};
-use crate::rows::{Body, ChangedRow, Dated, InodeRow, ProgressRow, Usage, encode};
+use crate::rows::{Body, ChangedRow, Dated, InodeRow, ProgressRow, Usage, Used, encode};
 
 /// The revision of the root directory. The first operation comes after it.
 pub const GENESIS: Revision = Revision(1);
@@ -28,6 +28,8 @@ pub fn write(database: &Database) -> Result<(), StoreError> {
     let key = ChangedKey { revision: GENESIS, lin: Lin::ROOT };
     batch.put_cf(database.family(Family::Inode), Lin::ROOT.encode(), encode(&root));
     batch.put_cf(database.family(Family::Changed), key.encode(), encode(&changed));
+    let owner = Account::User(root.row.uid);
+    batch.put_cf(database.family(Family::Usage), owner.encode(), encode(&Used { inodes: 1, bytes: 0 }));
     batch.put_cf(database.family(Family::Meta), PROGRESS_KEY, encode(&progress));
     batch.put_cf(database.family(Family::Meta), FORMAT_KEY, FORMAT.to_be_bytes());
     database.write(batch)?;

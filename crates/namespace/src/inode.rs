@@ -2,6 +2,7 @@
 
 use types::{Attributes, FileKind, Lin, Name, OperationError};
 
+use crate::accounts::Holding;
 use crate::changes::ChangeFlags;
 use crate::error::{Failure, StoreError};
 use crate::history::Moment;
@@ -20,13 +21,13 @@ pub struct Inode {
     pub lin: Lin,
     /// The row.
     pub row: InodeRow,
-    /// What it counts in the usage of the tree.
-    counted: u64,
+    /// What it counted when it was loaded.
+    counted: Holding,
 }
 
 impl Inode {
     fn loaded(lin: Lin, row: InodeRow) -> Self {
-        let counted = counted_bytes(&row);
+        let counted = row.holding();
         Self { lin, row, counted }
     }
 
@@ -36,8 +37,11 @@ impl Inode {
     }
 }
 
-fn counted_bytes(row: &InodeRow) -> u64 {
-    if row.kind == FileKind::File { row.size } else { 0 }
+impl InodeRow {
+    /// What it counts in the usage of the tree, of its owner and of directories with a quota.
+    pub const fn holding(&self) -> Holding {
+        Holding { uid: self.uid, bytes: if matches!(self.kind, FileKind::File) { self.size } else { 0 } }
+    }
 }
 
 impl Transaction<'_> {
@@ -61,17 +65,20 @@ impl Transaction<'_> {
         inode.row.changed = self.index_change(inode.lin, inode.row.changed, flags)?;
         inode.row.ctime = self.now();
         let attributes = inode.attributes();
-        self.recount(inode.counted, counted_bytes(&inode.row));
+        let (before, now) = (inode.counted, inode.row.holding());
+        self.recount(before.bytes, now.bytes);
+        self.recount_inode(inode.lin, before, now)?;
         self.put_version::<Inodes>(&inode.lin, inode.row)?;
         Ok(attributes)
     }
 
-    /// Writes a new inode; its LIN is the revision of the operation.
-    pub fn insert_inode(&mut self, mut row: InodeRow) -> Result<Attributes, StoreError> {
+    /// Writes a new inode with a name in a directory; its LIN is the revision of the operation.
+    pub fn insert_inode(&mut self, parent: Lin, mut row: InodeRow) -> Result<Attributes, StoreError> {
         let lin = Lin(self.revision().0);
         row.changed = self.index_new(lin);
         self.progress.usage.inodes += 1;
-        self.recount(0, counted_bytes(&row));
+        self.recount(0, row.holding().bytes);
+        self.enter_scope(lin, row.holding(), self.scope_in(parent)?)?;
         let attributes = row.attributes(lin);
         self.put_version::<Inodes>(&lin, row)?;
         Ok(attributes)
@@ -87,7 +94,8 @@ impl Transaction<'_> {
         }
         self.delete_version::<Inodes>(&lin)?;
         self.progress.usage.inodes = self.progress.usage.inodes.saturating_sub(1);
-        self.recount(inode.counted, 0);
+        self.recount(inode.counted.bytes, 0);
+        self.leave_scope(lin, inode.counted)?;
         self.index_removal(lin, inode.row.changed)
     }
 
@@ -147,6 +155,7 @@ impl Transaction<'_> {
             return Ok(self.delete_inode(&inode)?);
         }
         inode.row.nlink -= 1;
+        self.unlink_scope(&inode)?;
         self.save(inode, ChangeFlags::LINKS | ChangeFlags::ATTRIBUTES)?;
         Ok(())
     }

@@ -3,6 +3,8 @@
 //! Numbers are big-endian, so that keys sort like what they name. A name is followed by a zero byte, which no name has:
 //! so no key of a family is the beginning of another, and a history key is the head's key with the birth appended.
 
+mod account;
+
 use bytes::Bytes;
 use types::{BlockId, JobId, Lin, Name, NodeId, PgId, PolicyId, PoolId, Revision, SessionId, SiteId, SnapshotId};
 

@@ -20,6 +20,7 @@
 //! A batch is held in memory twice, so its size is the caller's to bound. FORMAT.md beside this crate has the limits of
 //! what is stored, and every key, row and invariant.
 
+mod accounts;
 mod apply;
 mod changes;
 mod check;
@@ -42,6 +43,7 @@ mod places;
 mod publish;
 mod read;
 mod rows;
+mod scopes;
 mod session;
 mod store;
 mod tables;

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use types::{
-    Attributes, BlockId, Device, Digest, Extent, FileKind, JobId, Lin, OperationError, Outcome, PgId, Policy,
-    PublishedExtent, Revision, Snapshot, Timestamp,
+    Attributes, BlockId, Device, Digest, Extent, FileKind, JobId, Limits, Lin, Name, OperationError, Outcome, PgId,
+    Policy, PublishedExtent, Revision, Snapshot, Timestamp,
 };
 
 use crate::time::StateTime;
@@ -270,6 +270,46 @@ pub struct ProgressRow {
     pub orphans: u64,
     /// Ticks so far.
     pub ticks: u64,
+    /// What there is of quotas.
+    pub quotas: QuotaCounts,
+}
+
+/// What there is of quotas, so that an operation need not look where there are none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuotaCounts {
+    /// Quotas of directories.
+    pub directories: u64,
+    /// Quotas of users.
+    pub users: u64,
+    /// Rows in `recount`.
+    pub recounts: u64,
+    /// The operation since which there has always been one, if there is any.
+    pub recounting_since: Revision,
+}
+
+/// A quota.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuotaRow {
+    /// What is allowed.
+    pub limits: Limits,
+    /// The operation that set it first.
+    pub since: Revision,
+}
+
+/// What an account has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Used {
+    /// Files of every kind.
+    pub inodes: u64,
+    /// The lengths of the files among them, holes included. Two files may have more together than 64 bits hold.
+    pub bytes: u128,
+}
+
+/// A directory whose entries are to be counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecountRow {
+    /// All up to this name are.
+    pub after: Option<Name>,
 }
 
 /// What the tree holds at its head.

@@ -3,8 +3,8 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use types::{
-    BlockId, Job, JobId, Lin, Node, NodeId, ObjectReport, PgId, PlacementGroup, PolicyId, Pool, PoolId, SessionId,
-    Site, SiteId, SnapshotId,
+    Account, BlockId, Job, JobId, Lin, Node, NodeId, ObjectReport, PgId, PlacementGroup, PolicyId, Pool, PoolId,
+    SessionId, Site, SiteId, SnapshotId,
 };
 
 use crate::family::Family;
@@ -14,8 +14,8 @@ use crate::keys::{
 };
 use crate::places::PlaceKey;
 use crate::rows::{
-    ChangedRow, EntryRow, ExtentRow, FreedRow, InodeRow, OrphanRow, PolicyRow, Present, RememberedRow, SessionRow,
-    SnapshotRow,
+    ChangedRow, EntryRow, ExtentRow, FreedRow, InodeRow, OrphanRow, PolicyRow, Present, QuotaRow, RecountRow,
+    RememberedRow, SessionRow, SnapshotRow, Used,
 };
 
 /// A family with its key and its row.
@@ -100,4 +100,12 @@ tables! {
     Blocks: Block, BlockId => Present;
     /// Places of blocks that have had several.
     References: Reference, PlaceKey => Present;
+    /// Quotas.
+    Quotas: Quota, Account => QuotaRow;
+    /// What is used.
+    Usages: Usage, Account => Used;
+    /// The nearest directory above that has a quota.
+    Scopes: Scope, Lin => Lin;
+    /// Directories whose entries are to be counted.
+    Recounts: Recount, Lin => RecountRow;
 }

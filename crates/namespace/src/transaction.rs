@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use blake3::Hasher;
 use rocksdb::WriteBatch;
-use types::{Revision, SnapshotId, SnapshotState, Timestamp};
+use types::{Account, Revision, SnapshotId, SnapshotState, Timestamp};
 
+use crate::accounts::Counted;
 use crate::database::{Database, Direction, Pairs, Rows};
 use crate::error::StoreError;
 use crate::family::Family;
@@ -15,7 +16,9 @@ use crate::meta::PROGRESS_KEY;
 use crate::overlay::Overlay;
 use crate::places::PlaceKey;
 use crate::read::Read as _;
-use crate::rows::{Dated, ExtentRow, Present, ProgressRow, Usage, encode, revision_and_rest, with_revision};
+use crate::rows::{
+    Dated, ExtentRow, Present, ProgressRow, QuotaCounts, Usage, encode, revision_and_rest, with_revision,
+};
 use crate::tables::{Deadlist, Snapshots, Table, Versioned};
 
 /// The state in the midst of a batch. An operation ends with [`Transaction::commit`] or [`Transaction::rollback`].
@@ -23,25 +26,28 @@ pub struct Transaction<'a> {
     overlay: Overlay<'a>,
     /// How far the store will be with this batch.
     pub progress: ProgressRow,
-    /// What the tree held when the operation began, and how many orphans there were.
-    before: (Usage, u64),
+    /// What the tree held when the operation began, how many orphans there were, and what there was of quotas.
+    before: (Usage, u64, QuotaCounts),
     /// The live snapshots, oldest first, once they have been read.
     snapshots: Option<Vec<SnapshotId>>,
     /// Rows of extents that the operation removed for good, one for each place of a block.
     pub lost: BTreeMap<PlaceKey, ExtentRow>,
+    /// What the operation has counted, until it is settled.
+    pub accounts: BTreeMap<Account, Counted>,
     hasher: Hasher,
 }
 
 impl<'a> Transaction<'a> {
     /// Starts a batch over a state.
     pub fn new(database: &'a Database, progress: ProgressRow) -> Self {
-        let before = (progress.usage, progress.orphans);
+        let before = (progress.usage, progress.orphans, progress.quotas);
         Self {
             overlay: Overlay::new(database),
             progress,
             before,
             snapshots: None,
             lost: BTreeMap::new(),
+            accounts: BTreeMap::new(),
             hasher: Hasher::new(),
         }
     }
@@ -63,16 +69,18 @@ impl<'a> Transaction<'a> {
 
     /// Keeps what was written since the last commit.
     pub fn commit(&mut self) {
+        debug_assert!(self.accounts.is_empty(), "what was counted is settled");
         self.overlay.commit(&mut self.hasher);
-        self.before = (self.progress.usage, self.progress.orphans);
+        self.before = (self.progress.usage, self.progress.orphans, self.progress.quotas);
     }
 
     /// Undoes what was written since the last commit.
     pub fn rollback(&mut self) {
         self.overlay.rollback();
-        (self.progress.usage, self.progress.orphans) = self.before;
+        (self.progress.usage, self.progress.orphans, self.progress.quotas) = self.before;
         self.snapshots = None;
         self.lost.clear();
+        self.accounts.clear();
     }
 
     /// Ends a log entry: chains the hash of its writes to that of the entries before it.

@@ -1,4 +1,5 @@
-//! Giving space back: dying snapshots and the objects of ended jobs on the leader, freed copies on every node.
+//! Giving space back: dying snapshots and the objects of ended jobs on the leader, freed copies on every node. And what is
+//! done in steps like these: counting what directories held when they got a quota, or lost one.
 //!
 //! All are rows in the replicated state until somebody says that they are done (rules P8 and P9), so nothing is lost by
 //! a crash: whoever starts next finds the rows and goes on. A freed copy is taken out of the block store before it is
@@ -8,7 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use types::{BlockId, Change, JobOperation, Operation, Outcome, SnapshotId, SnapshotState};
+use types::{BlockId, Change, JobOperation, Operation, Outcome, QuotaOperation, SnapshotId, SnapshotState};
 
 use crate::NodeError;
 use crate::member::Member;
@@ -56,7 +57,7 @@ async fn look(member: &Arc<Member>, round: &mut Round) -> Result<Found, NodeErro
     let copies = remove_freed(member, round).await?;
     let mut found = vec![copies];
     if member.consensus.is_leader() {
-        found.extend([drop_dying(member).await?, forget_objects(member).await?]);
+        found.extend([drop_dying(member).await?, forget_objects(member).await?, count_entries(member).await?]);
     }
     Ok(if found.contains(&Found::Something) { Found::Something } else { Found::Nothing })
 }
@@ -94,6 +95,18 @@ async fn forget_objects(member: &Arc<Member>) -> Result<Found, NodeError> {
     let step = JobOperation::ForgetObjects { job, rows_max: ROWS_PER_STEP };
     if let Outcome::Remaining(0) = member.propose(Operation::Job(step)).await? {
         tracing::info!(%job, "the objects of an ended job are forgotten");
+    }
+    Ok(Found::Something)
+}
+
+/// Counts some entries of directories whose quotas were set or removed.
+async fn count_entries(member: &Arc<Member>) -> Result<Found, NodeError> {
+    if !member.read_local(|view| Ok::<_, NodeError>(view.has_uncounted())).await? {
+        return Ok(Found::Nothing);
+    }
+    let step = QuotaOperation::Count { entries_max: ROWS_PER_STEP };
+    if let Outcome::Remaining(0) = member.propose(Operation::Quota(step)).await? {
+        tracing::info!("all is counted for the quotas of directories");
     }
     Ok(Found::Something)
 }

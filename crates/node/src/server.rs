@@ -24,7 +24,7 @@ use crate::message_limits::SizedByMethod;
 use crate::services::enrolment;
 use crate::services::{
     BackupsService, BlocksService, ClusterService, EnrolmentService, KeysService, NamespaceService, PoliciesService,
-    RaftService, SitesService, SnapshotsService, WorkService,
+    QuotasService, RaftService, SitesService, SnapshotsService, WorkService,
 };
 use crate::{Daemon, NodeError};
 
@@ -150,6 +150,7 @@ fn routes(daemon: &Arc<Daemon>) -> Routes {
         snapshots_server::SnapshotsServer(SnapshotsService::new(daemon())),
         sites_server::SitesServer(SitesService::new(daemon())),
         policies_server::PoliciesServer(PoliciesService::new(daemon())),
+        quotas_server::QuotasServer(QuotasService::new(daemon())),
         backups_server::BackupsServer(BackupsService::new(daemon())),
         raft_server::RaftServer(RaftService::new(daemon())),
         work_server::WorkServer(WorkService::new(daemon())),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{BlockId, Fence, FileKind, JobId, Lin, NameError, NodeId, PgId, PgVersion, SessionId};
+use crate::{Account, BlockId, Fence, FileKind, JobId, Lin, NameError, NodeId, PgId, PgVersion, Resource, SessionId};
 
 /// What a caller can do about an error. Callers branch on this and on nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -30,6 +30,8 @@ pub enum ErrorKind {
     Unsupported,
     /// A fault of ours.
     Internal,
+    /// A quota does not allow more.
+    OverQuota,
 }
 
 /// Why the state machine refused an operation. It is part of the replicated answer, so it holds plain values only.
@@ -265,6 +267,28 @@ pub enum OperationError {
         /// Why not.
         reason: String,
     },
+    /// A quota would be exceeded (`EDQUOT`).
+    #[error("the quota of {account} allows {limit} {resource}: {used} are used, and this needs {needed} more")]
+    OverQuota {
+        /// Whose quota.
+        account: Account,
+        /// What there would be too much of.
+        resource: Resource,
+        /// What was used before.
+        used: u64,
+        /// What would come to it.
+        needed: u64,
+        /// What is allowed.
+        limit: u64,
+    },
+    /// What has content or several names would count for another directory's quota (`EXDEV`).
+    #[error(
+        "inode {lin} would come under another directory's quota with all that it holds: copy it and remove it here"
+    )]
+    CrossesQuota {
+        /// The LIN.
+        lin: Lin,
+    },
 }
 
 impl OperationError {
@@ -298,8 +322,10 @@ impl OperationError {
             | Self::Fenced { .. }
             | Self::NoRecoveryKit { .. }
             | Self::TimeNotAccepted { .. }
+            | Self::CrossesQuota { .. }
             | Self::WrongPhase { .. } => ErrorKind::Conflict,
             Self::SessionFull { .. } => ErrorKind::Unavailable,
+            Self::OverQuota { .. } => ErrorKind::OverQuota,
         }
     }
 }

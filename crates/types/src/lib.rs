@@ -12,6 +12,7 @@ mod extent;
 mod id;
 mod name;
 mod operation;
+mod quota;
 mod range;
 
 pub use attributes::{AttributeChanges, Attributes, Device, FileKind, NoDevice, Timestamp};
@@ -32,4 +33,5 @@ pub use operation::{
     Batch, Change, Content, Create, JobOperation, NewInode, NewNode, Operation, Outcome, Registration, Removal, Rename,
     RenameMode, Request, RequestKey, XattrMode,
 };
+pub use quota::{Account, Limits, Quota, QuotaOperation, QuotaState, Resource};
 pub use range::{CLONE_ALIGNMENT, Clearing, CloneRange};

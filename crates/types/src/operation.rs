@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::range::{Clearing, CloneRange};
 use crate::{
     AttributeChanges, Attributes, CommitTicket, Device, Fence, FileKind, Generation, Incarnation, Job, JobId,
-    JobTotals, Lin, Name, NewExtent, Node, NodeId, ObjectReport, Policy, RepositoryId, Root, SessionId, Site, SiteId,
-    Snapshot, SnapshotId, Timestamp, VolumeId,
+    JobTotals, Lin, Name, NewExtent, Node, NodeId, ObjectReport, Policy, QuotaOperation, RepositoryId, Root, SessionId,
+    Site, SiteId, Snapshot, SnapshotId, Timestamp, VolumeId,
 };
 
 /// What one log entry holds: the operations of many clients, each with its own result.
@@ -87,6 +87,8 @@ pub enum Operation {
         /// The time that he was shown: a clock that shows a much later one by now is not believed after all.
         shown: Timestamp,
     },
+    /// A change of the quotas.
+    Quota(QuotaOperation),
 }
 
 /// A change of the file system.

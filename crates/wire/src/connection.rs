@@ -50,6 +50,8 @@ clients! {
     sites: sites_client::SitesClient,
     /// A client of the service Policies.
     policies: policies_client::PoliciesClient,
+    /// A client of the service Quotas.
+    quotas: quotas_client::QuotasClient,
     /// A client of the service Backups.
     backups: backups_client::BackupsClient,
     /// A client of the service Raft.

@@ -145,6 +145,10 @@ fn named(error: &OperationError) -> (&'static str, Fields) {
         OperationError::TooDeep { lin, limit } => named!("too_deep", lin, limit),
         OperationError::TimeNotAccepted { seconds } => named!("time_not_accepted", seconds),
         OperationError::NotCloneable { lin, reason } => named!("not_cloneable", lin, reason),
+        OperationError::OverQuota { account, resource, used, needed, limit } => {
+            named!("over_quota", account, resource, used, needed, limit)
+        }
+        OperationError::CrossesQuota { lin } => named!("crosses_quota", lin),
     }
 }
 
@@ -198,7 +202,7 @@ const fn grpc_code(kind: ErrorKind) -> Code {
         ErrorKind::Conflict => Code::FailedPrecondition,
         ErrorKind::Denied => Code::PermissionDenied,
         ErrorKind::NotLeader | ErrorKind::Unavailable => Code::Unavailable,
-        ErrorKind::NoSpace => Code::ResourceExhausted,
+        ErrorKind::NoSpace | ErrorKind::OverQuota => Code::ResourceExhausted,
         ErrorKind::Corrupt => Code::DataLoss,
         ErrorKind::Unsupported => Code::Unimplemented,
         ErrorKind::Internal => Code::Internal,
@@ -230,7 +234,7 @@ mod tests {
 
     use super::*;
 
-    const KINDS: [ErrorKind; 11] = [
+    const KINDS: [ErrorKind; 12] = [
         ErrorKind::InvalidRequest,
         ErrorKind::NotFound,
         ErrorKind::AlreadyExists,
@@ -242,6 +246,7 @@ mod tests {
         ErrorKind::Corrupt,
         ErrorKind::Unsupported,
         ErrorKind::Internal,
+        ErrorKind::OverQuota,
     ];
 
     #[test]

@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod completions;
 pub mod context;
 pub mod policy;
+pub mod quota;
 pub mod repo;
 mod repo_ls;
 mod repository;

@@ -49,7 +49,7 @@ pub enum Command {
     /// Make links
     Ln(link::Arguments),
     /// Show how full the file system is
-    Df,
+    Df(df::Arguments),
 }
 
 /// The state of the file system that is read.
@@ -72,7 +72,7 @@ pub async fn run(command: Command, invocation: &mut Invocation) -> Result<(), Cl
         Command::Mv(arguments) => rename::run(arguments, invocation).await,
         Command::Clone(arguments) => clone::run(arguments, invocation).await,
         Command::Ln(arguments) => link::run(arguments, invocation).await,
-        Command::Df => df::run(invocation).await,
+        Command::Df(arguments) => df::run(arguments, invocation).await,
     }
 }
 

@@ -32,6 +32,7 @@ impl<R: Rows> Checker<'_, R> {
     fn inode(&mut self, lin: Lin, inode: &InodeRow) -> Result<(), StoreError> {
         let key = lin.encode();
         self.usage.inodes += 1;
+        self.holding(lin, inode)?;
         let mut links = 0;
         for link in tree::links(self.rows, Moment::Head, lin) {
             link?;

@@ -40,7 +40,7 @@ pub fn create(tx: &mut Transaction<'_>, create: &Create) -> Result<Outcome, Fail
     }
     put_xattrs(tx, lin, &new.xattrs)?;
     tx.add_entry(&key, EntryRow { lin, kind: new.kind })?;
-    Ok(Outcome::Inode(tx.insert_inode(row(tx, new, body, size))?))
+    Ok(Outcome::Inode(tx.insert_inode(create.parent, row(tx, new, body, size))?))
 }
 
 /// Removes what has the name, if it may be replaced.

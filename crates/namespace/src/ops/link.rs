@@ -20,6 +20,7 @@ pub fn link(tx: &mut Transaction<'_>, lin: Lin, parent: Lin, name: &Name) -> Res
     if inode.row.nlink >= LINKS_MAX {
         return Err(OperationError::TooManyLinks { lin }.into());
     }
+    tx.link_scope(&inode, parent)?;
     tx.add_entry(&key, EntryRow { lin, kind: inode.row.kind })?;
     inode.row.nlink += 1;
     Ok(Outcome::Inode(tx.save(inode, ChangeFlags::LINKS | ChangeFlags::ATTRIBUTES)?))

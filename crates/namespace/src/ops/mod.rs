@@ -7,6 +7,7 @@ mod depth;
 mod job;
 mod link;
 mod policy;
+pub mod quota;
 mod registry;
 mod remove;
 mod rename;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 use types::{Change, Operation, OperationError, Outcome, Registration, Timestamp};
 
+use crate::accounts::Judgement;
 use crate::error::Failure;
 use crate::transaction::Transaction;
 
@@ -54,6 +56,7 @@ pub fn perform(tx: &mut Transaction<'_>, operation: &Operation) -> Result<Outcom
             tx.progress.time.accept(*shown)?;
             Ok(Outcome::Done)
         }
+        Operation::Quota(operation) => quota::perform(tx, operation),
     }
 }
 
@@ -79,6 +82,7 @@ fn perform_change(tx: &mut Transaction<'_>, change: &Change) -> Result<Outcome, 
         }
         Change::Clone(clone) => clone::clone(tx, clone),
     }?;
+    tx.settle_accounts(Judgement::Enforced)?;
     tx.free_unused_blocks()?;
     Ok(outcome)
 }

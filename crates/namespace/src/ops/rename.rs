@@ -60,6 +60,7 @@ fn replace(tx: &mut Transaction<'_>, from: Place, to: Place) -> Result<(), Failu
 }
 
 fn move_entry(tx: &mut Transaction<'_>, from: Place, to: EntryKey) -> Result<(), Failure> {
+    tx.move_scope(from.entry.lin, from.key.parent, to.parent)?;
     tx.remove_entry(&from.key, from.entry)?;
     tx.add_entry(&to, from.entry)?;
     note_move(tx, from.entry.lin)
@@ -71,6 +72,8 @@ fn exchange(tx: &mut Transaction<'_>, from: Place, to: Place) -> Result<(), Fail
     }
     refuse_cycle(tx, &from, to.key.parent)?;
     refuse_cycle(tx, &to, from.key.parent)?;
+    tx.move_scope(from.entry.lin, from.key.parent, to.key.parent)?;
+    tx.move_scope(to.entry.lin, to.key.parent, from.key.parent)?;
     tx.remove_entry(&from.key, from.entry)?;
     tx.remove_entry(&to.key, to.entry)?;
     tx.add_entry(&from.key, to.entry)?;

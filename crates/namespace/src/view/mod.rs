@@ -2,6 +2,7 @@
 
 mod blocks;
 mod changes;
+mod quotas;
 mod registry;
 mod tree;
 

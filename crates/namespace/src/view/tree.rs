@@ -11,6 +11,9 @@ use crate::rows::Body;
 use crate::tables::{Entries, Inodes, Xattrs};
 use crate::tree;
 
+/// The longest path, in bytes (`PATH_MAX` of Linux).
+const PATH_LENGTH_MAX: usize = 4096;
+
 /// One entry of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DirectoryEntry {
@@ -227,6 +230,25 @@ impl View {
     pub fn links(&self, lin: Lin) -> Result<Vec<(Lin, Name)>, Failure> {
         tree::inode(&*self.rows, self.moment, lin)?;
         Ok(tree::links(&*self.rows, self.moment, lin).collect::<Result<_, _>>()?)
+    }
+
+    /// The path of a directory; `None` if it is longer than any path that can be used.
+    ///
+    /// # Errors
+    /// The LIN is not there, or the store failed.
+    pub fn directory_path(&self, lin: Lin) -> Result<Option<Bytes>, Failure> {
+        let (mut names, mut length) = (Vec::new(), 0);
+        let mut above = lin;
+        while let Some((parent, name)) = self.links(above)?.into_iter().next() {
+            length += 1 + name.as_bytes().len();
+            if length > PATH_LENGTH_MAX {
+                return Ok(None);
+            }
+            names.push(name);
+            above = parent;
+        }
+        let path: Vec<u8> = names.iter().rev().flat_map(|name| [b"/", name.as_bytes()].concat()).collect();
+        Ok(Some(if path.is_empty() { Bytes::from_static(b"/") } else { path.into() }))
     }
 
     /// At most so many LINs that are alive, after a LIN, in their order.

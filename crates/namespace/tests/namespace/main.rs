@@ -18,6 +18,8 @@ mod histories;
 mod holes;
 mod model;
 mod orphans;
+mod quota_histories;
+mod quotas;
 mod scale;
 mod sessions;
 mod snapshots;

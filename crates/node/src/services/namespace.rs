@@ -184,8 +184,13 @@ impl Namespace for NamespaceService {
         Ok(Response::new(v1::ListLinksResponse { links: links.into_iter().map(entry).collect() }))
     }
 
-    async fn stat_fs(&self, _request: Request<v1::StatFsRequest>) -> Result<Response<v1::StatFsResponse>, Status> {
+    async fn stat_fs(&self, request: Request<v1::StatFsRequest>) -> Result<Response<v1::StatFsResponse>, Status> {
         let member = self.member()?;
+        if let Some(directory) = request.into_inner().directory.map(Lin)
+            && let Some(quota) = member.read(move |view| view.tightest_quota(directory)).await?
+        {
+            return Ok(Response::new(answers::fullness(&quota)));
+        }
         let (usage, pools) = member.read(|view| Ok::<_, NodeError>((view.usage(), view.pools()?))).await?;
         let nodes = survey::nodes(member).await?;
         let replicas = pools.first().map_or(1, |pool| u64::from(pool.replicas));
@@ -195,6 +200,7 @@ impl Namespace for NamespaceService {
             available_bytes: sum(|node| node.free_bytes),
             used_bytes: usage.bytes,
             inodes: usage.inodes,
+            quota: None,
         }))
     }
 

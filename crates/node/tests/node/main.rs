@@ -21,6 +21,7 @@ mod joining;
 mod kills;
 mod moving;
 mod orphans;
+mod quotas;
 mod refusals;
 mod requests;
 mod secrets;

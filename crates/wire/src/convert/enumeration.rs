@@ -38,7 +38,8 @@ numbered!(Clearing: KeepLength, Extend);
 numbered!(Seek: Data, Hole);
 numbered!(RenameMode: Replace, NoReplace, Exchange);
 numbered!(XattrMode: Any, Create, Replace);
+numbered!(QuotaState: Counting, Enforced);
 numbered!(
     ErrorKind: InvalidRequest, NotFound, AlreadyExists, Conflict, Denied, NotLeader, Unavailable, NoSpace, Corrupt,
-    Unsupported, Internal
+    Unsupported, Internal, OverQuota
 );

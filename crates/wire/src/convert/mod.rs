@@ -7,6 +7,7 @@ mod cluster;
 mod enumeration;
 mod extent;
 mod outcome;
+mod quota;
 #[cfg(test)]
 mod tests;
 

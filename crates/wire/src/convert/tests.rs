@@ -1,11 +1,11 @@
 use bytes::Bytes;
 use types::{
-    AttributeChanges, Attributes, BlockId, Change, Clearing, CloneRange, CommitReference, CommitTicket, Content,
-    Create, Device, Digest, Epoch, Extent, Fence, FileKind, Generation, Job, JobId, JobPhase, JobTotals, Lin, Name,
-    NewExtent, NewInode, Node, NodeId, ObjectReport, OperationError, Outcome, PgId, PgVersion, PlacementGroup, Policy,
-    PolicyId, Pool, PoolId, Removal, Rename, RenameMode, RepositoryId, Revision, Root, Seat, SeatSet, SeatState,
-    SessionId, SetId, Shrinkage, Site, SiteId, SiteState, Snapshot, SnapshotId, SnapshotState, Timestamp, VolumeId,
-    XattrMode,
+    Account, AttributeChanges, Attributes, BlockId, Change, Clearing, CloneRange, CommitReference, CommitTicket,
+    Content, Create, Device, Digest, Epoch, Extent, Fence, FileKind, Generation, Job, JobId, JobPhase, JobTotals,
+    Limits, Lin, Name, NewExtent, NewInode, Node, NodeId, ObjectReport, OperationError, Outcome, PgId, PgVersion,
+    PlacementGroup, Policy, PolicyId, Pool, PoolId, Quota, QuotaState, Removal, Rename, RenameMode, RepositoryId,
+    Revision, Root, Seat, SeatSet, SeatState, SessionId, SetId, Shrinkage, Site, SiteId, SiteState, Snapshot,
+    SnapshotId, SnapshotState, Timestamp, VolumeId, XattrMode,
 };
 use uuid::Uuid;
 
@@ -95,6 +95,19 @@ fn every_change_of_a_client_comes_back_as_it_was() {
         let message = v1::Change::try_from(change.clone()).unwrap();
         assert_eq!(Change::try_from(message).unwrap(), change);
     }
+}
+
+#[test]
+fn quotas_come_back_as_they_were() {
+    for account in [Account::Directory(Lin(u64::MAX)), Account::User(u32::MAX)] {
+        assert_eq!(Account::try_from(v1::Account::from(account)), Ok(account));
+        let limits = Limits { bytes: Some(0), inodes: None };
+        for state in [QuotaState::Counting, QuotaState::Enforced] {
+            let quota = Quota { account, limits, used_bytes: u64::MAX, used_inodes: 3, state };
+            assert_eq!(Quota::try_from(v1::Quota::from(quota)), Ok(quota));
+        }
+    }
+    assert_eq!(Account::try_from(v1::Account::default()), Err(InvalidMessage::Missing { field: "account" }));
 }
 
 #[test]

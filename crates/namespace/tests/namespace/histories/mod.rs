@@ -28,10 +28,11 @@ const FILE_BYTES_MAX: u64 = 60;
 const REQUESTS_MAX: u64 = 5;
 
 /// The rows that are left when everything was deleted, and why.
-const LEFT: [(Family, u64, &str); 7] = [
+const LEFT: [(Family, u64, &str); 8] = [
     (Family::Meta, 2, "the format, and how far the store is"),
     (Family::Inode, 1, "the root"),
     (Family::Changed, 1, "the root's last change"),
+    (Family::Usage, 1, "what the owner of the root has"),
     (Family::Node, 3, "members of the cluster"),
     (Family::Name, 3, "their keys"),
     (Family::Pg, 4, "placement groups"),

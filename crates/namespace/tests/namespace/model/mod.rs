@@ -122,7 +122,9 @@ impl Model {
             Operation::Change(change) => self.change(change),
             // What it makes of the clocks is given to the model.
             Operation::CountTime { .. } | Operation::AcceptTime { .. } => Ok(Outcome::Done),
-            Operation::Register(_) | Operation::Job(_) => panic!("the histories have no {operation:?}"),
+            Operation::Register(_) | Operation::Job(_) | Operation::Quota(_) => {
+                panic!("the histories have no {operation:?}")
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use namespace::{StoredContent, View};
 use prost::Message as _;
-use types::{Extent, FileKind, Lin, Name};
+use types::{Account, Extent, FileKind, Lin, Name, Quota};
 use wire::{Failure, v1};
 
 use crate::NodeError;
@@ -27,6 +27,21 @@ pub fn walk(view: &View, start: Lin, names: &[Name]) -> Result<Vec<v1::Attribute
     }
     steps.push(at.into());
     Ok(steps)
+}
+
+/// How full a quota is, in the words in which that is told of the whole file system.
+pub fn fullness(quota: &Quota) -> v1::StatFsResponse {
+    let directory = match quota.account {
+        Account::Directory(lin) => Some(lin.0),
+        Account::User(_) => None,
+    };
+    v1::StatFsResponse {
+        capacity_bytes: quota.limits.bytes.unwrap_or(u64::MAX),
+        available_bytes: quota.free_bytes().unwrap_or(u64::MAX),
+        used_bytes: quota.used_bytes,
+        inodes: quota.used_inodes,
+        quota: directory,
+    }
 }
 
 /// Describes LINs, each with a result of its own, until the answer is long enough.
