@@ -87,19 +87,19 @@ impl Quota {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum QuotaOperation {
     /// Sets a quota, or other limits of one. One of a directory that has entries is counted in steps first, and enforced
-    /// after. Gives [`Outcome::Done`].
+    /// after. Gives [`Outcome::Done`](crate::Outcome::Done).
     Set {
         /// Whose.
         account: Account,
         /// What is allowed.
         limits: Limits,
     },
-    /// Removes a quota. Gives [`Outcome::Done`].
+    /// Removes a quota. Gives [`Outcome::Done`](crate::Outcome::Done).
     Remove {
         /// Whose.
         account: Account,
     },
-    /// Counts at most so many entries of directories whose quotas were set or removed. Gives [`Outcome::Remaining`]; 0
+    /// Counts at most so many entries of directories whose quotas were set or removed. Gives [`Outcome::Remaining`](crate::Outcome::Remaining); 0
     /// when all are counted.
     Count {
         /// The bound, at most 10⁴.
