@@ -17,7 +17,6 @@ const PERIOD: Duration = Duration::from_secs(5);
 struct Gauges {
     leader: Gauge,
     term: Gauge,
-    applied: Gauge,
     voters: Gauge,
     nodes: Gauge,
     placement_groups: Gauge,
@@ -39,7 +38,6 @@ impl Gauges {
         Self {
             leader: metrics.gauge("raft_leader", "The number of the leader that this node follows; 0 without one"),
             term: metrics.gauge("raft_term", "The term"),
-            applied: metrics.gauge("raft_applied_index", "The last log entry in this node's state"),
             voters: metrics.gauge("raft_voters", "Members with a vote"),
             nodes: metrics.gauge("cluster_nodes", "Nodes that have joined"),
             placement_groups: metrics.gauge("cluster_placement_groups", "Placement groups"),
@@ -88,7 +86,6 @@ async fn look(member: &Arc<Member>, gauges: &Gauges) -> Result<(), NodeError> {
     let raft = member.consensus.status();
     set(&gauges.leader, raft.leader.map_or(0, types::NodeId::get));
     set(&gauges.term, raft.term);
-    set(&gauges.applied, raft.applied.unwrap_or_default());
     set(&gauges.voters, raft.voters().count() as u64);
     let Condition { room, failed, .. } = member.volumes.condition().await;
     set(&gauges.volume_blocks, room.block_bytes);

@@ -134,4 +134,9 @@ async fn prometheus_gets_the_figures_of_raft_and_of_the_blocks() {
     };
     let text = daemons.until("the figures are there", scrape).await;
     assert!(text.ends_with("# EOF\n"), "{text}");
+    let mut names: Vec<_> = text.lines().filter(|line| line.starts_with("# TYPE ")).collect();
+    let all = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), all, "a figure is there twice: {text}");
 }
