@@ -33,6 +33,8 @@ pub(crate) struct Collector {
 /// The requests of one caller.
 pub(crate) struct Submission {
     pub requests: EncodedRequests,
+    /// What the caller's own request is called.
+    pub name: Option<String>,
     /// When they came.
     pub queued: Instant,
     reply: oneshot::Sender<Reply>,
@@ -69,8 +71,8 @@ impl Collector {
         Self { queue: sender, budget: ByteBudget::new(batching.queue_bytes), batching, clock }
     }
 
-    /// Has requests sent with others and gives their results.
-    pub async fn submit(&self, requests: EncodedRequests, deadline: Instant) -> Reply {
+    /// Has requests sent with others and gives their results. `name` is that of the request for which they are.
+    pub async fn submit(&self, requests: EncodedRequests, name: Option<String>, deadline: Instant) -> Reply {
         if requests.bytes.len() > self.batching.entry_bytes || requests.count > self.batching.entry_requests {
             return Err(Refusal::TooLarge { bytes: requests.bytes.len() as u64, requests: requests.count as u64 });
         }
@@ -78,7 +80,7 @@ impl Collector {
         let queued = self.clock.now();
         let enqueue = async {
             let permit = self.budget.acquire(requests.bytes.len() as u64).await;
-            self.queue.send(Submission { requests, queued, reply, _permit: permit }).await
+            self.queue.send(Submission { requests, name, queued, reply, _permit: permit }).await
         };
         match self.clock.timeout(self.left(deadline), enqueue).await {
             Ok(Ok(())) => {}

@@ -15,8 +15,9 @@ use types::NodeId;
 
 use crate::collect::{Collector, Reply, Submission};
 use crate::member::status_of;
-use crate::message::{Answer, Message, decode_answer, encode_message};
+use crate::message::{Answer, Message, Part, decode_answer, encode_message};
 use crate::metrics::Metrics;
+use crate::payload::EncodedRequests;
 use crate::raft_types::Raft;
 use crate::route::Refusal;
 use crate::{Batching, MessageKind, Options, Transport, TransportError};
@@ -60,8 +61,7 @@ impl Forwarding {
     }
 
     async fn forward(mut self, batch: Vec<Submission>) {
-        let parts = batch.iter().map(|submission| &submission.requests);
-        let message = Message::ProposeAll(parts.map(|part| (part.count as u64, part.bytes.clone())).collect());
+        let message = Message::ProposeAll(batch.iter().map(part).collect());
         let replies = match self.leader_elsewhere() {
             Some((leader, address)) => self.send(leader, &address, &message, batch.len()).await,
             None => Err(Refusal::NotLeader { leader: None }),
@@ -96,6 +96,11 @@ impl Forwarding {
         };
         replies(answered, parts)
     }
+}
+
+fn part(submission: &Submission) -> Part {
+    let EncodedRequests { count, bytes } = submission.requests.clone();
+    Part { name: submission.name.clone(), count: count as u64, bytes }
 }
 
 /// The replies in an answer, if there is one for each part.

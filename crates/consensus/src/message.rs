@@ -55,8 +55,19 @@ pub(crate) enum Message {
     Change(Change),
     /// The same as [`Message::ReadIndex`], on the leader's lease if that holds.
     ReadLeased,
-    /// Requests of several callers for the leader: how many, encoded.
-    ProposeAll(Vec<(u64, Bytes)>),
+    /// Requests of several callers for the leader.
+    ProposeAll(Vec<Part>),
+}
+
+/// The requests of one caller.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Part {
+    /// What the caller's own request is called, for the logs.
+    pub name: Option<String>,
+    /// How many they are.
+    pub count: u64,
+    /// Encoded.
+    pub bytes: Bytes,
 }
 
 /// What it answers.

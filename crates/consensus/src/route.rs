@@ -163,7 +163,9 @@ impl Member {
             (Some(leader), _) if leader == self.options.node => self.do_errand(errand, deadline).await,
             (Some(_), Errand::Propose(requests)) if repeat == Repeat::Harmless => {
                 self.metrics.forwarded.inc_by(requests.count as u64);
-                Ok(Fetched::Results(self.forwarder.submit(requests.clone(), deadline).await?))
+                Ok(Fetched::Results(
+                    self.forwarder.submit(requests.clone(), self.transport.request_name(), deadline).await?,
+                ))
             }
             (Some(leader), _) => {
                 let members = self.status().members;
@@ -186,7 +188,9 @@ impl Member {
     /// Does an errand here, where the leader should be.
     async fn do_errand(&self, errand: &Errand, deadline: Instant) -> Result<Fetched, Refusal> {
         match errand {
-            Errand::Propose(requests) => Ok(Fetched::Results(self.proposer.submit(requests.clone(), deadline).await?)),
+            Errand::Propose(requests) => {
+                Ok(Fetched::Results(self.proposer.submit(requests.clone(), None, deadline).await?))
+            }
             Errand::ReadIndex(proof) => Ok(Fetched::Index(self.read_index_here(*proof, deadline).await?)),
             Errand::Change(change) => {
                 let changed = self.clock.timeout(self.left(deadline), self.change_here(change)).await;

@@ -9,7 +9,7 @@ use runtime::blocking;
 use crate::ConsensusError;
 use crate::collect::Reply;
 use crate::member::{Member, stopped};
-use crate::message::{Answer, Message, decode_message, encode_answer};
+use crate::message::{Answer, Message, Part, decode_message, encode_answer};
 use crate::payload::EncodedRequests;
 use crate::raft_types::{Group, Vote, VoteRequest, VoteResponse};
 use crate::route::{Errand, Fetched, Proof, Refusal};
@@ -48,11 +48,15 @@ impl Member {
     }
 
     /// Proposes for several callers, each of whom gets an answer of its own.
-    async fn propose_all(&self, parts: Vec<(u64, Bytes)>) -> Result<Answer, ConsensusError> {
+    async fn propose_all(&self, parts: Vec<Part>) -> Result<Answer, ConsensusError> {
         if parts.len() > self.options.batching.entry_requests {
             return Err(ConsensusError::Malformed { what: "list of proposals" });
         }
-        let parts = parts.into_iter().map(|(count, bytes)| proposal(count as usize, bytes));
+        for Part { name, count, .. } in &parts {
+            // The call that brings them has a name of its own.
+            tracing::debug!(request = name.as_deref(), count, "another node hands over requests");
+        }
+        let parts = parts.into_iter().map(|part| proposal(part.count as usize, part.bytes));
         let parts = parts.collect::<Result<Vec<_>, _>>()?;
         let replies = try_join_all(parts.into_iter().map(|part| self.propose_part(part))).await?;
         Ok(Answer::ProposedAll(replies))

@@ -22,6 +22,12 @@ pub trait Transport: Send + Sync + 'static {
         message: Bytes,
         deadline: Duration,
     ) -> BoxFuture<'a, Result<Bytes, TransportError>>;
+
+    /// The name of the request on which the calling task works, by which it is found in the logs of all nodes. What
+    /// [`Transport::send`] carries for one caller has its name anyway; this is for what it carries for several.
+    fn request_name(&self) -> Option<String> {
+        None
+    }
 }
 
 /// What a message is for, so that a transport can give each kind a channel of its own.

@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use runtime::Clock;
 use tonic::Status;
 use types::NodeId;
-use wire::v1;
+use wire::{RequestId, v1};
 
 use crate::peers::{Peers, Traffic};
 use crate::registry::Registry;
@@ -80,6 +80,10 @@ impl Transport for PeerTransport {
             self.exchange(to, registered.as_deref().unwrap_or(address), kind, message, deadline).await
         }
         .boxed()
+    }
+
+    fn request_name(&self) -> Option<String> {
+        RequestId::current().map(|name| name.to_string())
     }
 }
 

@@ -5,7 +5,7 @@ use wire::{Endpoint, Failure, v1};
 
 use crate::daemons::{Daemons, new_file};
 
-const LOG_OF_CALLS: &str = "[log]\nformat = \"json\"\nfilter = \"node::calls=debug\"\n";
+const LOG_OF_CALLS: &str = "[log]\nformat = \"json\"\nfilter = \"node::calls=debug,consensus::serve=debug\"\n";
 
 /// The names that a log gives to the calls of a method.
 fn names_in(log: &str, method: &str) -> Vec<String> {
