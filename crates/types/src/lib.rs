@@ -6,6 +6,7 @@
 
 mod attributes;
 mod backup;
+mod change;
 mod cluster;
 mod error;
 mod extent;
@@ -19,6 +20,7 @@ pub use attributes::{AttributeChanges, Attributes, Device, FileKind, NoDevice, T
 pub use backup::{
     CommitReference, CommitTicket, Job, JobPhase, JobTotals, ObjectReport, Policy, Root, Shrinkage, Site, SiteState,
 };
+pub use change::{Change, Content, Create, NewInode, Removal, Rename, RenameMode, XattrMode};
 pub use cluster::{Node, PlacementGroup, Pool, Seat, SeatState, Snapshot, SnapshotState};
 pub use error::{ErrorKind, OperationError};
 pub use extent::{BLOCK_LENGTH_MAX, Extent, INLINE_LENGTH_MAX, NewExtent, PublishedExtent, SeatSet, Seek, ShortCopy};
@@ -29,9 +31,6 @@ pub use id::{
 pub use name::{
     NAME_LENGTH_MAX, Name, NameError, SYMLINK_LENGTH_MAX, XATTR_NAME_LENGTH_MAX, XATTR_VALUE_LENGTH_MAX, XATTRS_MAX,
 };
-pub use operation::{
-    Batch, Change, Content, Create, JobOperation, NewInode, NewNode, Operation, Outcome, Registration, Removal, Rename,
-    RenameMode, Request, RequestKey, XattrMode,
-};
+pub use operation::{Batch, JobOperation, NewNode, Operation, Outcome, Registration, Request, RequestKey};
 pub use quota::{Account, Limits, Quota, QuotaOperation, QuotaState, Resource};
 pub use range::{CLONE_ALIGNMENT, Clearing, CloneRange};
