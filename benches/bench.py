@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import signal
 import socket
 import subprocess
 import sys
@@ -144,7 +145,13 @@ def build(*packages):
 
 
 def take_environment(script):
-    """Starts the script again with the environment of the other scripts, unless it has that."""
+    """Starts the script again with the environment of the other scripts, unless it has that; it ends in order on SIGTERM."""
     if "HOLDFAST_CACHE" not in os.environ:
         command = f'. "{ROOT}/scripts/env" && exec "$0" "$@"'
         os.execvp("bash", ["bash", "-c", command, sys.executable, script, *sys.argv[1:]])
+    signal.signal(signal.SIGTERM, ended)
+
+
+def ended(number, _frame):
+    """Unwinds when the script is told to end, so that daemons and folders go as they do at its own end."""
+    raise SystemExit(128 + number)
