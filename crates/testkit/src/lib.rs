@@ -22,8 +22,10 @@ mod inode;
 pub mod power;
 mod seeds;
 mod skip;
+mod small_disk;
 pub mod tree;
 
 pub use error::{FileOperation, TestkitError};
 pub use seeds::{rounds, seed};
 pub use skip::skip;
+pub use small_disk::SmallDisk;

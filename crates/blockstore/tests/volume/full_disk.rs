@@ -1,10 +1,14 @@
 use std::sync::Arc;
 
-use blockstore::{BlockStoreError, Options};
-use runtime::{FileOperation, Files};
+use blockstore::{BlockStore, BlockStoreError, NewBlock, Options};
+use runtime::{FileOperation, Files, Tasks};
+use testkit::SmallDisk;
 use types::ErrorKind;
 
-use crate::support::{EIO, ENOSPC, Failing, Folder, assert_holds, close, id, noisy_block};
+use crate::support::{
+    EIO, ENOSPC, EOPNOTSUPP, Failing, Folder, SEGMENT_BYTES, assert_holds, close, compact, compact_once, id,
+    noisy_block, outside,
+};
 
 #[tokio::test]
 async fn the_reserve_is_not_used_up_by_puts() {
@@ -158,4 +162,48 @@ async fn what_a_failed_sync_left_is_synced_before_it_counts() {
     assert_eq!(folder.last_segment().metadata().unwrap().len(), length);
     store.put(vec![noisy_block(2, 10_000)]).await.unwrap();
     assert_holds(&store, &[noisy_block(1, 10_000), noisy_block(2, 10_000)]).await;
+}
+
+/// Removals give nothing back here, for the file system makes no holes: only a compaction does, and it needs room.
+#[tokio::test]
+async fn a_disk_that_is_full_is_compacted_within_the_reserve() {
+    let folder = Folder::new();
+    let Some(disk) = SmallDisk::mount(&folder.path().join("disk"), 24) else {
+        return testkit::skip("this machine does not let us mount a small disk");
+    };
+    const RESERVE: u64 = 8 << 20;
+    let options =
+        Options { segment_bytes: 4 * SEGMENT_BYTES, reserve_bytes: RESERVE, ..Options::new(disk.path("volume")) };
+    let files = Files::watched(Arc::new(Failing::with(FileOperation::PunchHole, EOPNOTSUPP)));
+    let store = BlockStore::open(options, outside(files, Tasks::new("test"))).await.unwrap();
+    let (mut blocks, mut refused) = (Vec::new(), None);
+    while refused.is_none() {
+        let block = noisy_block(blocks.len() as u64, 50_000);
+        match store.put(vec![block.clone()]).await {
+            Ok(()) => blocks.push(block),
+            Err(error) => refused = Some(error),
+        }
+    }
+    assert!(matches!(refused, Some(BlockStoreError::NoSpace { .. })), "{refused:?}");
+    let (kept, removed): (Vec<NewBlock>, _) = blocks.into_iter().partition(|block| block.id.sequence % 4 == 0);
+    store.remove(removed.iter().map(|block| block.id).collect()).await.unwrap();
+    let more = noisy_block(1_000_000, 50_000);
+    store.put(vec![more.clone()]).await.expect_err("no space came back");
+
+    // Somebody else takes half of the reserve and more: copying would take what removals need.
+    disk.leave(RESERVE / 2);
+    let too_full = compact_once(&store).await.unwrap_err();
+    assert_eq!(too_full.kind(), ErrorKind::NoSpace, "{too_full}");
+    store.remove(vec![kept[0].id]).await.expect("removals go on");
+    assert_holds(&store, &kept[1..]).await;
+
+    disk.remove_filler();
+    let before = disk.free();
+    store.put(vec![more.clone()]).await.expect_err("as before");
+    assert!(compact(&store).await > 10);
+    assert!(disk.free() > before + 6 * (1 << 20), "{before} bytes were free, {} are", disk.free());
+    assert_holds(&store, &kept[1..]).await;
+    store.put(vec![more.clone()]).await.unwrap();
+    assert_holds(&store, &[more]).await;
+    close(store).await;
 }

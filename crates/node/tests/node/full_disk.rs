@@ -1,12 +1,9 @@
 //! A node whose disk is full: it says so, keeps what it acknowledged, lets files be removed, and goes on.
 
 use std::convert::Infallible;
-use std::fs::OpenOptions;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 
 use client::{Client, ClientError, Session, Target};
+use testkit::SmallDisk;
 use types::{ErrorKind, Lin, Name};
 
 use crate::daemons::{self, Daemons, content, get, new_file, small};
@@ -69,59 +66,6 @@ async fn full_volumes_refuse_blocks_and_nothing_else_until_files_are_removed() {
     assert_readable(&client, 0..files).await;
 }
 
-/// A file system of its own in memory, which lives as long as this does. It takes root; without, there is none.
-struct SmallDisk {
-    holder: Child,
-    folder: PathBuf,
-}
-
-impl SmallDisk {
-    fn mount(folder: &Path, mebibytes: u32) -> Option<Self> {
-        runtime::Files::real().create_dirs(folder).unwrap();
-        // It ends when its input does, which is when the test ends, whichever way.
-        let script = format!("mount -t tmpfs -o size={mebibytes}m tmpfs \"$0\" && echo mounted && cat");
-        let holder = Command::new("unshare")
-            .args(["--mount", "sh", "-c", &script])
-            .arg(folder)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn();
-        let mut holder = holder.ok()?;
-        let mut said = String::new();
-        BufReader::new(holder.stdout.take()?).read_line(&mut said).ok()?;
-        let disk = Self { holder, folder: folder.to_owned() };
-        (said == "mounted\n").then_some(disk)
-    }
-
-    /// A path of the file system as it is seen from outside.
-    fn path(&self, name: &str) -> PathBuf {
-        let root = PathBuf::from(format!("/proc/{}/root", self.holder.id()));
-        root.join(self.folder.strip_prefix("/").unwrap()).join(name)
-    }
-
-    fn free(&self) -> u64 {
-        runtime::Files::real().free_space(&self.path("")).unwrap().free
-    }
-
-    /// Lets somebody else take all but so many bytes.
-    fn leave(&self, free: u64) {
-        let mut filler = OpenOptions::new().create(true).append(true).open(self.path("filler")).unwrap();
-        let zeros = vec![0; 64 << 10];
-        while self.free() > free && filler.write_all(&zeros).is_ok() {}
-    }
-
-    fn remove_filler(&self) {
-        std::fs::remove_file(self.path("filler")).unwrap();
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _already_gone = self.holder.kill();
-        let _reaped = self.holder.wait();
-    }
-}
-
 async fn never_ending(work: impl Future<Output = Infallible>) -> Infallible {
     work.await
 }
@@ -133,7 +77,7 @@ async fn a_node_on_a_full_disk_loses_nothing_and_comes_back() {
     let Some(disk) = SmallDisk::mount(&daemons.home(0).join("disk"), 192) else {
         return testkit::skip("this machine does not let us mount a small disk");
     };
-    daemons.run_in_namespace_of(disk.holder.id());
+    daemons.run_in_namespace_of(disk.holder());
     daemons.spawn(0);
     daemons.form().await;
     let client = daemons.client(0).await;
