@@ -9,13 +9,12 @@ use std::path::Path;
 
 use runtime::{FileError, Files};
 use types::VolumeId;
-use uuid::Uuid;
 
-use crate::fields::Fields;
 use crate::segment::SegmentNumber;
+use crate::volume_file::Kind;
 
-const MAGIC: [u8; 4] = *b"HFGO";
 pub(crate) const VERSION: u8 = 1;
+const KIND: Kind = Kind { magic: *b"HFGO", version: VERSION };
 
 /// A set of segments, as ranges that neither meet nor touch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,23 +60,13 @@ impl Gone {
     }
 
     pub(crate) fn to_bytes(&self, volume: VolumeId) -> Vec<u8> {
-        let mut bytes = [&MAGIC[..], &[VERSION, 0, 0, 0], volume.0.as_bytes()].concat();
-        for (first, last) in &self.ranges {
-            bytes.extend_from_slice(&first.0.to_le_bytes());
-            bytes.extend_from_slice(&last.0.to_le_bytes());
-        }
-        bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
-        bytes
+        let ends = self.ranges.iter().flat_map(|(first, last)| [first, last]);
+        let body: Vec<u8> = ends.flat_map(|end| end.0.to_le_bytes()).collect();
+        KIND.seal([0; 3], volume, &body)
     }
 
     fn parse(bytes: &[u8], volume: VolumeId) -> Option<Self> {
-        let (covered, checksum) = bytes.split_last_chunk::<4>()?;
-        let mut fields = Fields(covered);
-        let sound = fields.take()? == MAGIC && crc32fast::hash(covered) == u32::from_le_bytes(*checksum);
-        let [version, ..] = fields.take::<4>()?;
-        if !sound || version != VERSION || VolumeId(Uuid::from_bytes(fields.take()?)) != volume {
-            return None;
-        }
+        let mut fields = KIND.open_of(bytes, volume)?.body;
         let mut gone = Self::default();
         while !fields.0.is_empty() {
             let (first, last) = (SegmentNumber(fields.u64()?), SegmentNumber(fields.u64()?));
@@ -94,8 +83,10 @@ impl Gone {
 #[cfg(test)]
 mod tests {
     use runtime::Seed;
+    use uuid::Uuid;
 
     use super::*;
+    use crate::volume_file::tests::assert_only_whole;
 
     const VOLUME: VolumeId = VolumeId(Uuid::from_u128(7));
 
@@ -123,11 +114,6 @@ mod tests {
         let bytes = good.to_bytes(VOLUME);
         assert_eq!(Gone::parse(&bytes, VOLUME), Some(good));
         assert_eq!(Gone::parse(&bytes, VolumeId(Uuid::from_u128(8))), None);
-        assert!((0..bytes.len()).all(|length| Gone::parse(&bytes[..length], VOLUME).is_none()));
-        for bit in 0..bytes.len() * 8 {
-            let mut bad = bytes.clone();
-            bad[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(Gone::parse(&bad, VOLUME), None, "bit {bit}");
-        }
+        assert_only_whole(&bytes, |bytes| Gone::parse(bytes, VOLUME));
     }
 }

@@ -50,6 +50,7 @@ mod segment;
 mod segment_files;
 mod store;
 mod usage;
+mod volume_file;
 mod walk;
 mod writer;
 

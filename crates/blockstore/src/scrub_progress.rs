@@ -8,14 +8,13 @@ use std::path::PathBuf;
 
 use runtime::Files;
 use types::{BlockId, VolumeId};
-use uuid::Uuid;
 
 use crate::BlockStoreError;
-use crate::fields::Fields;
 use crate::store::BlockStore;
+use crate::volume_file::{Kind, Opened};
 
-const MAGIC: [u8; 4] = *b"HFSC";
 pub(crate) const VERSION: u8 = 1;
+const KIND: Kind = Kind { magic: *b"HFSC", version: VERSION };
 const FILE_MODE: u32 = 0o600;
 
 /// How far a pass through all blocks is. Times are for the pace alone, in seconds of Unix time.
@@ -79,24 +78,18 @@ impl BlockStore {
 
 impl ScrubProgress {
     fn to_bytes(self, volume: VolumeId) -> Vec<u8> {
-        let flags = [self.after.is_some(), self.completed_seconds.is_some()].map(u8::from);
-        let mut bytes = [&MAGIC[..], &[VERSION], &flags, &[0], volume.0.as_bytes()].concat();
-        bytes.extend_from_slice(&self.after.map_or([0; 16], BlockId::to_bytes));
-        bytes.extend_from_slice(&self.bytes.to_le_bytes());
-        bytes.extend_from_slice(&self.began_seconds.to_le_bytes());
-        bytes.extend_from_slice(&self.completed_seconds.unwrap_or_default().to_le_bytes());
-        bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
-        bytes
+        let flags = [self.after.is_some(), self.completed_seconds.is_some(), false].map(u8::from);
+        let body = [
+            &self.after.map_or([0; 16], BlockId::to_bytes)[..],
+            &self.bytes.to_le_bytes(),
+            &self.began_seconds.to_le_bytes(),
+            &self.completed_seconds.unwrap_or_default().to_le_bytes(),
+        ];
+        KIND.seal(flags, volume, &body.concat())
     }
 
     fn parse(bytes: &[u8], volume: VolumeId) -> Option<Self> {
-        let (covered, checksum) = bytes.split_last_chunk::<4>()?;
-        let mut fields = Fields(covered);
-        let sound = fields.take()? == MAGIC && crc32fast::hash(covered) == u32::from_le_bytes(*checksum);
-        let [version, has_after, has_completed, _] = fields.take()?;
-        if !sound || version != VERSION || VolumeId(Uuid::from_bytes(fields.take()?)) != volume {
-            return None;
-        }
+        let Opened { flags: [has_after, has_completed, _], body: mut fields, .. } = KIND.open_of(bytes, volume)?;
         let after = Some(BlockId::from_bytes(fields.take()?)).filter(|_| has_after == 1);
         let bytes = fields.u64()?;
         let began_seconds = fields.i64()?;
@@ -108,8 +101,10 @@ impl ScrubProgress {
 #[cfg(test)]
 mod tests {
     use types::SessionId;
+    use uuid::Uuid;
 
     use super::*;
+    use crate::volume_file::tests::assert_only_whole;
 
     #[test]
     fn it_comes_back_and_a_damaged_or_foreign_one_does_not() {
@@ -120,12 +115,7 @@ mod tests {
             let bytes = progress.to_bytes(volume);
             assert_eq!(ScrubProgress::parse(&bytes, volume), Some(progress));
             assert_eq!(ScrubProgress::parse(&bytes, VolumeId(Uuid::from_u128(8))), None);
-            assert!((0..bytes.len()).all(|length| ScrubProgress::parse(&bytes[..length], volume).is_none()));
-            for bit in 0..bytes.len() * 8 {
-                let mut bad = bytes.clone();
-                bad[bit / 8] ^= 1 << (bit % 8);
-                assert_eq!(ScrubProgress::parse(&bad, volume), None, "bit {bit}");
-            }
+            assert_only_whole(&bytes, |bytes| ScrubProgress::parse(bytes, volume));
         }
     }
 }
