@@ -4,7 +4,7 @@ use bytes::Bytes;
 use namespace::{Entry, Store, View};
 use types::{
     AttributeChanges, Batch, Change, Content, Create, FileKind, Lin, Name, NewInode, Operation, Outcome, Removal,
-    Rename, RenameMode, Request, SnapshotId, Timestamp,
+    Rename, RenameMode, Request, RequestKey, SnapshotId, Timestamp,
 };
 
 /// A store in a folder of its own.
@@ -29,9 +29,13 @@ impl World {
 
     /// Applies an operation.
     pub fn try_apply(&mut self, operation: Operation) -> Result<Outcome, types::OperationError> {
+        self.request(Request { key: None, operation })
+    }
+
+    fn request(&mut self, request: Request) -> Result<Outcome, types::OperationError> {
         self.index += 1;
         let proposed_at = Timestamp { seconds: 1_000_000 + self.index as i64, nanoseconds: 0 };
-        let batch = Some(Batch { proposed_at, requests: vec![Request { key: None, operation }] });
+        let batch = Some(Batch { proposed_at, requests: vec![request] });
         let entry = Entry { index: self.index, position: Bytes::new(), membership: None, batch };
         self.store.apply(&[entry]).unwrap().remove(0).remove(0)
     }
@@ -72,6 +76,15 @@ impl World {
             Outcome::Inode(attributes) => attributes.lin,
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Lets a new session hold a file.
+    pub fn hold(&mut self, lin: Lin) {
+        let Outcome::Session(session) = self.apply(Operation::OpenSession { label: String::new() }) else {
+            panic!("no session was opened")
+        };
+        let key = Some(RequestKey { session, sequence: 1, low_water: 1 });
+        self.request(Request { key, operation: Operation::Change(Change::Hold { lin }) }).unwrap();
     }
 
     /// Sets a mode.

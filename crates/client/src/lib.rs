@@ -34,6 +34,7 @@ mod file_writer;
 mod inode;
 mod lease;
 mod namespace;
+mod open_files;
 mod path;
 mod placement;
 mod publication;

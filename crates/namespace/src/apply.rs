@@ -55,7 +55,7 @@ fn apply_batch(tx: &mut Transaction<'_>, batch: &Batch) -> Result<Results, Store
 }
 
 fn apply_request(tx: &mut Transaction<'_>, request: &Request) -> Done {
-    tx.begin();
+    tx.begin(request.key.map(|key| key.session));
     let Some(key) = request.key else { return attempt(tx, request) };
     match settle(tx, |tx| tx.admit(key))? {
         Ok(None) => {}

@@ -7,6 +7,7 @@ mod blocks;
 mod copies;
 mod extents;
 mod history;
+mod holds;
 mod quotas;
 mod sessions;
 #[cfg(test)]
@@ -70,6 +71,7 @@ pub fn check(rows: &impl Rows) -> Result<Vec<Fault>, StoreError> {
     checker.freed()?;
     checker.short()?;
     checker.sessions()?;
+    checker.holds()?;
     checker.remembered()?;
     checker.claimed()?;
     Ok(checker.faults)

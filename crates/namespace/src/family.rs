@@ -64,6 +64,8 @@ pub enum Family {
     Block = 28,
     /// Block, content, start: the places of blocks that clones gave more than one.
     Reference = 29,
+    /// LIN, session: who holds a file.
+    Open = 30,
     /// Quotas of directories and users.
     Quota = 32,
     /// What directories with a quota hold, and what every user owns.
@@ -72,11 +74,13 @@ pub enum Family {
     Scope = 40,
     /// Directories whose entries are to be counted, and how far they are.
     Recount = 41,
+    /// Session, LIN: what a session holds.
+    Held = 42,
 }
 
 impl Family {
     /// All families, in the order of their tags.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 36] = [
         Self::Meta,
         Self::Inode,
         Self::Dentry,
@@ -107,10 +111,12 @@ impl Family {
         Self::Orphan,
         Self::Block,
         Self::Reference,
+        Self::Open,
         Self::Quota,
         Self::Usage,
         Self::Scope,
         Self::Recount,
+        Self::Held,
     ];
 
     /// The name in RocksDB.
@@ -147,10 +153,12 @@ impl Family {
             Self::Orphan => "orphan",
             Self::Block => "block",
             Self::Reference => "reference",
+            Self::Open => "open",
             Self::Quota => "quota",
             Self::Usage => "usage",
             Self::Scope => "scope",
             Self::Recount => "recount",
+            Self::Held => "held",
         }
     }
 

@@ -6,6 +6,7 @@ use crate::accounts::Holding;
 use crate::changes::ChangeFlags;
 use crate::error::{Failure, StoreError};
 use crate::history::Moment;
+use crate::holds::is_held;
 use crate::keys::{ContentKey, EntryKey, LinkKey, XattrKey};
 use crate::rows::{Body, EntryRow, InodeRow, Present};
 use crate::tables::{Entries, Inodes, Links, Xattrs};
@@ -143,7 +144,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Removes a name, and what it names if that was its last name. A directory has to be empty.
+    /// Removes a name, and what it names if that was its last name and no session holds it. A directory has to be empty.
     pub fn unlink(&mut self, key: &EntryKey, entry: EntryRow) -> Result<(), Failure> {
         let mut inode = self.inode(entry.lin)?;
         let directory = inode.row.kind == FileKind::Directory;
@@ -151,7 +152,7 @@ impl Transaction<'_> {
             return Err(OperationError::NotEmpty { lin: entry.lin }.into());
         }
         self.remove_entry(key, entry)?;
-        if directory || inode.row.nlink == 1 {
+        if directory || (inode.row.nlink == 1 && !is_held(self, entry.lin)?) {
             return Ok(self.delete_inode(&inode)?);
         }
         inode.row.nlink -= 1;

@@ -4,11 +4,14 @@
 //! so no key of a family is the beginning of another, and a history key is the head's key with the birth appended.
 
 mod account;
+mod hold;
 
 use bytes::Bytes;
 use types::{BlockId, JobId, Lin, Name, NodeId, PgId, PolicyId, PoolId, Revision, SessionId, SiteId, SnapshotId};
 
 use crate::family::Family;
+
+pub use hold::{HeldKey, OpenKey};
 
 /// A key that a family is sorted by.
 pub trait Key: Sized {

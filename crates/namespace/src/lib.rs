@@ -31,6 +31,7 @@ mod family;
 mod formats;
 mod genesis;
 mod history;
+mod holds;
 mod index;
 mod inode;
 mod job;

@@ -10,7 +10,7 @@ use crate::rows::ProgressRow;
 
 /// The format of the whole store, as FORMAT.md describes it. A store of an older one lacks rows without which this
 /// program would take blocks for unpublished, or has them in another form.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 /// The key of the format: four bytes, big-endian, whatever the version of rows is.
 pub const FORMAT_KEY: &[u8] = b"format";
 /// The key of [`ProgressRow`].

@@ -220,6 +220,8 @@ pub struct SessionRow {
     pub low_water: u64,
     /// Blocks below this number are published or given up for good.
     pub block_mark: u64,
+    /// Files that it holds.
+    pub holds: u64,
     /// Blocks from the mark on that are published: ranges, the end excluded, sorted, apart from each other.
     pub published: Vec<(u64, u64)>,
 }

@@ -158,13 +158,16 @@ impl Transaction<'_> {
         Ok(outer.is_none())
     }
 
-    /// Lets a file that lost a name count where its first other name is, so that it never counts where it has none.
+    /// Lets a file that lost a name count where its first other name is, so that it never counts where it has none. One
+    /// without any name counts for its owner alone.
     pub fn unlink_scope(&mut self, inode: &Inode) -> Result<(), StoreError> {
         if !self.counts_directories() {
             return Ok(());
         }
-        let Some(parent) = tree::parent(self, Moment::Head, inode.lin)? else { return Ok(()) };
-        let scope = self.scope_in(parent)?;
+        let scope = match tree::parent(self, Moment::Head, inode.lin)? {
+            Some(parent) => self.scope_in(parent)?,
+            None => None,
+        };
         self.rescope(inode.lin, &inode.row, scope, Arrival::Tolerated)
     }
 

@@ -35,17 +35,19 @@ impl Transaction<'_> {
             renewed: self.progress.ticks,
             low_water: 1,
             block_mark: 0,
+            holds: 0,
             published: Vec::new(),
         };
         self.put::<Sessions>(&id, &row);
         id
     }
 
-    /// Ends a session and forgets its results. One that has ended stays ended.
+    /// Ends a session, forgets its results and lets it hold no file. One that has ended stays ended; one that held much is
+    /// ended again until it holds nothing.
     pub fn close_session(&mut self, id: SessionId) -> Result<(), Failure> {
         self.forget(id, KeyRange::prefix(id.encode()))?;
         self.delete::<Sessions>(&id);
-        Ok(())
+        self.release_some(id)
     }
 
     /// Says that all blocks of a session below a mark are published or given up.
@@ -107,7 +109,8 @@ impl Transaction<'_> {
         Ok(self.row::<Sessions>(&id)?.filter(|row| !row.has_expired(ticks)))
     }
 
-    fn session(&self, id: SessionId) -> Result<SessionRow, Failure> {
+    /// A session that is not over.
+    pub fn session(&self, id: SessionId) -> Result<SessionRow, Failure> {
         Ok(self.live_session(id)?.ok_or(OperationError::NoSession { session: id })?)
     }
 
@@ -179,7 +182,7 @@ fn no_block(sequence: u64) -> OperationError {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use bytes::Bytes;
     use rocksdb::perf::{PerfContext, PerfMetric, PerfStatsLevel, set_perf_stats};
     use types::{Batch, ErrorKind, Operation, Request, Timestamp};
@@ -187,7 +190,8 @@ mod tests {
     use super::*;
     use crate::{Entry, Store};
 
-    fn session() -> SessionRow {
+    /// One that has done nothing yet.
+    pub fn session() -> SessionRow {
         let opened = Timestamp::default();
         SessionRow {
             label: String::new(),
@@ -196,6 +200,7 @@ mod tests {
             renewed: 0,
             low_water: 1,
             block_mark: 0,
+            holds: 0,
             published: Vec::new(),
         }
     }

@@ -9,8 +9,8 @@ use types::{
 
 use crate::family::Family;
 use crate::keys::{
-    ChangedKey, DeadKey, EntryKey, ExtentKey, FreedKey, JobObjectKey, Key, LinkKey, NameKey, OrphanKey, PolicyJobKey,
-    RememberedKey, ShortKey, XattrKey,
+    ChangedKey, DeadKey, EntryKey, ExtentKey, FreedKey, HeldKey, JobObjectKey, Key, LinkKey, NameKey, OpenKey,
+    OrphanKey, PolicyJobKey, RememberedKey, ShortKey, XattrKey,
 };
 use crate::places::PlaceKey;
 use crate::rows::{
@@ -100,6 +100,10 @@ tables! {
     Blocks: Block, BlockId => Present;
     /// Places of blocks that have had several.
     References: Reference, PlaceKey => Present;
+    /// Who holds files.
+    Opens: Open, OpenKey => Present;
+    /// What sessions hold.
+    Held: Held, HeldKey => Present;
     /// Quotas.
     Quotas: Quota, Account => QuotaRow;
     /// What is used.

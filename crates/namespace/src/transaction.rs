@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use blake3::Hasher;
 use rocksdb::WriteBatch;
-use types::{Account, Revision, SnapshotId, SnapshotState, Timestamp};
+use types::{Account, Revision, SessionId, SnapshotId, SnapshotState, Timestamp};
 
 use crate::accounts::Counted;
 use crate::database::{Database, Direction, Pairs, Rows};
@@ -32,6 +32,8 @@ pub struct Transaction<'a> {
     snapshots: Option<Vec<SnapshotId>>,
     /// Rows of extents that the operation removed for good, one for each place of a block.
     pub lost: BTreeMap<PlaceKey, ExtentRow>,
+    /// The session in whose name the operation is carried out; none for one of the cluster's own.
+    pub caller: Option<SessionId>,
     /// What the operation has counted, until it is settled.
     pub accounts: BTreeMap<Account, Counted>,
     hasher: Hasher,
@@ -47,6 +49,7 @@ impl<'a> Transaction<'a> {
             before,
             snapshots: None,
             lost: BTreeMap::new(),
+            caller: None,
             accounts: BTreeMap::new(),
             hasher: Hasher::new(),
         }
@@ -63,7 +66,8 @@ impl<'a> Transaction<'a> {
     }
 
     /// Counts the next operation, whether it will succeed or not (rule P1).
-    pub fn begin(&mut self) {
+    pub fn begin(&mut self, caller: Option<SessionId>) {
+        self.caller = caller;
         self.progress.revision = self.progress.revision.next();
     }
 

@@ -50,12 +50,14 @@ fn grows(request: &types::Request) -> bool {
             | Change::SetXattr { .. }
             | Change::Write { .. }
             | Change::Clone(_)
+            | Change::Hold { .. }
             | Change::CreateSnapshot { .. } => true,
             Change::Remove { .. }
             | Change::Rename(_)
             | Change::SetAttributes { .. }
             | Change::RemoveXattr { .. }
             | Change::ClearRange { .. }
+            | Change::Release { .. }
             | Change::DeleteSnapshot { .. }
             | Change::DropStep { .. }
             | Change::AcknowledgeFreed { .. } => false,

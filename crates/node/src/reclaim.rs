@@ -1,5 +1,6 @@
-//! Giving space back: dying snapshots and the objects of ended jobs on the leader, freed copies on every node. And what is
-//! done in steps like these: counting what directories held when they got a quota, or lost one.
+//! Giving space back: dying snapshots, the objects of ended jobs and the files that ended sessions held on the leader,
+//! freed copies on every node. And what is done in steps like these: counting what directories held when they got a
+//! quota, or lost one.
 //!
 //! All are rows in the replicated state until somebody says that they are done (rules P8 and P9), so nothing is lost by
 //! a crash: whoever starts next finds the rows and goes on. A freed copy is taken out of the block store before it is
@@ -57,7 +58,12 @@ async fn look(member: &Arc<Member>, round: &mut Round) -> Result<Found, NodeErro
     let copies = remove_freed(member, round).await?;
     let mut found = vec![copies];
     if member.consensus.is_leader() {
-        found.extend([drop_dying(member).await?, forget_objects(member).await?, count_entries(member).await?]);
+        found.extend([
+            drop_dying(member).await?,
+            forget_objects(member).await?,
+            count_entries(member).await?,
+            release_ended(member).await?,
+        ]);
     }
     Ok(if found.contains(&Found::Something) { Found::Something } else { Found::Nothing })
 }
@@ -96,6 +102,13 @@ async fn forget_objects(member: &Arc<Member>) -> Result<Found, NodeError> {
     if let Outcome::Remaining(0) = member.propose(Operation::Job(step)).await? {
         tracing::info!(%job, "the objects of an ended job are forgotten");
     }
+    Ok(Found::Something)
+}
+
+/// Takes some of what it held from a session that has ended with more than its end may take.
+async fn release_ended(member: &Arc<Member>) -> Result<Found, NodeError> {
+    let Some(session) = member.read_local(|view| view.ended_holder()).await? else { return Ok(Found::Nothing) };
+    member.propose(Operation::CloseSession { session }).await?;
     Ok(Found::Something)
 }
 

@@ -108,6 +108,18 @@ pub enum Change {
     /// Lets a range of a file share the blocks of another range, from its front on and as far as one operation may go: it
     /// is said again for the end that is left. Gives [`crate::Outcome::Remaining`]: how many bytes that end has.
     Clone(CloneRange),
+    /// Lets the session in whose name this comes hold a file: it stays when its last name is removed. Gives
+    /// [`crate::Outcome::Inode`].
+    Hold {
+        /// What is no directory.
+        lin: Lin,
+    },
+    /// Lets the session hold a file no longer; one without a name goes with the last that held it. Gives
+    /// [`crate::Outcome::Done`], also if the session does not hold it.
+    Release {
+        /// The file.
+        lin: Lin,
+    },
 }
 
 /// A file of any kind to be made.

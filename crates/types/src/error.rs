@@ -289,6 +289,14 @@ pub enum OperationError {
         /// The LIN.
         lin: Lin,
     },
+    /// So many files a session may hold (`ENFILE`).
+    #[error("session {session} holds {limit} files, and can hold no more: close others first")]
+    TooManyHolds {
+        /// The session.
+        session: SessionId,
+        /// How many it may hold.
+        limit: u64,
+    },
 }
 
 impl OperationError {
@@ -323,6 +331,7 @@ impl OperationError {
             | Self::NoRecoveryKit { .. }
             | Self::TimeNotAccepted { .. }
             | Self::CrossesQuota { .. }
+            | Self::TooManyHolds { .. }
             | Self::WrongPhase { .. } => ErrorKind::Conflict,
             Self::SessionFull { .. } => ErrorKind::Unavailable,
             Self::OverQuota { .. } => ErrorKind::OverQuota,

@@ -47,7 +47,8 @@ pub enum Operation {
         /// Whose it is, for the audit log and for people.
         label: String,
     },
-    /// Ends a session; blocks that it cut and never published become orphans (rule P10).
+    /// Ends a session; blocks that it cut and never published become orphans (rule P10), and it holds no file any more. If
+    /// it held many, some are left: it is ended again for them.
     CloseSession {
         /// Which.
         session: SessionId,

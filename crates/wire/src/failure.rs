@@ -149,6 +149,7 @@ fn named(error: &OperationError) -> (&'static str, Fields) {
             named!("over_quota", account, resource, used, needed, limit)
         }
         OperationError::CrossesQuota { lin } => named!("crosses_quota", lin),
+        OperationError::TooManyHolds { session, limit } => named!("too_many_holds", session, limit),
     }
 }
 

@@ -71,13 +71,13 @@ impl<'a> Planner<'a> {
         emit: &'a mut dyn FnMut(Unit) -> Result<(), PlanError>,
     ) -> Result<Self, PlanError> {
         let roots = || policy.roots.iter().map(|root| root.lin);
-        let now = Membership::new(view.at(job.snapshot)?, roots());
+        let mut now = Membership::new(view.at(job.snapshot)?, roots());
         let base = match job.base_snapshot {
             Some(base) => Some(Membership::new(view.at(base)?, roots())),
             None => None,
         };
         for root in &policy.roots {
-            if if_there(now.view().attributes(root.lin))?.is_none() {
+            if !now.holds(root.lin)? {
                 return Err(PlanError::MissingRoot { lin: root.lin, path: root.path.clone() });
             }
         }

@@ -43,13 +43,14 @@ impl Membership {
         self.roots.iter().copied()
     }
 
-    /// Whether the LIN is there and in the set.
+    /// Whether the LIN is there and in the set. A file without a name, which is there because somebody holds it open, is in
+    /// none.
     ///
     /// # Errors
     /// The store failed.
     pub fn holds(&mut self, lin: Lin) -> Result<bool, Failure> {
         if self.roots.contains(&lin) {
-            return self.exists(lin);
+            return self.is_named(lin);
         }
         Ok(!self.links(lin)?.is_empty())
     }
@@ -97,8 +98,8 @@ impl Membership {
         Ok(inside)
     }
 
-    fn exists(&self, lin: Lin) -> Result<bool, Failure> {
-        Ok(if_there(self.view.attributes(lin))?.is_some())
+    fn is_named(&self, lin: Lin) -> Result<bool, Failure> {
+        Ok(if_there(self.view.attributes(lin))?.is_some_and(|attributes| attributes.nlink > 0))
     }
 }
 

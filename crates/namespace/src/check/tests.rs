@@ -1,5 +1,6 @@
 //! Every invariant that the check knows, broken behind the store's back: the check has to name the row.
 
+mod holds;
 mod world;
 
 use bytes::Bytes;

@@ -8,6 +8,7 @@ use crate::database::Rows;
 use crate::error::StoreError;
 use crate::family::Family;
 use crate::history::{Moment, Version, version, versions};
+use crate::holds::is_held;
 use crate::keys::{ChangedKey, EntryKey, Key as _, KeyRange, LinkKey, XattrKey};
 use crate::meta;
 use crate::read::Read as _;
@@ -40,7 +41,11 @@ impl<R: Rows> Checker<'_, R> {
         }
         match inode.kind {
             FileKind::Directory => self.directory(lin, inode, links)?,
-            _ => self.expect(links == inode.nlink, Family::Inode, &key, format!("it has {links} links")),
+            _ => {
+                self.expect(links == inode.nlink, Family::Inode, &key, format!("it has {links} links"));
+                let kept = links > 0 || is_held(self.rows, lin)?;
+                self.expect(kept, Family::Inode, &key, "it has no name, and no session holds it");
+            }
         }
         if inode.kind == FileKind::File {
             self.usage.bytes = self.usage.bytes.wrapping_add(inode.size);

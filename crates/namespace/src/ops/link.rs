@@ -15,6 +15,10 @@ pub fn link(tx: &mut Transaction<'_>, lin: Lin, parent: Lin, name: &Name) -> Res
     if inode.row.kind == FileKind::Directory {
         return Err(OperationError::IsDirectory { lin }.into());
     }
+    // Linux: what lost its last name gets none again (`ENOENT`).
+    if inode.row.nlink == 0 {
+        return Err(OperationError::NoInode { lin }.into());
+    }
     let key = entry_key(parent, name);
     tx.expect_free(&key)?;
     if inode.row.nlink >= LINKS_MAX {

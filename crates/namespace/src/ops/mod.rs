@@ -19,7 +19,7 @@ mod xattr;
 
 use std::time::Duration;
 
-use types::{Change, Operation, OperationError, Outcome, Registration, Timestamp};
+use types::{Change, Operation, OperationError, Outcome, Registration, SessionId, Timestamp};
 
 use crate::accounts::Judgement;
 use crate::error::Failure;
@@ -39,7 +39,7 @@ pub fn perform(tx: &mut Transaction<'_>, operation: &Operation) -> Result<Outcom
             Err(out_of_range("the length of the label", label.len(), LABEL_LENGTH_MAX).into())
         }
         Operation::OpenSession { label } => Ok(Outcome::Session(tx.open_session(label))),
-        Operation::CloseSession { session } => tx.close_session(*session).map(|()| Outcome::Done),
+        Operation::CloseSession { session } => close_session(tx, *session),
         Operation::RaiseBlockMark { session, mark } => tx.raise_block_mark(*session, *mark).map(|()| Outcome::Done),
         Operation::Change(change) => perform_change(tx, change),
         Operation::Register(registration) => perform_registration(tx, registration),
@@ -81,10 +81,20 @@ fn perform_change(tx: &mut Transaction<'_>, change: &Change) -> Result<Outcome, 
             clear::clear(tx, *lin, clear::range(*offset, *length)?, *clearing, *mtime)
         }
         Change::Clone(clone) => clone::clone(tx, clone),
+        Change::Hold { lin } => tx.hold(*lin),
+        Change::Release { lin } => tx.release(*lin),
     }?;
     tx.settle_accounts(Judgement::Enforced)?;
     tx.free_unused_blocks()?;
     Ok(outcome)
+}
+
+/// Ends a session. Files that nobody else held go with it.
+fn close_session(tx: &mut Transaction<'_>, session: SessionId) -> Result<Outcome, Failure> {
+    tx.close_session(session)?;
+    tx.settle_accounts(Judgement::Counted)?;
+    tx.free_unused_blocks()?;
+    Ok(Outcome::Done)
 }
 
 /// What every operation does besides its own work, even one that was refused: its share of what earlier ones left.

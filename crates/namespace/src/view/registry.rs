@@ -12,7 +12,7 @@ use crate::keys::{FreedKey, JobObjectKey, Key, KeyRange, NameKey, Named, ShortKe
 use crate::read::Read as _;
 use crate::rows::SessionRow;
 use crate::tables::{
-    Freed, JobObjects, Jobs, Names, Nodes, Pgs, Policies, Pools, Sessions, Short, Sites, Snapshots, Table,
+    Freed, Held, JobObjects, Jobs, Names, Nodes, Pgs, Policies, Pools, Sessions, Short, Sites, Snapshots, Table,
 };
 
 /// What a session stands at.
@@ -241,6 +241,21 @@ impl View {
     pub fn sessions(&self, after: Option<SessionId>, limit: usize) -> Result<Vec<SessionState>, StoreError> {
         let rows = self.list::<Sessions>(KeyRange::all(), after.as_ref(), limit)?;
         Ok(rows.into_iter().map(|(id, row)| SessionState::new(id, row, self.progress.ticks)).collect())
+    }
+
+    /// The first session that has ended and still holds something.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn ended_holder(&self) -> Result<Option<SessionId>, StoreError> {
+        let mut rest = KeyRange::all();
+        while let Some((held, _)) = self.rows.rows::<Held>(rest.clone()).next().transpose()? {
+            if self.rows.row::<Sessions>(&held.session)?.is_none() {
+                return Ok(Some(held.session));
+            }
+            rest = rest.after(&held.session);
+        }
+        Ok(None)
     }
 
     /// At most so many copies that a node is to delete, after a block.

@@ -1,14 +1,15 @@
 //! Reads of files and directories.
 
 use bytes::Bytes;
-use types::{Attributes, Device, FileKind, Lin, Name, OperationError, PublishedExtent, Revision, Seek};
+use types::{Attributes, Device, FileKind, Lin, Name, OperationError, PublishedExtent, Revision, Seek, SessionId};
 
 use super::View;
-use crate::error::Failure;
+use crate::error::{Failure, StoreError};
 use crate::history::{version, versions};
 use crate::keys::{ContentKey, EntryKey, ExtentKey, Key as _, KeyRange, XattrKey};
+use crate::read::Read as _;
 use crate::rows::Body;
-use crate::tables::{Entries, Inodes, Xattrs};
+use crate::tables::{Entries, Inodes, Opens, Xattrs};
 use crate::tree;
 
 /// The longest path, in bytes (`PATH_MAX` of Linux).
@@ -230,6 +231,15 @@ impl View {
     pub fn links(&self, lin: Lin) -> Result<Vec<(Lin, Name)>, Failure> {
         tree::inode(&*self.rows, self.moment, lin)?;
         Ok(tree::links(&*self.rows, self.moment, lin).collect::<Result<_, _>>()?)
+    }
+
+    /// The sessions that hold a file, at the head, whatever the view's moment.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn holders(&self, lin: Lin) -> Result<Vec<SessionId>, StoreError> {
+        let holds = self.rows.rows::<Opens>(KeyRange::prefix(lin.encode()));
+        holds.map(|row| row.map(|(open, _)| open.session)).collect()
     }
 
     /// The path of a directory; `None` if it is longer than any path that can be used.

@@ -15,6 +15,7 @@ mod cluster;
 mod cuts;
 mod durability;
 mod histories;
+mod holds;
 mod holes;
 mod model;
 mod orphans;

@@ -1,4 +1,4 @@
-//! Random histories under quotas, compared with sums over the model's tree.
+//! Random histories under quotas, of files that are held without a name too, compared with sums over the model's tree.
 //!
 //! The model says what an operation would answer without quotas; what every account has before and after is added up
 //! from its tree, and so it is known what a quota has to refuse. While something is still being counted, and while a file
@@ -13,7 +13,8 @@ use namespace::Store;
 use runtime::Seed;
 use types::{
     Account, AttributeChanges, Change, Content, Create, FileKind, Limits, Lin, Name, NewInode, Operation,
-    OperationError, Outcome, QuotaOperation, QuotaState, Removal, Rename, RenameMode, Request, Resource,
+    OperationError, Outcome, QuotaOperation, QuotaState, Removal, Rename, RenameMode, Request, RequestKey, Resource,
+    SessionId,
 };
 
 use crate::model::{Answer, Inode, Model, Tree};
@@ -55,6 +56,8 @@ struct History {
     follower: Store,
     unfollowed: Vec<namespace::Entry>,
     model: Model,
+    session: SessionId,
+    sequence: u64,
     quotas: BTreeMap<Account, Limits>,
     refused: BTreeMap<&'static str, u64>,
 }
@@ -70,6 +73,8 @@ impl History {
             follower: Store::open(copy).unwrap(),
             world,
             unfollowed: Vec::new(),
+            session,
+            sequence: 0,
             quotas: BTreeMap::new(),
             refused: BTreeMap::new(),
         }
@@ -100,7 +105,11 @@ impl History {
     }
 
     fn apply(&mut self, operation: Operation) -> Answer {
-        let entry = self.world.entry(vec![Request { key: None, operation }]);
+        self.apply_in(None, operation)
+    }
+
+    fn apply_in(&mut self, key: Option<RequestKey>, operation: Operation) -> Answer {
+        let entry = self.world.entry(vec![Request { key, operation }]);
         self.unfollowed.push(entry.clone());
         self.world.store.apply(&[entry]).unwrap().remove(0).remove(0)
     }
@@ -151,14 +160,15 @@ impl History {
         let (before, sums) = (self.model.head.clone(), self.sums());
         self.model.now = self.world.next_time();
         let operation = Operation::Change(change.clone());
-        let mut expected = self.model.request(None, &operation);
+        let key = self.key();
+        let mut expected = self.model.request(Some(key), &operation);
         if expected.is_ok() && is_certain {
             expected = match self.refusal(&before, &change, &sums) {
                 Some(refused) => Err(refused),
                 None => expected,
             };
         }
-        let answer = self.apply(operation);
+        let answer = self.apply_in(Some(key), operation);
         self.note(&answer);
         if let Err(OperationError::OverQuota { .. } | OperationError::CrossesQuota { .. }) = &answer
             && !is_certain
@@ -178,6 +188,11 @@ impl History {
         // A directory goes with its quota.
         let head = &self.model.head;
         self.quotas.retain(|account, _| !matches!(account, Account::Directory(lin) if !head.0.contains_key(lin)));
+    }
+
+    fn key(&mut self) -> RequestKey {
+        self.sequence += 1;
+        RequestKey { session: self.session, sequence: self.sequence, low_water: self.sequence }
     }
 
     fn note(&mut self, answer: &Answer) {
@@ -314,7 +329,7 @@ impl History {
     fn random_change(&mut self) -> Change {
         let directory = |inode: &Inode| inode.kind == FileKind::Directory;
         let (parent, name) = (self.some(directory), self.name());
-        match self.below(14) {
+        match self.below(17) {
             0..=4 => {
                 let kind = [FileKind::File, FileKind::Directory][self.below(2) as usize];
                 let size = if kind == FileKind::File { self.below(200) } else { 0 };
@@ -337,6 +352,12 @@ impl History {
             11 => {
                 let content = Content::Inline(Bytes::from(vec![b'x'; self.below(200) as usize]));
                 Change::Write { lin: self.some(|inode| inode.kind == FileKind::File), content, mtime: None }
+            }
+            12 | 13 => Change::Hold { lin: self.some(|inode| !directory(inode)) },
+            14 => {
+                let held: Vec<Lin> = self.model.holds.iter().map(|(_, lin)| *lin).collect();
+                let place = self.below(held.len() as u64 + 1) as usize;
+                Change::Release { lin: held.get(place).copied().unwrap_or(Lin::ROOT) }
             }
             _ => {
                 let (size, uid) = ((self.below(2) == 0).then(|| self.below(200)), Some(self.user()));

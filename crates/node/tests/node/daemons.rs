@@ -322,7 +322,11 @@ pub async fn remove(session: &Session, name: &str) -> Result<(), ClientError> {
 pub async fn get(client: &Client, name: &str) -> Result<Vec<u8>, String> {
     let name = Name::new(name.to_owned()).map_err(|error| error.to_string())?;
     let steps = client.lookup(Lin::ROOT, &[name], None).await.map_err(|error| error.to_string())?;
-    let lin = steps.last().ok_or("no such file")?.lin;
+    get_lin(client, steps.last().ok_or("no such file")?.lin).await
+}
+
+/// Reads a file, whatever its name.
+pub async fn get_lin(client: &Client, lin: Lin) -> Result<Vec<u8>, String> {
     let mut reader = client.read_file(lin, None).await.map_err(|error| error.to_string())?;
     let mut bytes = Vec::new();
     while let Some(piece) = reader.next().await.map_err(|error| error.to_string())? {

@@ -17,6 +17,7 @@ mod fetching;
 mod files;
 mod forming;
 mod full_disk;
+mod holding;
 mod joining;
 mod kills;
 mod moving;

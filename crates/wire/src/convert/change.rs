@@ -40,6 +40,8 @@ impl TryFrom<Change> for v1::Change {
                 mtime: mtime.map(Into::into),
             }),
             Change::Clone(clone) => Kind::Clone(clone.into()),
+            Change::Hold { lin } => Kind::Hold(v1::Hold { lin: lin.0 }),
+            Change::Release { lin } => Kind::Release(v1::Release { lin: lin.0 }),
             Change::CreateSnapshot { .. } => return Err(not_carried("CreateSnapshot")),
             Change::DeleteSnapshot { .. } => return Err(not_carried("DeleteSnapshot")),
             Change::DropStep { .. } => return Err(not_carried("DropStep")),
@@ -93,6 +95,8 @@ impl TryFrom<v1::Change> for Change {
                 mtime: optional_time(clear.mtime)?,
             },
             Kind::Clone(clone) => Self::Clone(clone.try_into()?),
+            Kind::Hold(hold) => Self::Hold { lin: Lin(hold.lin) },
+            Kind::Release(release) => Self::Release { lin: Lin(release.lin) },
         })
     }
 }

@@ -77,6 +77,8 @@ fn every_change_of_a_client_comes_back_as_it_was() {
         Change::Remove { parent, name: name("r"), expect: Removal::Directory },
         Change::SetAttributes { lin, changes: AttributeChanges { size: Some(0), ..Default::default() } },
         Change::SetXattr { lin, name: "user.x".into(), value: "v".into(), mode: XattrMode::Create },
+        Change::Hold { lin },
+        Change::Release { lin },
         Change::RemoveXattr { lin, name: "user.x".into() },
         Change::ClearRange { lin, offset: 1, length: u64::MAX, clearing: Clearing::KeepLength, mtime: None },
         Change::ClearRange { lin, offset: 0, length: 2, clearing: Clearing::Extend, mtime: Some(time(5)) },

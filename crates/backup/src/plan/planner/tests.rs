@@ -171,6 +171,26 @@ fn a_file_with_a_name_outside_is_nominated_when_its_name_inside_goes() {
 }
 
 #[test]
+fn a_file_that_is_held_without_a_name_is_in_no_set() {
+    let mut world = World::new();
+    let inside = world.mkdir(Lin::ROOT, "in");
+    let (held, root) = (world.file(inside, "held", b"1"), world.file(Lin::ROOT, "root", b"1"));
+    let base = world.snapshot("base");
+    let fleeting = world.file(inside, "fleeting", b"1");
+    for (parent, name, lin) in [(inside, "held", held), (inside, "fleeting", fleeting), (Lin::ROOT, "root", root)] {
+        world.hold(lin);
+        world.remove(parent, name, Removal::NotDirectory);
+        world.chmod(lin, 0o600);
+    }
+    let snapshot = world.snapshot("s");
+    assert_eq!(nominated(&world, &[inside], None, snapshot), [inside]);
+    let changed = set(&nominated(&world, &[inside], Some(base), snapshot));
+    assert_eq!(changed, set(&[inside, held]), "that the base has a file is told, as of one that is gone");
+    let refused = units(&world, &[inside, root], &job(Some(base), snapshot), CutOptions::default());
+    assert!(matches!(refused, Err(PlanError::MissingRoot { lin, .. }) if lin == root), "{refused:?}");
+}
+
+#[test]
 fn a_missing_root_fails_the_plan_and_is_named() {
     let mut world = World::new();
     let root = world.mkdir(Lin::ROOT, "in");

@@ -35,6 +35,8 @@ pub(super) struct World {
     pub(super) file: Lin,
     /// The clone of its first block.
     pub(super) clone: Lin,
+    /// A file without a name, which the session holds.
+    pub(super) held: Lin,
     /// The snapshots.
     pub(super) first: SnapshotId,
     pub(super) second: SnapshotId,
@@ -158,10 +160,14 @@ impl World {
         feed.change(Change::Clone(range));
         let key = RequestKey { session, sequence: 1, low_water: 1 };
         feed.request(Some(key), Operation::Change(remove("inline")));
+        let held = feed.make(directory, "held", FileKind::File);
+        let key = RequestKey { sequence: 2, ..key };
+        feed.request(Some(key), Operation::Change(Change::Hold { lin: held }));
+        feed.change(remove("held"));
         drop(feed);
         let database = Database::open(&path).unwrap();
         assert_eq!(check(&database).unwrap(), []);
-        Self { _folder: folder, database, session, directory, below, file, clone, first, second }
+        Self { _folder: folder, database, session, directory, below, file, clone, held, first, second }
     }
 
     /// Does something to the rows that no operation does, and looks for the fault that the check has to find.

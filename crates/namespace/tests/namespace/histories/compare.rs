@@ -20,6 +20,7 @@ impl History {
             let then = view.at(taken.snapshot.id).unwrap();
             assert_eq!(read_tree(&then), taken.tree, "snapshot {}", taken.snapshot.id);
         }
+        self.compare_holds(&view);
         self.compare_holes(&view);
         self.compare_differences(&view);
         let freed = self.compare_freed(&view);
@@ -83,6 +84,15 @@ impl History {
             assert!(!judged || !in_use, "block {block} is used and judged an orphan");
             assert!(!judged || !publishable || was_published, "block {block} may still be published");
             assert!(judged || in_use || publishable, "block {block} would stay for ever");
+        }
+    }
+
+    fn compare_holds(&mut self, view: &View) {
+        for &lin in self.model.head.0.keys() {
+            self.nameless += u64::from(lin != Lin::ROOT && self.model.head.links(lin).is_empty());
+            let holds = self.model.holds.iter().filter(|(_, held)| *held == lin);
+            let holders: Vec<SessionId> = holds.map(|(session, _)| *session).collect();
+            assert_eq!(view.holders(lin).unwrap(), holders, "who holds {lin}");
         }
     }
 

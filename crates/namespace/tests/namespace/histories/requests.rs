@@ -99,7 +99,7 @@ impl History {
 
     fn change(&mut self) -> Change {
         let (parent, name) = (self.directory(), self.name());
-        match self.below(21) {
+        match self.below(24) {
             0..=3 => Change::Create(Create { parent, name, inode: self.inode(), replace: self.below(3) == 0 }),
             4 => Change::Link { lin: self.lin(), parent, name },
             5 | 6 => {
@@ -129,6 +129,8 @@ impl History {
                 Change::ClearRange { lin, offset, length, clearing, mtime }
             }
             15..=17 => Change::Clone(self.clone_range()),
+            18 | 19 => Change::Hold { lin: if self.below(4) == 0 { self.lin() } else { self.file() } },
+            20 => Change::Release { lin: self.held() },
             _ => {
                 let mtime = (self.below(2) == 0).then(|| self.time());
                 let content = if self.below(30) == 0 { self.device() } else { self.content() };
@@ -261,6 +263,12 @@ impl History {
 
     fn file(&self) -> Lin {
         self.some(|inode| inode.kind == FileKind::File)
+    }
+
+    /// Mostly a file that a session holds.
+    fn held(&self) -> Lin {
+        let place = self.below(self.model.holds.len() as u64 + 1) as usize;
+        self.model.holds.iter().nth(place).map_or_else(|| self.file(), |(_, lin)| *lin)
     }
 
     fn lin(&self) -> Lin {

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use namespace::LEASE_TICKS;
 use types::{
-    BlockId, Change, Content, NewExtent, NodeId, Operation, OperationError, Outcome, PgId, RequestKey, Revision,
-    SeatSet, SessionId, Snapshot, SnapshotId, SnapshotState, Timestamp,
+    BlockId, Change, Content, FileKind, Lin, NewExtent, NodeId, Operation, OperationError, Outcome, PgId, RequestKey,
+    Revision, SeatSet, SessionId, Snapshot, SnapshotId, SnapshotState, Timestamp,
 };
 
 pub use tree::{Inode, Tree};
@@ -40,6 +40,10 @@ pub struct Model {
     pub head: Tree,
     pub snapshots: BTreeMap<SnapshotId, Taken>,
     pub sessions: BTreeMap<SessionId, Session>,
+    /// Which session holds which file.
+    pub holds: BTreeSet<(SessionId, Lin)>,
+    /// In whose name the request is carried out.
+    caller: Option<SessionId>,
     pub published: BTreeSet<BlockId>,
     /// Where each published block was put, and which seats acknowledged it.
     pub placed: BTreeMap<BlockId, (PgId, SeatSet)>,
@@ -58,6 +62,8 @@ impl Model {
             head: Tree::new(),
             snapshots: BTreeMap::new(),
             sessions: BTreeMap::from([(session, first)]),
+            holds: BTreeSet::new(),
+            caller: None,
             published: BTreeSet::new(),
             placed: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
@@ -67,6 +73,7 @@ impl Model {
     /// What a request answers.
     pub fn request(&mut self, key: Option<RequestKey>, operation: &Operation) -> Answer {
         self.revision = self.revision.next();
+        self.caller = key.map(|key| key.session);
         let Some(key) = key else { return self.attempt(operation) };
         let ticks = self.ticks;
         let session = self.live_session(key.session)?;
@@ -94,6 +101,9 @@ impl Model {
         if answer.is_err() {
             (self.head, self.published) = (head, published);
             self.placed.retain(|block, _| self.published.contains(block));
+        } else {
+            let held = self.holds.iter().map(|(_, lin)| *lin).collect();
+            self.head.forget_nameless(&held);
         }
         answer
     }
@@ -107,6 +117,7 @@ impl Model {
             }
             Operation::CloseSession { session } => {
                 self.sessions.remove(session);
+                self.release_some(*session);
                 Ok(Outcome::Done)
             }
             Operation::RaiseBlockMark { session, mark } => {
@@ -133,6 +144,24 @@ impl Model {
         let ticks = self.ticks;
         let session = self.sessions.get_mut(&id).filter(|session| ticks <= session.renewed + LEASE_TICKS);
         session.ok_or(OperationError::NoSession { session: id })
+    }
+
+    /// Takes some of what it held from a session that has ended: no more than lets sixteen files go.
+    fn release_some(&mut self, session: SessionId) {
+        let held: Vec<_> = self.holds.iter().filter(|(holder, _)| *holder == session).take(1024).copied().collect();
+        let mut removed = 0;
+        for hold in held {
+            self.holds.remove(&hold);
+            let is_held = self.holds.iter().any(|(_, lin)| *lin == hold.1);
+            removed += usize::from(!is_held && self.head.links(hold.1).is_empty());
+            if removed == 16 {
+                break;
+            }
+        }
+    }
+
+    fn calling_session(&self) -> Result<SessionId, OperationError> {
+        self.caller.ok_or(OperationError::NoSession { session: SessionId(0) })
     }
 
     /// Whether a session's lease has run out.
@@ -180,6 +209,18 @@ impl Model {
                 };
                 let source = tree.file(clone.from)?.clone();
                 self.head.clone_range(&source, clone, self.now)
+            }
+            Change::Hold { lin } => {
+                let session = self.calling_session()?;
+                if self.head.inode(*lin)?.kind == FileKind::Directory {
+                    return Err(OperationError::IsDirectory { lin: *lin });
+                }
+                self.holds.insert((session, *lin));
+                self.head.attributes(*lin).map(Outcome::Inode)
+            }
+            Change::Release { lin } => {
+                self.holds.remove(&(self.calling_session()?, *lin));
+                Ok(Outcome::Done)
             }
             _ => self.head.change(change, self.now),
         }

@@ -186,6 +186,9 @@ impl Tree {
         if self.inode(lin)?.kind == FileKind::Directory {
             return Err(OperationError::IsDirectory { lin });
         }
+        if self.links(lin).is_empty() {
+            return Err(OperationError::NoInode { lin });
+        }
         if self.entry(parent, name).is_some() {
             return Err(exists(parent, name));
         }
@@ -451,11 +454,13 @@ impl Tree {
         if !self.inode(lin)?.entries.is_empty() {
             return Err(OperationError::NotEmpty { lin });
         }
-        self.take(parent, name, now)?;
-        if self.links(lin).is_empty() {
-            self.0.remove(&lin);
-        }
-        Ok(())
+        self.take(parent, name, now).map(drop)
+    }
+
+    /// Forgets what has no name and is not held.
+    pub fn forget_nameless(&mut self, held: &BTreeSet<Lin>) {
+        let named: BTreeSet<Lin> = self.0.values().flat_map(|inode| inode.entries.values().copied()).collect();
+        self.0.retain(|lin, _| *lin == Lin::ROOT || named.contains(lin) || held.contains(lin));
     }
 }
 
