@@ -66,6 +66,49 @@ fn an_unchanged_tree_gives_a_second_backup_that_adds_little() {
     assert!(added < 64 << 10, "{added} bytes added to {first}");
 }
 
+/// Appends what a generator of lines writes, in calls of a command of its own.
+fn append(cluster: &Cluster, path: &str, bytes: &[u8]) {
+    let input = cluster.path("input");
+    fs::write(&input, bytes).unwrap();
+    let mut command = cluster.cli(1).command(&["fs", "append", path]);
+    let output = command.stdin(fs::File::open(&input).unwrap()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// P16: a file that grows by small appends is backed up as it is at each moment, whatever of it has been cut into blocks.
+#[test]
+fn a_log_that_grows_comes_back_as_each_snapshot_and_each_backup_had_it() {
+    let mut protected = Protected::new();
+    let (seed, mut log, mut moments) = (testkit::seed(), Vec::new(), Vec::new());
+    for (round, appends) in [12, 3, 25].into_iter().enumerate() {
+        for _ in 0..appends {
+            let mut bytes = vec![0; usize::try_from(1 + seed.below(9000)).unwrap()];
+            seed.fill(&mut bytes);
+            append(&protected.cluster, "/tree/grown.log", &bytes);
+            log.extend_from_slice(&bytes);
+        }
+        protected.cluster.cli(1).ok(&["snapshot", "create", &format!("round-{round}")]).unwrap();
+        protected.back_up();
+        moments.push(log.clone());
+    }
+    let cat =
+        |arguments: &[&str]| protected.cluster.cli(3).ok(&[&["fs", "cat", "/tree/grown.log"], arguments].concat());
+    for (round, expected) in moments.iter().enumerate() {
+        assert!(cat(&["--at", &format!("round-{round}")]).unwrap() == *expected, "round {round}");
+    }
+    assert!(cat(&[]).unwrap() == log);
+    protected.cluster.destroy().unwrap();
+
+    let cli = protected.cluster.cli_without_cluster();
+    cli.ok(&["repo", "check", "--kit", &shown(&protected.kit), "--deep"]).unwrap();
+    for (epoch, expected) in (1..).zip(&moments) {
+        let target = protected.cluster.path(&format!("restored-{epoch}"));
+        let wanted = ["--epoch", &format!("{epoch}"), "--path", "/tree/grown.log"];
+        cli.ok(&[&["restore", "--kit", &shown(&protected.kit), &shown(&target)], &wanted[..]].concat()).unwrap();
+        assert!(fs::read(target.join("grown.log")).unwrap() == *expected, "backup {epoch}");
+    }
+}
+
 /// What is done to an object.
 #[derive(Clone, Copy, Debug)]
 enum Harm {

@@ -10,7 +10,7 @@ const RAW: [&str; 3] = ["completions", "fs cat", "repo keys duckdb"];
 
 /// A life with all commands: on which node, the line, and what every object has that it prints. `DIR` is the folder of
 /// the test; `TOKEN` and `JOB` are those that an earlier line printed.
-const STORY: [(usize, &str, &[&str]); 56] = [
+const STORY: [(usize, &str, &[&str]); 57] = [
     (1, "cluster init --first-nodes 1", &["address", "cluster", "context", "tokens"]),
     (1, "cluster status --wait", &["cluster", "leader", "nodes", "ready"]),
     (1, "fs mkdir -p /a/b", &[]),
@@ -28,6 +28,7 @@ const STORY: [(usize, &str, &[&str]); 56] = [
     (1, "fs ln -s tree/file /a/link", &[]),
     (1, "fs mv /a/second /a/b", &[]),
     (1, "fs cat /a/b/second", &[]),
+    (1, "fs append /a/b/log", &["bytes", "lin"]),
     (1, "snapshot create monday", &["name", "revision", "state"]),
     (1, "fs rm /a/tree/file", &[]),
     (1, "snapshot list", &["name", "revision", "state"]),

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use runtime::blocking;
-use types::{BlockId, Extent, FileKind, Lin, SnapshotId};
+use types::{BlockId, Extent, FileKind, Lin, Run, SnapshotId, Tail};
 use wire::InvalidMessage;
 
 use crate::background::Pending;
@@ -19,6 +19,8 @@ use crate::{Client, ClientError, Inode};
 const FETCH_LENGTH: u64 = 8 << 20;
 /// Blocks that one call fetches.
 const FETCH_BLOCKS: usize = 64;
+/// Runs that one call is about: a tail may have one byte.
+const FETCH_RUNS: usize = 1024;
 /// Calls in flight.
 const FETCHES_IN_FLIGHT: usize = 3;
 
@@ -41,7 +43,7 @@ pub struct FileReader {
     size: u64,
     ready: VecDeque<Piece>,
     fetches: VecDeque<Pending<Result<Vec<Piece>, ClientError>>>,
-    extents: VecDeque<Extent>,
+    runs: VecDeque<Run>,
     next_offset: Option<u64>,
 }
 
@@ -74,14 +76,14 @@ impl Client {
             size: attributes.size,
             ready: VecDeque::new(),
             fetches: VecDeque::new(),
-            extents: VecDeque::new(),
+            runs: VecDeque::new(),
             next_offset: None,
         };
         match content {
             StoredContent::Inline(bytes) if bytes.is_empty() => {}
             StoredContent::Inline(bytes) => reader.ready.push_back(Piece { offset: 0, bytes }),
-            StoredContent::Extents { extents, next_offset } => {
-                reader.extents = extents.into();
+            StoredContent::Runs { runs, next_offset } => {
+                reader.runs = runs.into();
                 reader.next_offset = next_offset;
             }
         }
@@ -115,12 +117,11 @@ impl FileReader {
 
     async fn fetch_ahead(&mut self) -> Result<(), ClientError> {
         while self.fetches.len() < FETCHES_IN_FLIGHT {
-            if self.extents.is_empty() {
+            if self.runs.is_empty() {
                 let Some(offset) = self.next_offset.take() else { break };
                 // Boxed, because few files have so many extents and every reader would be as large as this call.
-                let page = Box::pin(self.client.read_extents(self.lin, offset, self.snapshot));
-                let (extents, next_offset) = page.await?;
-                (self.extents, self.next_offset) = (extents.into(), next_offset);
+                let page = Box::pin(self.client.read_runs(self.lin, offset, self.snapshot)).await?;
+                (self.runs, self.next_offset) = (page.runs.into(), page.next_offset);
                 continue;
             }
             let batch = self.next_batch();
@@ -131,58 +132,72 @@ impl FileReader {
         Ok(())
     }
 
-    /// Extents of one placement group whose blocks are fetched together.
-    fn next_batch(&mut self) -> Vec<Extent> {
-        let mut batch = Vec::<Extent>::new();
+    /// Runs whose blocks are fetched together, because they are of one placement group. Tails, whose bytes are here, go
+    /// with whatever they lie between.
+    fn next_batch(&mut self) -> Vec<Run> {
+        let mut batch = Vec::new();
+        let mut group = None;
         let mut blocks = BTreeMap::<BlockId, u64>::new();
-        while let Some(extent) = self.extents.front() {
-            let same_group = batch.first().is_none_or(|first| first.pg == extent.pg);
+        while let Some(run) = self.runs.front() {
             let length: u64 = blocks.values().sum();
-            if !same_group || blocks.len() >= FETCH_BLOCKS || length >= FETCH_LENGTH {
+            if batch.len() >= FETCH_RUNS || blocks.len() >= FETCH_BLOCKS || length >= FETCH_LENGTH {
                 break;
             }
-            blocks.insert(extent.block, extent.block_length.into());
-            batch.extend(self.extents.pop_front());
+            if let Run::Block(extent) = run {
+                if *group.get_or_insert(extent.pg) != extent.pg {
+                    break;
+                }
+                blocks.insert(extent.block, extent.block_length.into());
+            }
+            batch.extend(self.runs.pop_front());
         }
         batch
     }
 }
 
 impl Client {
-    /// The bytes of extents that are all of one placement group.
-    async fn fetch(&self, lin: Lin, extents: Vec<Extent>) -> Result<Vec<Piece>, ClientError> {
-        let Some(pg) = extents.first().map(|extent| extent.pg) else { return Ok(Vec::new()) };
-        let mut ids: Vec<_> = extents.iter().map(|extent| extent.block).collect();
+    /// The bytes of runs whose blocks are all of one placement group.
+    async fn fetch(&self, lin: Lin, runs: Vec<Run>) -> Result<Vec<Piece>, ClientError> {
+        let extents = runs.iter().filter_map(|run| if let Run::Block(extent) = run { Some(extent) } else { None });
+        let (mut ids, groups): (Vec<_>, Vec<_>) = extents.map(|extent| (extent.block, extent.pg)).unzip();
         ids.sort_unstable();
         ids.dedup();
-        let blocks = self.fetch_blocks(&ids, pg).await?;
-        blocking(move || decode(lin, &extents, &blocks)).await
+        let blocks = match groups.first() {
+            Some(group) => self.fetch_blocks(&ids, *group).await?,
+            None => BTreeMap::new(),
+        };
+        blocking(move || decode(lin, runs, &blocks)).await
     }
 }
 
-/// Makes the plain bytes of each extent. Neighbouring extents of one block open it once.
-fn decode(lin: Lin, extents: &[Extent], blocks: &BTreeMap<BlockId, Bytes>) -> Result<Vec<Piece>, ClientError> {
-    let mut pieces = Vec::with_capacity(extents.len());
+/// Makes the plain bytes of each run. Neighbouring extents of one block open it once.
+fn decode(lin: Lin, runs: Vec<Run>, blocks: &BTreeMap<BlockId, Bytes>) -> Result<Vec<Piece>, ClientError> {
+    let mut pieces = Vec::with_capacity(runs.len());
     let mut open: Option<(BlockId, Bytes)> = None;
-    for extent in extents {
+    for run in runs {
+        let extent = match run {
+            Run::Tail(Tail { offset, bytes }) => {
+                pieces.push(Piece { offset, bytes });
+                continue;
+            }
+            Run::Block(extent) => extent,
+        };
         let plain = match &open {
             Some((block, plain)) if *block == extent.block => plain.clone(),
-            _ => {
-                let stored = blocks
-                    .get(&extent.block)
-                    .ok_or(ClientError::WrongBlock { found: BlockId::default(), expected: extent.block })?;
-                block::decode(stored, &extent.digest).map_err(|source| ClientError::Damaged {
-                    lin,
-                    block: extent.block,
-                    pg: extent.pg,
-                    source,
-                })?
-            }
+            _ => opened(lin, &extent, blocks)?,
         };
-        pieces.push(Piece { offset: extent.offset, bytes: range(lin, extent, &plain)? });
+        pieces.push(Piece { offset: extent.offset, bytes: range(lin, &extent, &plain)? });
         open = Some((extent.block, plain));
     }
     Ok(pieces)
+}
+
+/// The plain bytes of the whole block that an extent lies in.
+fn opened(lin: Lin, extent: &Extent, blocks: &BTreeMap<BlockId, Bytes>) -> Result<Bytes, ClientError> {
+    let missing = ClientError::WrongBlock { found: BlockId::default(), expected: extent.block };
+    let stored = blocks.get(&extent.block).ok_or(missing)?;
+    let damaged = |source| ClientError::Damaged { lin, block: extent.block, pg: extent.pg, source };
+    block::decode(stored, &extent.digest).map_err(damaged)
 }
 
 fn range(lin: Lin, extent: &Extent, plain: &Bytes) -> Result<Bytes, ClientError> {
@@ -210,8 +225,10 @@ mod tests {
         let encoded = block::encode(b"0123456789").unwrap();
         let extents = [extent(2, 3, encoded.digest), extent(9, 1, encoded.digest)];
         let blocks = BTreeMap::from([(extents[0].block, encoded.stored)]);
-        let pieces = decode(Lin(1), &extents, &blocks).unwrap();
-        assert_eq!(pieces.iter().map(|piece| &piece.bytes[..]).collect::<Vec<_>>(), [&b"234"[..], b"9"]);
+        let tail = Run::Tail(Tail { offset: 3, bytes: Bytes::from_static(b"tail") });
+        let [first, second] = extents.map(Run::Block);
+        let pieces = decode(Lin(1), vec![first, tail, second], &blocks).unwrap();
+        assert_eq!(pieces.iter().map(|piece| &piece.bytes[..]).collect::<Vec<_>>(), [&b"234"[..], b"tail", b"9"]);
     }
 
     #[test]
@@ -220,7 +237,10 @@ mod tests {
         for (begin, length) in [(8, 3), (0, 0), (u32::MAX, u32::MAX)] {
             let extents = [extent(begin, length, encoded.digest)];
             let blocks = BTreeMap::from([(extents[0].block, encoded.stored.clone())]);
-            assert!(matches!(decode(Lin(1), &extents, &blocks), Err(ClientError::BadExtent { .. })));
+            assert!(matches!(
+                decode(Lin(1), extents.map(Run::Block).into(), &blocks),
+                Err(ClientError::BadExtent { .. })
+            ));
         }
     }
 
@@ -229,6 +249,6 @@ mod tests {
         let (right, wrong) = (block::encode(b"right").unwrap(), block::encode(b"wrong").unwrap());
         let extents = [extent(0, 5, right.digest)];
         let blocks = BTreeMap::from([(extents[0].block, wrong.stored)]);
-        assert!(matches!(decode(Lin(1), &extents, &blocks), Err(ClientError::Damaged { .. })));
+        assert!(matches!(decode(Lin(1), extents.map(Run::Block).into(), &blocks), Err(ClientError::Damaged { .. })));
     }
 }

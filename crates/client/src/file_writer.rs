@@ -19,7 +19,7 @@ use wire::InvalidMessage;
 use crate::background::Pending;
 use crate::block_ids::Telling;
 use crate::block_put::PlainBlock;
-use crate::publication::{Remedy, Rounds, Unpublished};
+use crate::publication::Unpublished;
 use crate::small_files::assembled;
 use crate::temporary_file::TemporaryFile;
 use crate::{ClientError, Piece, PlacementKey, Session};
@@ -225,29 +225,14 @@ impl FileWriter {
         Change::Create(Create { parent, name, inode, replace })
     }
 
-    /// Publishes extents by the change that is made of them. What is refused for its placement is put again.
+    /// Publishes extents by the change that is made of them.
     async fn publish(
         &self,
-        mut extents: Vec<Unpublished>,
+        extents: Vec<Unpublished>,
         change: impl Fn(Vec<NewExtent>) -> Change,
     ) -> Result<Outcome, ClientError> {
-        let mut rounds = Rounds::new(&self.session);
-        loop {
-            let new = extents.iter().map(|extent| extent.new.clone()).collect();
-            let result = self.session.execute(vec![change(new)]).await?.pop();
-            let result = result.ok_or(ClientError::AnswerCount { action: WRITE, found: 0, expected: 1 })?;
-            let remedy = rounds.remedy(&result);
-            let failure = match result {
-                Ok(outcome) => return Ok(outcome),
-                Err(failure) => failure,
-            };
-            let Some(remedy) = remedy else { return Err(ClientError::Refused { action: WRITE, failure }) };
-            rounds.prepare(remedy).await;
-            if remedy == Remedy::PutAgain {
-                let key = |offset| PlacementKey::of_range(self.target.parent, &self.target.name, offset);
-                extents = self.session.put_again(extents, &failure, rounds.puts_again(), key).await?;
-            }
-        }
+        let key = |offset| PlacementKey::of_range(self.target.parent, &self.target.name, offset);
+        self.session.publish(WRITE, extents, change, key).await
     }
 
     /// Publishes the extents so far in the file under its temporary name, which is made first.

@@ -1,7 +1,7 @@
 //! What reads of the namespace give.
 
 use bytes::Bytes;
-use types::{Attributes, Device, Extent, FileKind, Lin, Name};
+use types::{Attributes, Device, FileKind, Lin, Name, Revision, Run};
 use wire::v1::{self, stored_content};
 use wire::{Failure, InvalidMessage, Numbered, each};
 
@@ -25,13 +25,24 @@ pub struct Inode {
 pub enum StoredContent {
     /// Here.
     Inline(Bytes),
-    /// In blocks.
-    Extents {
-        /// The first extents, sorted by offset.
-        extents: Vec<Extent>,
+    /// In blocks and tails.
+    Runs {
+        /// The first runs, sorted by offset.
+        runs: Vec<Run>,
         /// Where further ones begin.
         next_offset: Option<u64>,
     },
+}
+
+/// Extents and tails of a file, as they are at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunPage {
+    /// Sorted by offset.
+    pub runs: Vec<Run>,
+    /// Where further ones begin.
+    pub next_offset: Option<u64>,
+    /// The last operation that changed anything of the file.
+    pub changed: Revision,
 }
 
 /// An entry of a directory.
@@ -92,8 +103,8 @@ pub fn described(result: v1::DescribeResult) -> Result<Result<Described, Failure
 fn content(content: v1::StoredContent) -> Result<StoredContent, InvalidMessage> {
     Ok(match content.content.ok_or(InvalidMessage::Missing { field: "content" })? {
         stored_content::Content::Inline(bytes) => StoredContent::Inline(bytes),
-        stored_content::Content::Extents(v1::Extents { extents }) => {
-            StoredContent::Extents { extents: each(extents)?, next_offset: content.next_offset }
+        stored_content::Content::Runs(v1::Runs { runs }) => {
+            StoredContent::Runs { runs: each(runs)?, next_offset: content.next_offset }
         }
     })
 }

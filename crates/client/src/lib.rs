@@ -21,6 +21,7 @@
 //! flight.
 
 mod admin;
+mod append;
 mod background;
 mod block_fetch;
 mod block_ids;
@@ -50,7 +51,7 @@ pub use client::{Client, Options};
 pub use error::ClientError;
 pub use file_reader::{FileReader, Piece};
 pub use file_writer::{FileWriter, Target};
-pub use inode::{Entry, Inode, StatFs, StoredContent};
+pub use inode::{Entry, Inode, RunPage, StatFs, StoredContent};
 pub use namespace::Parts;
 pub use path::{FilePath, LastLink, PathError, printable};
 pub use placement::PlacementKey;

@@ -1,16 +1,16 @@
 //! Typed reads. Each takes a snapshot, or reads the head.
 
 use bytes::Bytes;
-use types::{Attributes, Extent, Lin, Name, SnapshotId};
+use types::{Attributes, Lin, Name, Revision, SnapshotId};
 use wire::{InvalidMessage, each, v1};
 
 use crate::inode::{Described, described, entry};
-use crate::{Client, ClientError, Entry, Inode, StatFs};
+use crate::{Client, ClientError, Entry, Inode, RunPage, StatFs};
 
 /// Entries of a directory that one call gives; with attributes about 100 bytes each.
 const DIRECTORY_PAGE: u32 = 1024;
-/// Extents that one call gives.
-const EXTENT_PAGE: u32 = 2048;
+/// Extents and tails that one call gives.
+const RUN_PAGE: u32 = 2048;
 
 /// What to tell of a LIN beside its attributes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -166,23 +166,18 @@ impl Client {
         Ok((entries.map_err(|source| ClientError::BadAnswer { action, source })?, page.more))
     }
 
-    /// One page of a file's extents from an offset on, and where the next one begins.
+    /// One page of a file's extents and tails from an offset on.
     ///
     /// # Errors
     /// `NotFound` when the file is not there.
-    pub async fn read_extents(
-        &self,
-        lin: Lin,
-        offset: u64,
-        snapshot: Option<SnapshotId>,
-    ) -> Result<(Vec<Extent>, Option<u64>), ClientError> {
+    pub async fn read_runs(&self, lin: Lin, offset: u64, snapshot: Option<SnapshotId>) -> Result<RunPage, ClientError> {
         let action = "list the extents";
         let request =
-            v1::ReadExtentsRequest { lin: lin.0, offset, limit: EXTENT_PAGE, snapshot: snapshot.map(SnapshotId::get) };
-        let send = |to: wire::Connection| async move { to.namespace().read_extents(request).await };
+            v1::ReadRunsRequest { lin: lin.0, offset, limit: RUN_PAGE, snapshot: snapshot.map(SnapshotId::get) };
+        let send = |to: wire::Connection| async move { to.namespace().read_runs(request).await };
         let page = self.router().call(action, send).await?;
-        let extents = each(page.extents).map_err(|source| ClientError::BadAnswer { action, source })?;
-        Ok((extents, page.next_offset))
+        let runs = each(page.runs).map_err(|source| ClientError::BadAnswer { action, source })?;
+        Ok(RunPage { runs, next_offset: page.next_offset, changed: Revision(page.changed) })
     }
 
     /// How full the file system is; of a directory whose content counts for quotas, how full the tightest of them is.

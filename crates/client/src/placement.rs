@@ -30,6 +30,12 @@ impl PlacementKey {
         Self::hashed(&[&directory.0.to_be_bytes(), &(offset / STRIDE).to_be_bytes(), name.as_bytes()])
     }
 
+    /// The key of a range of a file that is there.
+    #[must_use]
+    pub fn of_file(file: Lin, offset: u64) -> Self {
+        Self::hashed(&[&file.0.to_be_bytes(), &(offset / STRIDE).to_be_bytes(), b"/"])
+    }
+
     fn hashed(parts: &[&[u8]]) -> Self {
         let mut hasher = blake3::Hasher::new();
         for part in parts {

@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use types::NewExtent;
+use types::{Change, NewExtent, Outcome};
 use wire::{Failure, code};
 
 use crate::block_ids::{Reserved, Telling};
-use crate::{ChangeResult, Session};
+use crate::{ChangeResult, ClientError, PlacementKey, Session};
 
 /// How often blocks are put again when a placement group changed between the put and the publishing. Each time the
 /// table of the groups is fetched anew, so a second change has to fall between two steps to need a second time.
@@ -85,6 +85,35 @@ impl<'a> Rounds<'a> {
                 self.waits_left = self.waits_left.saturating_sub(1);
                 self.session.raise_block_mark(Telling::Now).await;
                 self.session.client().shared.clock.sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+impl Session {
+    /// Publishes extents by the change that is made of them. What is refused for its placement is put again, where its
+    /// offset belongs.
+    pub async fn publish(
+        &self,
+        action: &'static str,
+        mut extents: Vec<Unpublished>,
+        change: impl Fn(Vec<NewExtent>) -> Change,
+        key: impl Fn(u64) -> PlacementKey,
+    ) -> Result<Outcome, ClientError> {
+        let mut rounds = Rounds::new(self);
+        loop {
+            let new = extents.iter().map(|extent| extent.new.clone()).collect();
+            let result = self.execute(vec![change(new)]).await?.pop();
+            let result = result.ok_or(ClientError::AnswerCount { action, found: 0, expected: 1 })?;
+            let remedy = rounds.remedy(&result);
+            let failure = match result {
+                Ok(outcome) => return Ok(outcome),
+                Err(failure) => failure,
+            };
+            let Some(remedy) = remedy else { return Err(ClientError::Refused { action, failure }) };
+            rounds.prepare(remedy).await;
+            if remedy == Remedy::PutAgain {
+                extents = self.put_again(extents, &failure, rounds.puts_again(), &key).await?;
             }
         }
     }

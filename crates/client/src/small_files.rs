@@ -164,7 +164,7 @@ impl SmallFile {
 }
 
 /// Cuts bytes that are here as a whole. Those that are too short to be cut are not even looked at.
-fn cut(bytes: &Bytes, gear_seed: u64) -> Vec<Bytes> {
+pub fn cut(bytes: &Bytes, gear_seed: u64) -> Vec<Bytes> {
     if bytes.is_empty() {
         return Vec::new();
     }

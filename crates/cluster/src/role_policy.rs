@@ -51,7 +51,7 @@ const RULES: &[Rule] = &[
     rule("/holdfast.v1.Namespace/Lookup", Access::Member),
     rule("/holdfast.v1.Namespace/Describe", Access::Member),
     rule("/holdfast.v1.Namespace/ReadDirectory", Access::Member),
-    rule("/holdfast.v1.Namespace/ReadExtents", Access::Member),
+    rule("/holdfast.v1.Namespace/ReadRuns", Access::Member),
     rule("/holdfast.v1.Namespace/SeekFile", Access::Member),
     rule("/holdfast.v1.Namespace/ListLinks", Access::Member),
     rule("/holdfast.v1.Namespace/StatFs", Access::Member),

@@ -1,4 +1,4 @@
-//! Extents as operations change them.
+//! Extents and tails as operations change them.
 
 use types::{BLOCK_LENGTH_MAX, BlockId, NodeId, OperationError, Revision};
 
@@ -6,7 +6,7 @@ use crate::error::{Failure, StoreError};
 use crate::history::{KeyAndVersion, Moment, versions};
 use crate::keys::{ContentKey, ExtentKey, FreedKey, Key as _, KeyRange};
 use crate::publish::EXTENTS_MAX;
-use crate::rows::ExtentRow;
+use crate::rows::{ExtentRow, RunRow};
 use crate::tables::{Extents, Freed};
 use crate::transaction::{Retired, Transaction};
 use crate::tree;
@@ -71,7 +71,7 @@ impl Transaction<'_> {
     }
 
     /// Removes an extent and puts back what lies outside of a range.
-    pub fn cut(&mut self, key: ExtentKey, row: &ExtentRow, range: FileRange) -> Result<(), StoreError> {
+    pub fn cut(&mut self, key: ExtentKey, row: &RunRow, range: FileRange) -> Result<(), StoreError> {
         let ExtentKey { content, offset } = key;
         self.drop_extent(key, row, self.revision())?;
         if let Some(left) = piece(offset, row, offset, range.start) {
@@ -90,9 +90,9 @@ impl Transaction<'_> {
     }
 
     /// Drops an extent as of an operation.
-    pub fn drop_extent(&mut self, key: ExtentKey, row: &ExtentRow, death: Revision) -> Result<(), StoreError> {
+    pub fn drop_extent(&mut self, key: ExtentKey, row: &RunRow, death: Revision) -> Result<(), StoreError> {
         if self.delete_version_as_of::<Extents>(&key, death)? == Retired::Gone {
-            self.lose(key, row);
+            self.lose_run(key, row);
         }
         Ok(())
     }
@@ -106,8 +106,8 @@ impl Transaction<'_> {
 }
 
 /// Where an extent ends.
-pub fn end_of(offset: u64, row: &ExtentRow) -> u64 {
-    offset.saturating_add(u64::from(row.length))
+pub const fn end_of(offset: u64, row: &RunRow) -> u64 {
+    offset.saturating_add(row.length())
 }
 
 fn too_many_replaced(met: usize) -> OperationError {
@@ -115,23 +115,32 @@ fn too_many_replaced(met: usize) -> OperationError {
     OperationError::OutOfRange { what, value: met as u64, limit: EXTENTS_MAX as u64 }
 }
 
-/// The part of an extent that lies in a range of the file, if any.
-pub fn piece(offset: u64, row: &ExtentRow, start: u64, end: u64) -> Option<ExtentRow> {
+/// The part of an extent or a tail that lies in a range of the file, if any.
+pub fn piece(offset: u64, row: &RunRow, start: u64, end: u64) -> Option<RunRow> {
     let end = end.min(end_of(offset, row));
     let skipped = u32::try_from(start.saturating_sub(offset)).ok()?;
     let length = u32::try_from(end.checked_sub(start)?).ok().filter(|&length| length > 0)?;
-    debug_assert!(skipped <= BLOCK_LENGTH_MAX, "an extent is no longer than a block");
-    Some(ExtentRow { length, block_offset: row.block_offset.checked_add(skipped)?, ..row.clone() })
+    debug_assert!(skipped <= BLOCK_LENGTH_MAX, "no run is longer than a block");
+    Some(match row {
+        RunRow::Block(row) => {
+            RunRow::Block(ExtentRow { length, block_offset: row.block_offset.checked_add(skipped)?, ..row.clone() })
+        }
+        RunRow::Tail(bytes) => {
+            let begin = skipped as usize;
+            RunRow::Tail(bytes.slice(begin..begin + length as usize))
+        }
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use types::{Digest, PgId, Revision};
 
     use super::*;
 
-    fn row() -> ExtentRow {
-        ExtentRow {
+    fn row() -> RunRow {
+        RunRow::Block(ExtentRow {
             length: 100,
             block: BlockId::default(),
             block_offset: 7,
@@ -139,15 +148,31 @@ mod tests {
             digest: Digest::default(),
             pg: PgId(1),
             block_born: Revision(3),
+        })
+    }
+
+    fn piece_of_block(start: u64, end: u64) -> ExtentRow {
+        match piece(1000, &row(), start, end) {
+            Some(RunRow::Block(row)) => row,
+            other => panic!("{other:?}"),
         }
     }
 
     #[test]
     fn a_piece_keeps_its_bytes_of_the_block_and_the_blocks_birth() {
-        let left = piece(1000, &row(), 1000, 1040).unwrap();
+        let left = piece_of_block(1000, 1040);
         assert_eq!((left.length, left.block_offset, left.block_born), (40, 7, Revision(3)));
-        let right = piece(1000, &row(), 1040, 1100).unwrap();
+        let right = piece_of_block(1040, 1100);
         assert_eq!((right.length, right.block_offset, right.block_born), (60, 47, Revision(3)));
+    }
+
+    #[test]
+    fn a_piece_of_a_tail_keeps_the_bytes_that_lie_in_it() {
+        let tail = RunRow::Tail(Bytes::from_static(b"0123456789"));
+        let kept = |start, end| piece(1000, &tail, start, end);
+        assert_eq!(kept(1000, 1003), Some(RunRow::Tail(Bytes::from_static(b"012"))));
+        assert_eq!(kept(1007, u64::MAX), Some(RunRow::Tail(Bytes::from_static(b"789"))));
+        assert_eq!(kept(1010, u64::MAX), None);
     }
 
     #[test]

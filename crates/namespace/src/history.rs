@@ -54,13 +54,18 @@ pub fn versions<'a, T: Versioned + 'a>(rows: &'a impl Rows, moment: Moment, rang
     walk::<T>(rows, moment, range, Direction::Up)
 }
 
+/// The versions of a range of keys that are seen at a moment, the largest key first.
+pub fn versions_down<'a, T: Versioned + 'a>(rows: &'a impl Rows, moment: Moment, range: KeyRange) -> Versions<'a, T> {
+    walk::<T>(rows, moment, range, Direction::Down)
+}
+
 /// The version with the largest key of a range that is seen at a moment.
 pub fn last_version<T: Versioned>(
     rows: &impl Rows,
     moment: Moment,
     range: KeyRange,
 ) -> Result<Option<KeyAndVersion<T>>, StoreError> {
-    walk::<T>(rows, moment, range, Direction::Down).next().transpose()
+    versions_down::<T>(rows, moment, range).next().transpose()
 }
 
 fn walk<'a, T: Versioned + 'a>(

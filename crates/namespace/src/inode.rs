@@ -63,8 +63,13 @@ impl Transaction<'_> {
 
     /// Writes an inode back and notes what changed; every change also moves `ctime`.
     pub fn save(&mut self, mut inode: Inode, flags: ChangeFlags) -> Result<Attributes, StoreError> {
-        inode.row.changed = self.index_change(inode.lin, inode.row.changed, flags)?;
         inode.row.ctime = self.now();
+        self.save_unseen(inode, flags)
+    }
+
+    /// Writes an inode back of which no reader sees a difference: `ctime` stays.
+    pub fn save_unseen(&mut self, mut inode: Inode, flags: ChangeFlags) -> Result<Attributes, StoreError> {
+        inode.row.changed = self.index_change(inode.lin, inode.row.changed, flags)?;
         let attributes = inode.attributes();
         let (before, now) = (inode.counted, inode.row.holding());
         self.recount(before.bytes, now.bytes);

@@ -48,6 +48,7 @@ mod scopes;
 mod session;
 mod store;
 mod tables;
+mod tails;
 mod time;
 mod transaction;
 mod tree;
@@ -63,4 +64,6 @@ pub use rows::Usage;
 pub use session::LEASE_TICKS;
 pub use store::{Applied, Entry, Results, Store};
 pub use time::{TIME_SLACK, TimeJump};
-pub use view::{Change, ChangeCursor, ChangePage, DirectoryEntry, File, SessionState, Sought, StoredContent, View};
+pub use view::{
+    Change, ChangeCursor, ChangePage, DirectoryEntry, File, Runs, SessionState, Sought, StoredContent, View,
+};

@@ -14,7 +14,7 @@ use crate::family::Family;
 use crate::history::split_history_key;
 use crate::keys::{ContentKey, ExtentKey, FreedKey, Key, KeyRange, short_prefix};
 use crate::read::{Read as _, decode_key, decode_row};
-use crate::rows::{Dated, ExtentRow, FreedRow, Present};
+use crate::rows::{Dated, ExtentRow, FreedRow, Present, RunRow};
 use crate::tables::{Blocks, Extents, Freed, Pgs, References, Short, Table as _, Versioned as _};
 use crate::transaction::Transaction;
 
@@ -61,7 +61,7 @@ impl PlaceKey {
     }
 }
 
-/// A row of an extent, of the head or of the history.
+/// A row of an extent, of the head or of the history. Tails have no block, and so no place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Use {
     /// Which of both.
@@ -79,16 +79,19 @@ pub struct Use {
 /// The rows of extents in a range of their keys: those of the head, then those of the history.
 pub fn uses(rows: &impl Rows, range: KeyRange) -> impl Iterator<Item = Result<Use, StoreError>> + '_ {
     let families = [Extents::FAMILY, Extents::HISTORY];
-    families.into_iter().flat_map(move |family| rows.scan(family, range.clone()).map(move |pair| decoded(family, pair)))
+    families.into_iter().flat_map(move |family| {
+        rows.scan(family, range.clone()).filter_map(move |pair| decoded(family, pair).transpose())
+    })
 }
 
-fn decoded(family: Family, pair: Result<(Vec<u8>, Vec<u8>), StoreError>) -> Result<Use, StoreError> {
+fn decoded(family: Family, pair: Result<(Vec<u8>, Vec<u8>), StoreError>) -> Result<Option<Use>, StoreError> {
     let (key, value) = pair?;
-    let row: Dated<ExtentRow> = decode_row(family, &key, &value)?;
+    let Dated { revision, row }: Dated<RunRow> = decode_row(family, &key, &value)?;
+    let RunRow::Block(row) = row else { return Ok(None) };
     let (head_key, birth) =
-        if family == Extents::HISTORY { split_history_key::<Extents>(&key)? } else { (&key[..], row.revision) };
-    let place = PlaceKey::of(decode_key(family, head_key)?, &row.row);
-    Ok(Use { family, key, birth, place, row: row.row })
+        if family == Extents::HISTORY { split_history_key::<Extents>(&key)? } else { (&key[..], revision) };
+    let place = PlaceKey::of(decode_key(family, head_key)?, &row);
+    Ok(Some(Use { family, key, birth, place, row }))
 }
 
 /// The first row that uses a block in a place.
@@ -98,16 +101,18 @@ pub fn first_use(rows: &impl Rows, place: PlaceKey, block_length: u32) -> Result
 }
 
 impl Transaction<'_> {
-    /// Notes that a row of an extent is gone for good.
-    pub fn lose(&mut self, key: ExtentKey, row: &ExtentRow) {
-        self.lost.insert(PlaceKey::of(key, row), row.clone());
+    /// Notes that a row of an extent is gone for good. With a tail goes nothing else.
+    pub fn lose_run(&mut self, key: ExtentKey, row: &RunRow) {
+        if let RunRow::Block(row) = row {
+            self.lost.insert(PlaceKey::of(key, row), row.clone());
+        }
     }
 
     /// Notes the loss of an extent that was in the history.
     pub fn lose_old_extent(&mut self, history_key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        let row: Dated<ExtentRow> = decode_row(Extents::HISTORY, history_key, value)?;
+        let row: Dated<RunRow> = decode_row(Extents::HISTORY, history_key, value)?;
         let (key, _) = split_history_key::<Extents>(history_key)?;
-        self.lose(decode_key(Extents::HISTORY, key)?, &row.row);
+        self.lose_run(decode_key(Extents::HISTORY, key)?, &row.row);
         Ok(())
     }
 
@@ -118,7 +123,7 @@ impl Transaction<'_> {
             self.put::<References>(&from, &Present);
             self.put::<References>(&to, &Present);
         }
-        self.put_version::<Extents>(&key, row)
+        self.put_version::<Extents>(&key, RunRow::Block(row))
     }
 
     /// Frees the blocks that lost their last use in this operation: each holder is to delete its copy.

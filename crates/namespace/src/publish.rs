@@ -8,7 +8,7 @@ use crate::error::Failure;
 use crate::extents::FileRange;
 use crate::keys::{ContentKey, ExtentKey, ShortKey};
 use crate::read::Read as _;
-use crate::rows::{ExtentRow, Present, SessionRow};
+use crate::rows::{ExtentRow, Present, RunRow, SessionRow};
 use crate::tables::{Blocks, Extents, Pgs, Pools, Sessions, Short};
 use crate::transaction::Transaction;
 
@@ -29,7 +29,7 @@ impl Transaction<'_> {
             let extent = &new.extent;
             let range = FileRange { start: extent.offset, end: end_of(extent) };
             replaced += self.clear_range(content, range, EXTENTS_MAX - replaced)?;
-            let row = ExtentRow::new(extent, self.revision());
+            let row = RunRow::Block(ExtentRow::new(extent, self.revision()));
             self.put_version::<Extents>(&ExtentKey { content, offset: extent.offset }, row)?;
         }
         Ok(extents.last().map_or(0, |last| end_of(&last.extent)))

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use types::{
     Attributes, BlockId, Device, Digest, Extent, FileKind, JobId, Limits, Lin, Name, OperationError, Outcome, PgId,
-    Policy, PublishedExtent, Revision, Snapshot, Timestamp,
+    Policy, PublishedExtent, Revision, Run, Snapshot, Tail, Timestamp,
 };
 
 use crate::time::StateTime;
@@ -106,6 +106,15 @@ pub enum Body {
 }
 
 impl InodeRow {
+    /// The inode, if it is that of a regular file.
+    pub fn expect_file(self, lin: Lin) -> Result<Self, OperationError> {
+        match self.kind {
+            FileKind::File => Ok(self),
+            FileKind::Directory => Err(OperationError::IsDirectory { lin }),
+            kind => Err(OperationError::WrongKind { lin, kind }),
+        }
+    }
+
     /// What `stat` tells.
     pub const fn attributes(&self, lin: Lin) -> Attributes {
         Attributes {
@@ -136,7 +145,34 @@ pub struct EntryRow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Present;
 
-/// An extent.
+/// A range of a file that is no hole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RunRow {
+    /// Its bytes are in a block.
+    Block(ExtentRow),
+    /// Its bytes are here, until they are cut into a block (rule P16): at least one, at most [`types::TAIL_LENGTH_MAX`].
+    Tail(Bytes),
+}
+
+impl RunRow {
+    /// Its length in bytes.
+    pub const fn length(&self) -> u64 {
+        match self {
+            Self::Block(extent) => extent.length as u64,
+            Self::Tail(bytes) => bytes.len() as u64,
+        }
+    }
+
+    /// The run with its place in the file.
+    pub fn at(self, offset: u64) -> Run {
+        match self {
+            Self::Block(extent) => Run::Block(extent.at(offset).extent),
+            Self::Tail(bytes) => Run::Tail(Tail { offset, bytes }),
+        }
+    }
+}
+
+/// A range of a block.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExtentRow {
     /// Length of the range in bytes.

@@ -14,8 +14,8 @@ use crate::keys::{
 };
 use crate::places::PlaceKey;
 use crate::rows::{
-    ChangedRow, EntryRow, ExtentRow, FreedRow, InodeRow, OrphanRow, PolicyRow, Present, QuotaRow, RecountRow,
-    RememberedRow, SessionRow, SnapshotRow, Used,
+    ChangedRow, EntryRow, FreedRow, InodeRow, OrphanRow, PolicyRow, Present, QuotaRow, RecountRow, RememberedRow,
+    RunRow, SessionRow, SnapshotRow, Used,
 };
 
 /// A family with its key and its row.
@@ -58,8 +58,8 @@ tables! {
     Entries: Dentry, EntryKey => EntryRow, DentryHistory;
     /// The ways back up.
     Links: Link, LinkKey => Present, LinkHistory;
-    /// Extents.
-    Extents: Extent, ExtentKey => ExtentRow, ExtentHistory;
+    /// Extents and tails.
+    Extents: Extent, ExtentKey => RunRow, ExtentHistory;
     /// Extended attributes.
     Xattrs: Xattr, XattrKey => bytes::Bytes, XattrHistory;
     /// The change index.

@@ -1,10 +1,11 @@
 //! Lookups in the tree that reads and operations share.
 
 use bytes::Bytes;
-use types::{FileKind, Lin, Name, OperationError, PublishedExtent};
+use types::{FileKind, Lin, Name, OperationError};
 
 use crate::database::Rows;
 use crate::error::{Failure, StoreError};
+use crate::extents::end_of;
 use crate::history::{KeyAndVersion, Moment, Version, Versions, last_version, version, versions};
 use crate::keys::{EntryKey, ExtentKey, Key as _, KeyRange, LinkKey, XattrKey};
 use crate::orphans::Taken;
@@ -24,12 +25,7 @@ pub fn directory(rows: &impl Rows, moment: Moment, lin: Lin) -> Result<InodeRow,
 
 /// The inode of a regular file.
 pub fn file(rows: &impl Rows, moment: Moment, lin: Lin) -> Result<InodeRow, Failure> {
-    let row = inode(rows, moment, lin)?.row;
-    match row.kind {
-        FileKind::File => Ok(row),
-        FileKind::Directory => Err(OperationError::IsDirectory { lin }.into()),
-        kind => Err(OperationError::WrongKind { lin, kind }.into()),
-    }
+    Ok(inode(rows, moment, lin)?.row.expect_file(lin)?)
 }
 
 /// What a name in a directory names, if it is there.
@@ -58,19 +54,18 @@ pub fn parent(rows: &impl Rows, moment: Moment, lin: Lin) -> Result<Option<Lin>,
     Ok(links(rows, moment, lin).next().transpose()?.map(|(parent, _)| parent))
 }
 
-/// The extents of a content that reach beyond an offset, in order.
-pub fn extents<'a>(
+/// The extents and tails of a content that reach beyond an offset, in order.
+pub fn runs<'a>(
     rows: &'a impl Rows,
     moment: Moment,
     from: ExtentKey,
-) -> Result<impl Iterator<Item = Result<PublishedExtent, StoreError>> + 'a, StoreError> {
+) -> Result<impl Iterator<Item = Result<KeyAndVersion<Extents>, StoreError>> + 'a, StoreError> {
     let taken = Taken::of(rows, from.content)?;
     let alive = move |(key, version): &KeyAndVersion<Extents>| !taken.hides(moment, key.offset, version.revision);
-    let stored = stored_extents(rows, moment, from)?.filter(move |row| row.as_ref().map_or(true, &alive));
-    Ok(stored.map(|row| row.map(|(key, version)| version.row.at(key.offset))))
+    Ok(stored_extents(rows, moment, from)?.filter(move |row| row.as_ref().map_or(true, &alive)))
 }
 
-/// The rows of the extents of a content that reach beyond an offset, in order, orphans included.
+/// The rows of the extents and tails of a content that reach beyond an offset, in order, orphans included.
 pub fn stored_extents<'a>(
     rows: &'a impl Rows,
     moment: Moment,
@@ -78,9 +73,7 @@ pub fn stored_extents<'a>(
 ) -> Result<Versions<'a, Extents>, StoreError> {
     let content = KeyRange::prefix(from.content.encode());
     let before = last_version::<Extents>(rows, moment, content.clone().until(&from))?;
-    let reaches = |(key, version): &KeyAndVersion<Extents>| {
-        key.offset.saturating_add(u64::from(version.row.length)) > from.offset
-    };
+    let reaches = |(key, version): &KeyAndVersion<Extents>| end_of(key.offset, &version.row) > from.offset;
     let first = before.filter(reaches).map_or(from, |(key, _)| key);
     Ok(versions::<Extents>(rows, moment, content.from(&first)))
 }

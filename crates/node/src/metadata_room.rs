@@ -41,7 +41,8 @@ impl MetadataRoom {
     }
 }
 
-/// Whether an operation may make the state larger. A smaller size takes blocks away, and a removed name a file.
+/// Whether an operation may make the state larger. A smaller size takes blocks away, a removed name a file, and what is
+/// rewritten has fewer rows then.
 fn grows(request: &types::Request) -> bool {
     match &request.operation {
         types::Operation::Change(change) => match change {
@@ -51,6 +52,7 @@ fn grows(request: &types::Request) -> bool {
             | Change::Write { .. }
             | Change::Clone(_)
             | Change::Hold { .. }
+            | Change::Append(_)
             | Change::CreateSnapshot { .. } => true,
             Change::Remove { .. }
             | Change::Rename(_)
@@ -58,6 +60,7 @@ fn grows(request: &types::Request) -> bool {
             | Change::RemoveXattr { .. }
             | Change::ClearRange { .. }
             | Change::Release { .. }
+            | Change::Rewrite(_)
             | Change::DeleteSnapshot { .. }
             | Change::DropStep { .. }
             | Change::AcknowledgeFreed { .. } => false,

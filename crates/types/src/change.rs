@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::range::{Clearing, CloneRange};
+use crate::range::{Append, Clearing, CloneRange, Rewrite};
 use crate::{AttributeChanges, BlockId, Device, FileKind, Lin, Name, NewExtent, NodeId, SnapshotId, Timestamp};
 
 /// A change of the file system.
@@ -120,6 +120,12 @@ pub enum Change {
         /// The file.
         lin: Lin,
     },
+    /// Puts content at the end of a file, wherever that is by then: two that append never overlap. Gives
+    /// [`crate::Outcome::Inode`]; the content ends where the file does then.
+    Append(Append),
+    /// Puts extents of the same bytes in the place of what a range of a file holds, if that is still what they were made
+    /// of (rule P16). Gives [`crate::Outcome::Inode`]; no reader sees a difference.
+    Rewrite(Rewrite),
 }
 
 /// A file of any kind to be made.

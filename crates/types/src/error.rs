@@ -297,6 +297,22 @@ pub enum OperationError {
         /// How many it may hold.
         limit: u64,
     },
+    /// Bytes that were appended have to be cut into blocks before more are (rule P16).
+    #[error("the tail of inode {lin} is full: cut what lies from offset {from} on into blocks, then append again")]
+    TailFull {
+        /// The file.
+        lin: Lin,
+        /// Where the first bytes lie that are to be cut.
+        from: u64,
+    },
+    /// A range does not hold any more what its new extents were made of (rule P16).
+    #[error("inode {lin} has changed where it was to be rewritten, at offset {offset}: read it again")]
+    RangeChanged {
+        /// The file.
+        lin: Lin,
+        /// Where the range begins.
+        offset: u64,
+    },
 }
 
 impl OperationError {
@@ -332,6 +348,8 @@ impl OperationError {
             | Self::TimeNotAccepted { .. }
             | Self::CrossesQuota { .. }
             | Self::TooManyHolds { .. }
+            | Self::TailFull { .. }
+            | Self::RangeChanged { .. }
             | Self::WrongPhase { .. } => ErrorKind::Conflict,
             Self::SessionFull { .. } => ErrorKind::Unavailable,
             Self::OverQuota { .. } => ErrorKind::OverQuota,

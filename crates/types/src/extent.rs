@@ -1,5 +1,6 @@
 //! Where the bytes of a file are.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{BlockId, Digest, NodeId, PgId, PgVersion, Revision};
@@ -8,6 +9,8 @@ use crate::{BlockId, Digest, NodeId, PgId, PgVersion, Revision};
 pub const BLOCK_LENGTH_MAX: u32 = 4 << 20;
 /// The longest content that is kept in the inode itself, in bytes.
 pub const INLINE_LENGTH_MAX: usize = 4096;
+/// The most bytes at the end of a file that lie in the state until they are cut into blocks (rule P16).
+pub const TAIL_LENGTH_MAX: usize = 64 << 10;
 
 /// A range of a file mapped to a range of a block.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +67,45 @@ pub struct PublishedExtent {
     pub extent: Extent,
     /// The revision at which the block was first published; only this decides which snapshots see it (rule P7).
     pub block_born: Revision,
+}
+
+/// Bytes of a file that lie in the state itself: small appends, until they are cut into a block (rule P16).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tail {
+    /// Offset in the file, in bytes.
+    pub offset: u64,
+    /// The bytes; never none, at most [`TAIL_LENGTH_MAX`].
+    pub bytes: Bytes,
+}
+
+/// A range of a file that is no hole, and where its bytes are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Run {
+    /// In a block.
+    Block(Extent),
+    /// Here.
+    Tail(Tail),
+}
+
+impl Run {
+    /// Where it begins in the file, in bytes.
+    #[must_use]
+    pub const fn offset(&self) -> u64 {
+        match self {
+            Self::Block(extent) => extent.offset,
+            Self::Tail(tail) => tail.offset,
+        }
+    }
+
+    /// Where it ends in the file, in bytes.
+    #[must_use]
+    pub const fn end(&self) -> u64 {
+        let length = match self {
+            Self::Block(extent) => extent.length as u64,
+            Self::Tail(tail) => tail.bytes.len() as u64,
+        };
+        self.offset().saturating_add(length)
+    }
 }
 
 /// What a search in a file is for (`lseek` of Linux).

@@ -23,7 +23,10 @@ pub use backup::{
 pub use change::{Change, Content, Create, NewInode, Removal, Rename, RenameMode, XattrMode};
 pub use cluster::{Node, PlacementGroup, Pool, Seat, SeatState, Snapshot, SnapshotState};
 pub use error::{ErrorKind, OperationError};
-pub use extent::{BLOCK_LENGTH_MAX, Extent, INLINE_LENGTH_MAX, NewExtent, PublishedExtent, SeatSet, Seek, ShortCopy};
+pub use extent::{
+    BLOCK_LENGTH_MAX, Extent, INLINE_LENGTH_MAX, NewExtent, PublishedExtent, Run, SeatSet, Seek, ShortCopy,
+    TAIL_LENGTH_MAX, Tail,
+};
 pub use id::{
     BlockId, ClusterId, Digest, Epoch, Fence, Generation, Incarnation, JobId, Lin, NodeId, PgId, PgVersion, PolicyId,
     PoolId, RepositoryId, Revision, SessionId, SetId, SiteId, SnapshotId, VolumeId,
@@ -33,4 +36,4 @@ pub use name::{
 };
 pub use operation::{Batch, JobOperation, NewNode, Operation, Outcome, Registration, Request, RequestKey};
 pub use quota::{Account, Limits, Quota, QuotaOperation, QuotaState, Resource};
-pub use range::{CLONE_ALIGNMENT, Clearing, CloneRange};
+pub use range::{Append, CLONE_ALIGNMENT, Clearing, CloneRange, Rewrite};

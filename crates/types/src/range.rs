@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Lin, SnapshotId, Timestamp};
+use crate::{Content, Lin, NewExtent, Revision, SnapshotId, Timestamp};
 
 /// What becomes of the length of a file of which a range is cleared (`fallocate` of Linux).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,4 +34,30 @@ pub struct CloneRange {
     pub length: u64,
     /// The new modification time of the second file; state time if there is none.
     pub mtime: Option<Timestamp>,
+}
+
+/// Content that is to follow what a file holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Append {
+    /// The file.
+    pub lin: Lin,
+    /// At most [`crate::TAIL_LENGTH_MAX`] bytes, or extents whose offsets are counted from the end of the file.
+    pub content: Content,
+    /// The new modification time; state time if there is none.
+    pub mtime: Option<Timestamp>,
+}
+
+/// A range of a file whose bytes are to lie in other blocks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rewrite {
+    /// The file.
+    pub lin: Lin,
+    /// Where the range begins. It has no holes.
+    pub offset: u64,
+    /// How many bytes it has.
+    pub length: u64,
+    /// The last change of the file that its bytes were read with. If anything in the range is younger, it is refused.
+    pub as_of: Revision,
+    /// What covers the range, and no more.
+    pub extents: Vec<NewExtent>,
 }

@@ -28,6 +28,10 @@ pub mod code {
     pub const STALE_PLACEMENT: &str = "stale_placement";
     /// Too few full seats acknowledged the block.
     pub const TOO_FEW_COPIES: &str = "too_few_copies";
+    /// Bytes that were appended have to be cut into blocks before more are.
+    pub const TAIL_FULL: &str = "tail_full";
+    /// A range does not hold any more what its new extents were made of.
+    pub const RANGE_CHANGED: &str = "range_changed";
     /// The cluster does not yet have its first nodes, so that it takes no files.
     pub const CLUSTER_FORMING: &str = "cluster_forming";
     /// The node has no identity yet: it was neither initialized nor has it joined.
@@ -150,6 +154,8 @@ fn named(error: &OperationError) -> (&'static str, Fields) {
         }
         OperationError::CrossesQuota { lin } => named!("crosses_quota", lin),
         OperationError::TooManyHolds { session, limit } => named!("too_many_holds", session, limit),
+        OperationError::TailFull { lin, from } => named!(code::TAIL_FULL, lin, from),
+        OperationError::RangeChanged { lin, offset } => named!(code::RANGE_CHANGED, lin, offset),
     }
 }
 

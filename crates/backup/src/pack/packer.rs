@@ -137,7 +137,7 @@ impl Packer {
             Difference::Piece { lin, size, piece } => {
                 let offset = piece.offset();
                 let record = match piece {
-                    Piece::Inline(plain) => self.inline(&plain, writer)?,
+                    Piece::Inline { bytes, .. } => self.inline(&bytes, writer)?,
                     Piece::Block(extent) => self.block(lin, size, &extent, loaded.stored.as_ref(), writer)?,
                 };
                 self.open(writer)?.add_extent(ExtentRow { set, lin, offset, from, seq, extent: Some(record) });
@@ -187,7 +187,7 @@ impl Packer {
     }
 
     fn inline(&mut self, plain: &Bytes, writer: Writer) -> Result<ExtentRecord, PackError> {
-        let length = u32::try_from(plain.len()).expect("inline content has 4 KiB at most");
+        let length = u32::try_from(plain.len()).expect("what lies in the state is short");
         let (digest, location) = self.open(writer)?.add_inline(plain)?;
         Ok(ExtentRecord { length, digest, block_offset: 0, location })
     }

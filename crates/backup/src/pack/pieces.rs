@@ -3,19 +3,24 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use namespace::{Failure, StoredContent, View};
-use types::{Extent, Lin};
+use namespace::{Failure, Runs, StoredContent, View};
+use types::{Extent, Lin, Run, Tail};
 
 use crate::plan::Item;
 
-/// Extents that are read at a time.
+/// Extents and tails that are read at a time.
 const PAGE: usize = 1024;
 
 /// A range of a file and where its bytes are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
-    /// The beginning of the file, kept in its inode.
-    Inline(Bytes),
+    /// Bytes that lie in the state: the beginning of the file, kept in its inode, or a tail that is not cut yet.
+    Inline {
+        /// Where they begin in the file.
+        offset: u64,
+        /// The bytes.
+        bytes: Bytes,
+    },
     /// A range of a block.
     Block(Extent),
 }
@@ -25,7 +30,7 @@ impl Piece {
     #[must_use]
     pub const fn offset(&self) -> u64 {
         match self {
-            Self::Inline(_) => 0,
+            Self::Inline { offset, .. } => *offset,
             Self::Block(extent) => extent.offset,
         }
     }
@@ -47,7 +52,9 @@ impl Pieces {
     pub fn new(view: &View, item: Item) -> Result<Self, Failure> {
         let (mut page, mut next) = (VecDeque::new(), None);
         match view.content(item.lin)? {
-            StoredContent::Inline(bytes) if item.holds(0) && !bytes.is_empty() => page.push_back(Piece::Inline(bytes)),
+            StoredContent::Inline(bytes) if item.holds(0) && !bytes.is_empty() => {
+                page.push_back(Piece::Inline { offset: 0, bytes });
+            }
             StoredContent::Extents => next = Some(item.from),
             StoredContent::Inline(_)
             | StoredContent::Entries
@@ -86,14 +93,18 @@ impl Pieces {
 
     fn read_page(&mut self) -> Result<(), Failure> {
         let Some(from) = self.next.take() else { return Ok(()) };
-        let read = self.view.extents(self.item.lin, from, PAGE)?;
-        let last = read.last().map(|published| &published.extent);
-        self.next = last
-            .filter(|_| read.len() == PAGE)
-            .map(|extent| extent.offset + u64::from(extent.length))
-            .filter(|&end| self.item.until.is_none_or(|until| end < until));
-        let extents = read.into_iter().map(|published| published.extent);
-        self.page.extend(extents.filter(|extent| self.item.holds(extent.offset)).map(Piece::Block));
+        let Runs { runs, next, .. } = self.view.runs(self.item.lin, from, PAGE)?;
+        self.next = next.filter(|&next| self.item.until.is_none_or(|until| next < until));
+        self.page.extend(runs.into_iter().map(Piece::from).filter(|piece| self.item.holds(piece.offset())));
         Ok(())
+    }
+}
+
+impl From<Run> for Piece {
+    fn from(run: Run) -> Self {
+        match run {
+            Run::Block(extent) => Self::Block(extent),
+            Run::Tail(Tail { offset, bytes }) => Self::Inline { offset, bytes },
+        }
     }
 }

@@ -116,9 +116,11 @@ fn find(differ: &mut Differ, unit: &Unit, sender: &mpsc::Sender<Vec<Difference>>
     let (mut batch, mut bytes) = (Vec::new(), 0);
     for item in &unit.items {
         differ.diff(*item, &mut |difference| {
-            if let Difference::Piece { piece: Piece::Block(extent), .. } = &difference {
-                bytes += u64::from(extent.block_length);
-            }
+            bytes += match &difference {
+                Difference::Piece { piece: Piece::Block(extent), .. } => u64::from(extent.block_length),
+                Difference::Piece { piece: Piece::Inline { bytes, .. }, .. } => bytes.len() as u64,
+                _ => 0,
+            };
             batch.push(difference);
             if batch.len() < BATCH_DIFFERENCES && bytes < BATCH_BYTES {
                 return Ok(());

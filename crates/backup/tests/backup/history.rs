@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use runtime::Seed;
-use types::{AttributeChanges, Change, FileKind, Job, Lin, Name, Operation, Removal, Rename, RenameMode};
+use types::{
+    Append, AttributeChanges, Change, Content, FileKind, Job, Lin, Name, Operation, Removal, Rename, RenameMode,
+};
 
 use crate::cluster::Cluster;
 use crate::tree::{Tree, assert_same, lins, of_cluster, restored, small};
@@ -63,7 +65,7 @@ impl History {
             .collect();
         let parent = *self.pick(&directories);
         let place = if places.is_empty() { None } else { Some(self.pick(&places).clone()) };
-        let change = match (self.seed.below(12), place) {
+        let change = match (self.seed.below(14), place) {
             (0 | 1, _) | (_, None) => return self.make_directory(parent),
             (2..=4, _) => return self.make_file(parent).await,
             (5, Some(place)) => self.write(&place).await,
@@ -80,6 +82,11 @@ impl History {
                 let directory = place.kind == FileKind::Directory;
                 let expect = if directory { Removal::Directory } else { Removal::NotDirectory };
                 Change::Remove { parent: place.parent, name: place.name, expect }
+            }
+            (10 | 11, Some(place)) => {
+                let mut bytes = vec![0; usize::try_from(self.seed.below(9000)).unwrap()];
+                self.seed.fill(&mut bytes);
+                Change::Append(Append { lin: place.lin, content: Content::Inline(bytes.into()), mtime: None })
             }
             (_, Some(place)) => {
                 let mode = if self.seed.below(3) == 0 { RenameMode::Exchange } else { RenameMode::Replace };

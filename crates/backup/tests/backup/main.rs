@@ -19,6 +19,7 @@ mod history;
 mod roots;
 mod shrinking;
 mod sites;
+mod tails;
 mod tree;
 mod workers;
 

@@ -1,5 +1,6 @@
 //! `holdfast fs`: work with files in the cluster.
 
+mod append;
 mod cat;
 mod clone;
 mod df;
@@ -40,6 +41,8 @@ pub enum Command {
     Get(get::Arguments),
     /// Print files
     Cat(cat::Arguments),
+    /// Append standard input to a file
+    Append(append::Arguments),
     /// Remove files
     Rm(remove::Arguments),
     /// Move or rename files
@@ -68,6 +71,7 @@ pub async fn run(command: Command, invocation: &mut Invocation) -> Result<(), Cl
         Command::Put(arguments) => Box::pin(put::run(arguments, invocation)).await,
         Command::Get(arguments) => Box::pin(get::run(arguments, invocation)).await,
         Command::Cat(arguments) => cat::run(arguments, invocation).await,
+        Command::Append(arguments) => append::run(arguments, invocation).await,
         Command::Rm(arguments) => remove::run(arguments, invocation).await,
         Command::Mv(arguments) => rename::run(arguments, invocation).await,
         Command::Clone(arguments) => clone::run(arguments, invocation).await,

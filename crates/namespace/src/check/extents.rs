@@ -1,15 +1,18 @@
-//! Extents: within their file and their block, apart from each other.
+//! Extents and tails: within their file and their block, apart from each other.
+
+use types::TAIL_LENGTH_MAX;
 
 use super::{Checker, UNNOTED};
 use crate::database::Rows;
 use crate::error::StoreError;
+use crate::extents::end_of;
 use crate::family::Family;
 use crate::history::{Moment, version, versions};
 use crate::keys::{ExtentKey, Key as _, KeyRange};
 use crate::meta;
 use crate::orphans::Taken;
 use crate::read::Read as _;
-use crate::rows::{Body, ExtentRow};
+use crate::rows::{Body, ExtentRow, RunRow};
 use crate::tables::{Extents, Inodes, Orphans, Pgs};
 
 impl<R: Rows> Checker<'_, R> {
@@ -19,7 +22,7 @@ impl<R: Rows> Checker<'_, R> {
         for row in versions::<Extents>(self.rows, Moment::Head, KeyRange::all()) {
             let (key, extent) = row?;
             let bytes = key.encode();
-            let end = key.offset.saturating_add(extent.row.length.into());
+            let end = end_of(key.offset, &extent.row);
             let inode = version::<Inodes>(self.rows, Moment::Head, &key.content.lin)?;
             let orphan = Taken::of(self.rows, key.content)?.death(key.offset, extent.revision).is_some();
             match inode.filter(|inode| inode.row.body == Body::Extents(key.content.since)) {
@@ -32,7 +35,13 @@ impl<R: Rows> Checker<'_, R> {
             }
             let apart = before.is_none_or(|(before, end)| before.content != key.content || end <= key.offset);
             self.expect(apart, Family::Extent, &bytes, "it overlaps the one before it");
-            self.extent(&bytes, &extent.row)?;
+            match &extent.row {
+                RunRow::Block(row) => self.extent(&bytes, row)?,
+                RunRow::Tail(tail) => {
+                    let fits = (1..=TAIL_LENGTH_MAX).contains(&tail.len());
+                    self.expect(fits, Family::Extent, &bytes, "its bytes are none, or more than a tail has");
+                }
+            }
             before = Some((key, end));
         }
         let orphans = self.rows.rows::<Orphans>(KeyRange::all()).count() as u64;

@@ -4,18 +4,19 @@ mod holds;
 mod world;
 
 use bytes::Bytes;
-use types::{Digest, FileKind, Lin, NodeId, Outcome, PgId, Revision, SessionId, SnapshotId};
+use types::{Digest, FileKind, Lin, NodeId, Outcome, PgId, Revision, SessionId, SnapshotId, TAIL_LENGTH_MAX};
 
 use self::world::{Rows, World, name};
 use crate::family::Family;
 use crate::history::{Moment, version};
 use crate::keys::{
-    ChangedKey, DeadKey, EntryKey, ExtentKey, FreedKey, Key as _, KeyRange, LinkKey, RememberedKey, ShortKey, XattrKey,
+    ChangedKey, ContentKey, DeadKey, EntryKey, ExtentKey, FreedKey, Key as _, KeyRange, LinkKey, RememberedKey,
+    ShortKey, XattrKey,
 };
 use crate::meta;
 use crate::places::PlaceKey;
 use crate::read::Read as _;
-use crate::rows::{Body, ChangedRow, EntryRow, FreedRow, Present, RememberedRow};
+use crate::rows::{Body, ChangedRow, EntryRow, FreedRow, Present, RememberedRow, RunRow};
 use crate::tables::{
     Blocks, Changes, Deadlist, Entries, Extents, Freed, Inodes, Links, References, Remembered, Short, Xattrs,
 };
@@ -126,7 +127,7 @@ fn extents_lie_apart_within_their_file_and_their_block() {
     let world = World::new();
     let extents = world.extents(world.file);
     let (first, last) = (extents[0].0, extents.last().unwrap().0);
-    let longer = |rows: &mut Rows<'_>, key, by| rows.edit::<Extents>(&key, |extent| extent.row.length += by);
+    let longer = |rows: &mut Rows<'_>, key, by| rows.edit_extent(key, |extent| extent.length += by);
     world.break_rows(|rows| longer(rows, first, 1), Family::Extent, "it does not lie within its block");
     let next = extents[1].0;
     let over = |rows: &mut Rows<'_>| longer(rows, next, 1);
@@ -137,8 +138,25 @@ fn extents_lie_apart_within_their_file_and_their_block() {
         rows.edit::<Inodes>(&world.file, |inode| inode.row.body = Body::Extents(Revision(999)));
     };
     world.break_rows(other, Family::Extent, "it is of no file, and no orphan");
-    let nowhere = |rows: &mut Rows<'_>| rows.edit::<Extents>(&first, |extent| extent.row.pg = PgId(99));
+    let nowhere = |rows: &mut Rows<'_>| rows.edit_extent(first, |extent| extent.pg = PgId(99));
     world.break_rows(nowhere, Family::Extent, "its placement group is not there");
+}
+
+#[test]
+fn tails_have_bytes_and_lie_apart_within_their_file() {
+    let world = World::new();
+    let tails: Vec<_> = world.extents(world.tailed).into_iter().map(|(key, _)| key).collect();
+    let hold = |rows: &mut Rows<'_>, key, length| {
+        rows.edit::<Extents>(key, |version| version.row = RunRow::Tail(vec![0; length].into()));
+    };
+    let reason = "its bytes are none, or more than a tail has";
+    world.break_rows(|rows| hold(rows, &tails[0], 0), Family::Extent, reason);
+    world.break_rows(|rows| hold(rows, &tails[1], TAIL_LENGTH_MAX + 1), Family::Extent, reason);
+    world.break_rows(|rows| hold(rows, &tails[0], 5001), Family::Extent, "it overlaps the one before it");
+    world.break_rows(|rows| hold(rows, &tails[1], 8), Family::Extent, "it reaches beyond its file");
+    let stray = ExtentKey { content: ContentKey { since: Revision(1), ..tails[0].content }, offset: 0 };
+    let put = |rows: &mut Rows<'_>| rows.put_head::<Extents>(&stray, Revision(1), RunRow::Tail(vec![7].into()));
+    world.break_rows(put, Family::Extent, "it is of no file, and no orphan");
 }
 
 #[test]
@@ -254,14 +272,14 @@ fn all_extents_of_a_block_say_the_same_of_it() {
     let reason = "another extent says something else of its block";
     for lin in [world.file, world.clone] {
         let key = world.extents(lin).remove(0).0;
-        let lies = |rows: &mut Rows<'_>| rows.edit::<Extents>(&key, |extent| extent.row.digest = Digest([9; 32]));
+        let lies = |rows: &mut Rows<'_>| rows.edit_extent(key, |extent| extent.digest = Digest([9; 32]));
         world.break_rows(lies, Family::Extent, reason);
     }
     // Of one place alone: what is left of the block around what was overwritten.
     let piece = world.extents(world.file).pop().unwrap().0;
-    let lies = |rows: &mut Rows<'_>| rows.edit::<Extents>(&piece, |extent| extent.row.pg = PgId(2));
+    let lies = |rows: &mut Rows<'_>| rows.edit_extent(piece, |extent| extent.pg = PgId(2));
     world.break_rows(lies, Family::Extent, reason);
-    let old = |rows: &mut Rows<'_>| rows.edit::<Extents>(&piece, |extent| extent.row.block_born = Revision(999));
+    let old = |rows: &mut Rows<'_>| rows.edit_extent(piece, |extent| extent.block_born = Revision(999));
     world.break_rows(old, Family::Extent, "it is older than its block");
 }
 

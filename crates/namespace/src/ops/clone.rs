@@ -6,19 +6,21 @@ use types::{CLONE_ALIGNMENT, CloneRange, OperationError, Outcome, Revision, Snap
 use super::write::{check_length, inline_body};
 use super::{check_times, snapshot};
 use crate::changes::ChangeFlags;
-use crate::error::Failure;
+use crate::error::{Failure, StoreError};
 use crate::extents::{FileRange, end_of, piece};
 use crate::history::{KeyAndVersion, Moment};
 use crate::inode::Inode;
 use crate::keys::{ContentKey, ExtentKey};
 use crate::places::PlaceKey;
-use crate::rows::{Body, ExtentRow, InodeRow};
+use crate::rows::{Body, InodeRow, RunRow};
 use crate::tables::Extents;
 use crate::transaction::Transaction;
 use crate::tree;
 
 /// Extents that one operation shares, and those that it takes the place of: about four gibibytes of a file.
 const CLONED_AT_ONCE_MAX: usize = 4096;
+/// Bytes of tails that one operation copies, because they have no block to be shared.
+const COPIED_AT_ONCE_MAX: u64 = 1 << 20;
 // Each extent has a byte at least, so that an operation goes on by one unit at least.
 const _: () = assert!(CLONED_AT_ONCE_MAX as u64 >= CLONE_ALIGNMENT);
 
@@ -131,16 +133,18 @@ fn share(tx: &mut Transaction<'_>, clone: &CloneRange, target: &mut Inode, sourc
     let since = content_of(tx, clone, &target.row.body, to)?;
     let content = ContentKey { lin: clone.to, since };
     target.row.body = Body::Extents(since);
-    let shared = shared_extents(tx, source)?;
-    let reached = reach(&shared, source.range).min(reach(&replaced_extents(tx, content, to)?, to));
+    let shared = shared_runs(tx, source)?;
+    let reached = shared.reach(source.range).min(replaced_runs(tx, content, to)?.reach(to));
     let done = if reached < clone.length { reached - reached % CLONE_ALIGNMENT } else { reached };
     let cleared = FileRange { start: to.start, end: to.start + done };
     tx.clear_front(content, cleared, CLONED_AT_ONCE_MAX)?;
-    for (key, old) in shared {
+    for (key, old) in shared.rows {
         let start = key.offset.max(source.range.start);
-        if let Some(row) = piece(key.offset, &old, start, source.range.start + done) {
-            let offset = to.start + (start - source.range.start);
-            tx.share(PlaceKey::of(key, &old), ExtentKey { content, offset }, row)?;
+        let Some(row) = piece(key.offset, &old, start, source.range.start + done) else { continue };
+        let to = ExtentKey { content, offset: to.start + (start - source.range.start) };
+        match (&old, row) {
+            (RunRow::Block(old), RunRow::Block(row)) => tx.share(PlaceKey::of(key, old), to, row)?,
+            (_, row) => tx.put_version::<Extents>(&to, row)?,
         }
     }
     Ok(done)
@@ -157,40 +161,55 @@ fn content_of(tx: &Transaction<'_>, clone: &CloneRange, body: &Body, to: FileRan
     }
 }
 
-/// The first extents of the source.
-fn shared_extents(tx: &Transaction<'_>, source: &Source) -> Result<Vec<(ExtentKey, ExtentRow)>, Failure> {
-    let Some(content) = source.content else { return Ok(Vec::new()) };
+/// The first extents and tails in a range, orphans included where they are in the way.
+#[derive(Default)]
+struct First {
+    rows: Vec<(ExtentKey, RunRow)>,
+    /// Bytes of the tails among them.
+    tails: u64,
+}
+
+impl First {
+    fn is_full(&self) -> bool {
+        self.rows.len() >= CLONED_AT_ONCE_MAX || self.tails >= COPIED_AT_ONCE_MAX
+    }
+
+    /// Takes rows until there are none in the range, or as many as one operation takes.
+    fn of(
+        found: impl Iterator<Item = Result<KeyAndVersion<Extents>, StoreError>>,
+        end: u64,
+    ) -> Result<Self, StoreError> {
+        let mut first = Self::default();
+        for found in found {
+            let (key, version) = found?;
+            if key.offset >= end || first.is_full() {
+                break;
+            }
+            first.tails += if let RunRow::Tail(bytes) = &version.row { bytes.len() as u64 } else { 0 };
+            first.rows.push((key, version.row));
+        }
+        Ok(first)
+    }
+
+    /// How many bytes of the range are done with them: all, if they are fewer than one operation takes.
+    fn reach(&self, range: FileRange) -> u64 {
+        let last = self.rows.last().filter(|_| self.is_full());
+        let end = last.map_or(range.end, |(key, row)| end_of(key.offset, row).min(range.end));
+        end - range.start
+    }
+}
+
+/// The first extents and tails of the source.
+fn shared_runs(tx: &Transaction<'_>, source: &Source) -> Result<First, StoreError> {
+    let Some(content) = source.content else { return Ok(First::default()) };
     let from = ExtentKey { content, offset: source.range.start };
-    let found = tree::extents(tx, source.moment, from)?
-        .take_while(|found| found.as_ref().map_or(true, |found| found.extent.offset < source.range.end))
-        .take(CLONED_AT_ONCE_MAX)
-        .map(|found| {
-            let found = found?;
-            let key = ExtentKey { content, offset: found.extent.offset };
-            Ok((key, ExtentRow::new(&found.extent, found.block_born)))
-        });
-    found.collect()
+    First::of(tree::runs(tx, source.moment, from)?, source.range.end)
 }
 
-/// The first extents that the target has where the clone goes, orphans included.
-fn replaced_extents(
-    tx: &Transaction<'_>,
-    content: ContentKey,
-    to: FileRange,
-) -> Result<Vec<(ExtentKey, ExtentRow)>, Failure> {
-    let inside = |(key, _): &KeyAndVersion<Extents>| key.offset < to.end;
-    let found = tree::stored_extents(tx, Moment::Head, ExtentKey { content, offset: to.start })?
-        .take_while(|row| row.as_ref().map_or(true, inside))
-        .take(CLONED_AT_ONCE_MAX)
-        .map(|row| row.map(|(key, version)| (key, version.row)));
-    Ok(found.collect::<Result<_, _>>()?)
-}
-
-/// How many bytes of a range are done with its first extents: all, if they are fewer than one operation takes.
-fn reach(first: &[(ExtentKey, ExtentRow)], range: FileRange) -> u64 {
-    let last = first.get(CLONED_AT_ONCE_MAX - 1);
-    let end = last.map_or(range.end, |(key, row)| end_of(key.offset, row).min(range.end));
-    end - range.start
+/// The first extents and tails that the target has where the clone goes, orphans included.
+fn replaced_runs(tx: &Transaction<'_>, content: ContentKey, to: FileRange) -> Result<First, StoreError> {
+    let from = ExtentKey { content, offset: to.start };
+    First::of(tree::stored_extents(tx, Moment::Head, from)?, to.end)
 }
 
 fn not_cloneable(clone: &CloneRange, reason: impl ToString) -> Failure {

@@ -1,5 +1,6 @@
 //! The operations, one file each or one for a family of small ones.
 
+mod append;
 mod clear;
 mod clone;
 mod create;
@@ -11,6 +12,7 @@ pub mod quota;
 mod registry;
 mod remove;
 mod rename;
+mod rewrite;
 mod set_attributes;
 mod site;
 mod snapshot;
@@ -83,6 +85,8 @@ fn perform_change(tx: &mut Transaction<'_>, change: &Change) -> Result<Outcome, 
         Change::Clone(clone) => clone::clone(tx, clone),
         Change::Hold { lin } => tx.hold(*lin),
         Change::Release { lin } => tx.release(*lin),
+        Change::Append(append) => append::append(tx, append),
+        Change::Rewrite(rewrite) => rewrite::rewrite(tx, rewrite),
     }?;
     tx.settle_accounts(Judgement::Enforced)?;
     tx.free_unused_blocks()?;

@@ -8,7 +8,7 @@ mod tree;
 
 pub use changes::{Change, ChangeCursor, ChangePage};
 pub use registry::SessionState;
-pub use tree::{DirectoryEntry, File, Sought, StoredContent};
+pub use tree::{DirectoryEntry, File, Runs, Sought, StoredContent};
 
 use std::sync::Arc;
 

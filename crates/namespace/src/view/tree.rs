@@ -1,19 +1,23 @@
 //! Reads of files and directories.
 
 use bytes::Bytes;
-use types::{Attributes, Device, FileKind, Lin, Name, OperationError, PublishedExtent, Revision, Seek, SessionId};
+use types::{Attributes, Device, FileKind, Lin, Name, OperationError, PublishedExtent, Revision, Run, Seek, SessionId};
 
 use super::View;
 use crate::error::{Failure, StoreError};
+use crate::extents::end_of;
 use crate::history::{version, versions};
 use crate::keys::{ContentKey, EntryKey, ExtentKey, Key as _, KeyRange, XattrKey};
 use crate::read::Read as _;
-use crate::rows::Body;
+use crate::rows::{Body, Dated, RunRow};
 use crate::tables::{Entries, Inodes, Opens, Xattrs};
 use crate::tree;
 
 /// The longest path, in bytes (`PATH_MAX` of Linux).
 const PATH_LENGTH_MAX: usize = 4096;
+
+/// Bytes of tails from which on a page of runs ends.
+const TAILS_LENGTH_MAX: usize = 1 << 20;
 
 /// One entry of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,12 +50,23 @@ pub enum StoredContent {
     Target(Bytes),
     /// The first bytes of a file without extents; a file longer than them goes on with a hole.
     Inline(Bytes),
-    /// The extents of a file, by [`View::extents`]; what none of them covers is a hole.
+    /// The extents and tails of a file, by [`View::runs`]; what none of them covers is a hole.
     Extents,
     /// Nothing, of a pipe or a socket.
     Nothing,
     /// The device that a special file stands for.
     Device(Device),
+}
+
+/// A page of the extents and tails of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Runs {
+    /// The first ones.
+    pub runs: Vec<Run>,
+    /// Where the next one is that reaches beyond the offset, if there are more.
+    pub next: Option<u64>,
+    /// The last operation that changed anything of the file.
+    pub changed: Revision,
 }
 
 /// What a search in a file comes to.
@@ -121,19 +136,46 @@ impl View {
         Ok(self.file(lin)?.content)
     }
 
-    /// At most so many extents of a file that reach beyond an offset, in order. The next page begins at the end of the
-    /// last one.
+    /// The extents and tails of a file that reach beyond an offset, in order: at most so many, and fewer if there are
+    /// many bytes in tails. A file that is kept inline has none.
+    ///
+    /// # Errors
+    /// The LIN is not there or not a file, or the store failed.
+    pub fn runs(&self, lin: Lin, offset: u64, limit: usize) -> Result<Runs, Failure> {
+        let Dated { revision: changed, row } = tree::inode(&*self.rows, self.moment, lin)?;
+        let mut page = Runs { runs: Vec::new(), next: None, changed };
+        let Body::Extents(since) = row.expect_file(lin)?.body else { return Ok(page) };
+        let (content, mut tails) = (ContentKey { lin, since }, 0);
+        for found in tree::runs(&*self.rows, self.moment, ExtentKey { content, offset })? {
+            let (key, version) = found?;
+            if page.runs.len() >= limit || tails >= TAILS_LENGTH_MAX {
+                page.next = Some(key.offset.max(offset));
+                break;
+            }
+            tails += if let RunRow::Tail(bytes) = &version.row { bytes.len() } else { 0 };
+            page.runs.push(version.row.at(key.offset));
+        }
+        Ok(page)
+    }
+
+    /// At most so many extents of a file that reach beyond an offset, in order: what lies in tails is left out. The next
+    /// page begins at the end of the last one.
     ///
     /// # Errors
     /// The LIN is not there or not a file, or the store failed.
     pub fn extents(&self, lin: Lin, offset: u64, limit: usize) -> Result<Vec<PublishedExtent>, Failure> {
         let Body::Extents(since) = tree::file(&*self.rows, self.moment, lin)?.body else { return Ok(Vec::new()) };
         let content = ContentKey { lin, since };
-        let extents = tree::extents(&*self.rows, self.moment, ExtentKey { content, offset })?;
+        let runs = tree::runs(&*self.rows, self.moment, ExtentKey { content, offset })?;
+        let extents = runs.filter_map(|found| match found {
+            Ok((key, Dated { row: RunRow::Block(extent), .. })) => Some(Ok(extent.at(key.offset))),
+            Ok(_) => None,
+            Err(error) => Some(Err(error)),
+        });
         Ok(extents.take(limit).collect::<Result<_, _>>()?)
     }
 
-    /// Searches a file from an offset on. A search for a hole looks at so many extents and no more.
+    /// Searches a file from an offset on. A search for a hole looks at so many extents and tails and no more.
     ///
     /// # Errors
     /// The LIN is not there or not a file, or the store failed.
@@ -147,17 +189,15 @@ impl View {
             Body::Inline(bytes) => return Ok(seek_inline(offset, what, bytes.len() as u64)),
             _ => return Ok(Sought::Nothing),
         };
-        let mut extents = tree::extents(&*self.rows, self.moment, ExtentKey { content, offset })?;
+        let mut runs = tree::runs(&*self.rows, self.moment, ExtentKey { content, offset })?;
         if what == Seek::Data {
-            let next = extents.next().transpose()?;
-            return Ok(next.map_or(Sought::Nothing, |next| Sought::At(next.extent.offset.max(offset))));
+            let next = runs.next().transpose()?;
+            return Ok(next.map_or(Sought::Nothing, |(key, _)| Sought::At(key.offset.max(offset))));
         }
         let mut data_end = offset;
         for _ in 0..limit {
-            match extents.next().transpose()?.map(|published| published.extent) {
-                Some(extent) if extent.offset <= data_end => {
-                    data_end = extent.offset.saturating_add(extent.length.into());
-                }
+            match runs.next().transpose()? {
+                Some((key, run)) if key.offset <= data_end => data_end = end_of(key.offset, &run.row),
                 _ => return Ok(Sought::At(data_end)),
             }
         }

@@ -24,6 +24,7 @@ mod quotas;
 mod scale;
 mod sessions;
 mod snapshots;
+mod tails;
 mod times;
 mod tree;
 mod world;

@@ -7,7 +7,7 @@ use types::{
     OperationError, Outcome, QuotaOperation, QuotaState, RenameMode, Resource,
 };
 
-use crate::world::{Answer, World, attributes, create, name, new_inode};
+use crate::world::{Answer, World, attributes, create, extent, name, new_inode};
 
 const OWNER: u32 = 1;
 
@@ -67,6 +67,24 @@ fn over(answer: &Answer) -> (Account, Resource, u64, u64, u64) {
 
 fn crosses(answer: &Answer) {
     assert!(matches!(answer, Err(OperationError::CrossesQuota { .. })), "{answer:?}");
+}
+
+#[test]
+fn what_is_appended_counts_and_is_refused_like_any_other_bytes() {
+    let (mut world, session) = World::with_pool();
+    let user = Account::User(OWNER);
+    let lin = world.file(Lin::ROOT, "log");
+    set(&mut world, user, bytes(10_000));
+    let some = |length| Content::Inline(vec![7; length].into());
+    for (length, used_then) in [(4000, 4000), (5000, 9000), (1000, 10_000)] {
+        world.append(lin, some(length)).unwrap();
+        assert_eq!(used(&world.view(), user).0, used_then, "inline, as a tail of its own, as part of one");
+    }
+    let before = world.view().runs(lin, 0, 10).unwrap();
+    assert_eq!(over(&world.append(lin, some(1))), (user, Resource::Bytes, 10_000, 1, 10_000));
+    assert_eq!(over(&world.append(lin, Content::Extents(vec![extent(session, 1, 0, 1)]))).3, 1);
+    assert_eq!(world.view().runs(lin, 0, 10).unwrap(), before);
+    world.check();
 }
 
 #[test]

@@ -4,9 +4,9 @@ use bytes::Bytes;
 use namespace::{Entry, Results, Store, View};
 use tempfile::TempDir;
 use types::{
-    Attributes, Batch, BlockId, Change, Content, Create, Digest, Extent, FileKind, Lin, Name, NewExtent, NewInode,
-    NewNode, NodeId, Operation, OperationError, Outcome, PgId, PgVersion, Registration, Removal, Rename, RenameMode,
-    Request, RequestKey, SeatSet, SessionId, Snapshot, SnapshotId, Timestamp, VolumeId,
+    Append, Attributes, Batch, BlockId, Change, Content, Create, Digest, Extent, FileKind, Lin, Name, NewExtent,
+    NewInode, NewNode, NodeId, Operation, OperationError, Outcome, PgId, PgVersion, Registration, Removal, Rename,
+    RenameMode, Request, RequestKey, SeatSet, SessionId, Snapshot, SnapshotId, Timestamp, VolumeId,
 };
 use uuid::Uuid;
 
@@ -130,6 +130,10 @@ impl World {
 
     pub fn write(&mut self, lin: Lin, content: Content) -> Answer {
         self.change(Change::Write { lin, content, mtime: None })
+    }
+
+    pub fn append(&mut self, lin: Lin, content: Content) -> Answer {
+        self.change(Change::Append(Append { lin, content, mtime: None }))
     }
 
     pub fn snapshot(&mut self, name: &str) -> Snapshot {

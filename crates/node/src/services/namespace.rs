@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ::namespace::{Sought, View};
+use ::namespace::{Runs, Sought, View};
 use runtime::blocking;
 use tonic::{Request, Response, Status};
 use types::{Change, Lin, Name, Operation, Outcome, RequestKey, Seek, SessionId, SnapshotId};
@@ -21,7 +21,7 @@ mod answers;
 const CHANGES_MAX: usize = 1024;
 /// LINs and names of one call.
 const LINS_MAX: usize = 1024;
-/// Entries or extents of one answer.
+/// Entries or runs of one answer.
 const PAGE_MAX: u32 = 4096;
 
 service! {
@@ -151,15 +151,13 @@ impl Namespace for NamespaceService {
         Ok(Response::new(self.read_at(snapshot, read).await?))
     }
 
-    async fn read_extents(
-        &self,
-        request: Request<v1::ReadExtentsRequest>,
-    ) -> Result<Response<v1::ReadExtentsResponse>, Status> {
-        let v1::ReadExtentsRequest { lin, offset, limit, snapshot } = request.into_inner();
+    async fn read_runs(&self, request: Request<v1::ReadRunsRequest>) -> Result<Response<v1::ReadRunsResponse>, Status> {
+        let v1::ReadRunsRequest { lin, offset, limit, snapshot } = request.into_inner();
         let limit = limit.clamp(1, PAGE_MAX) as usize;
-        let read = move |view| answers::extents(&view, Lin(lin), offset, limit);
-        let (extents, next_offset) = self.read_at(snapshot, read).await?;
-        Ok(Response::new(v1::ReadExtentsResponse { extents, next_offset }))
+        let read = move |view: View| Ok(view.runs(Lin(lin), offset, limit)?);
+        let Runs { runs, next, changed } = self.read_at(snapshot, read).await?;
+        let runs = runs.into_iter().map(Into::into).collect();
+        Ok(Response::new(v1::ReadRunsResponse { runs, next_offset: next, changed: changed.0 }))
     }
 
     async fn seek_file(&self, request: Request<v1::SeekFileRequest>) -> Result<Response<v1::SeekFileResponse>, Status> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use client::{Parts, StoredContent};
-use types::{Lin, Name};
+use types::{Lin, Name, Run};
 use wire::{Endpoint, v1};
 
 use crate::daemons::{Daemons, content, get, put};
@@ -19,7 +19,9 @@ async fn more_blocks_than_a_message_holds_are_fetched_in_several_answers() {
     let steps = client.lookup(Lin::ROOT, &[Name::new("file").unwrap()], None).await.unwrap();
     let parts = Parts { xattrs: false, content: true };
     let inode = client.describe(steps.last().unwrap().lin, parts, None).await.unwrap();
-    let Some(StoredContent::Extents { extents, .. }) = inode.content else { panic!("{:?}", inode.content) };
+    let Some(StoredContent::Runs { runs, .. }) = inode.content else { panic!("{:?}", inode.content) };
+    let extent = |run| if let Run::Block(extent) = run { extent } else { panic!("{run:?}") };
+    let extents: Vec<_> = runs.into_iter().map(extent).collect();
     let wanted: BTreeSet<_> = extents.iter().map(|extent| extent.block).collect();
     let pg = extents[0].pg.0;
     let mut ids: Vec<v1::BlockId> = wanted.iter().map(|&id| id.into()).collect();

@@ -8,6 +8,7 @@
 )]
 #![expect(clippy::disallowed_methods, reason = "tests look at real files and processes from outside")]
 
+mod appending;
 mod backups;
 mod broken_disks;
 mod daemons;

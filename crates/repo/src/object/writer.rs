@@ -197,7 +197,7 @@ impl ObjectWriter {
         Ok(self.place(held, number, offset, stored_length))
     }
 
-    /// Adds the content of a file that is kept inline; such contents are compressed together (rule P31).
+    /// Adds bytes of a file that lie in the state, inline or as a tail; such are compressed together (rule P31).
     ///
     /// # Errors
     /// As [`ObjectWriter::add_block`].

@@ -1,11 +1,11 @@
 use bytes::Bytes;
 use types::{
-    AttributeChanges, Change, Clearing, CloneRange, Content, Create, FileKind, Lin, NewInode, Removal, Rename,
-    RenameMode, SnapshotId, XattrMode,
+    Append, AttributeChanges, Change, Clearing, CloneRange, Content, Create, FileKind, Lin, NewInode, Removal, Rename,
+    RenameMode, Revision, Rewrite, SnapshotId, XattrMode,
 };
 
 use super::enumeration::Numbered;
-use crate::invalid::{name, optional_time, required};
+use crate::invalid::{each, name, optional_time, required};
 use crate::v1::change::Change as Kind;
 use crate::{InvalidMessage, v1};
 
@@ -42,6 +42,8 @@ impl TryFrom<Change> for v1::Change {
             Change::Clone(clone) => Kind::Clone(clone.into()),
             Change::Hold { lin } => Kind::Hold(v1::Hold { lin: lin.0 }),
             Change::Release { lin } => Kind::Release(v1::Release { lin: lin.0 }),
+            Change::Append(append) => Kind::Append(append.into()),
+            Change::Rewrite(rewrite) => Kind::Rewrite(rewrite.into()),
             Change::CreateSnapshot { .. } => return Err(not_carried("CreateSnapshot")),
             Change::DeleteSnapshot { .. } => return Err(not_carried("DeleteSnapshot")),
             Change::DropStep { .. } => return Err(not_carried("DropStep")),
@@ -97,6 +99,8 @@ impl TryFrom<v1::Change> for Change {
             Kind::Clone(clone) => Self::Clone(clone.try_into()?),
             Kind::Hold(hold) => Self::Hold { lin: Lin(hold.lin) },
             Kind::Release(release) => Self::Release { lin: Lin(release.lin) },
+            Kind::Append(append) => Self::Append(append.try_into()?),
+            Kind::Rewrite(rewrite) => Self::Rewrite(rewrite.try_into()?),
         })
     }
 }
@@ -199,6 +203,51 @@ impl TryFrom<v1::CloneRange> for CloneRange {
             to_offset: clone.to_offset,
             length: clone.length,
             mtime: optional_time(clone.mtime)?,
+        })
+    }
+}
+
+impl From<Append> for v1::Append {
+    fn from(append: Append) -> Self {
+        let (content, mtime) = (append.content.into(), append.mtime.map(Into::into));
+        Self { lin: append.lin.0, content: Some(content), mtime }
+    }
+}
+
+impl TryFrom<v1::Append> for Append {
+    type Error = InvalidMessage;
+
+    fn try_from(append: v1::Append) -> Result<Self, InvalidMessage> {
+        Ok(Self {
+            lin: Lin(append.lin),
+            content: required("append.content", append.content)?.try_into()?,
+            mtime: optional_time(append.mtime)?,
+        })
+    }
+}
+
+impl From<Rewrite> for v1::Rewrite {
+    fn from(rewrite: Rewrite) -> Self {
+        Self {
+            lin: rewrite.lin.0,
+            offset: rewrite.offset,
+            length: rewrite.length,
+            as_of: rewrite.as_of.0,
+            extents: rewrite.extents.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl TryFrom<v1::Rewrite> for Rewrite {
+    type Error = InvalidMessage;
+
+    fn try_from(rewrite: v1::Rewrite) -> Result<Self, InvalidMessage> {
+        Ok(Self {
+            lin: Lin(rewrite.lin),
+            offset: rewrite.offset,
+            length: rewrite.length,
+            as_of: Revision(rewrite.as_of),
+            extents: each(rewrite.extents)?,
         })
     }
 }

@@ -1,4 +1,4 @@
-use types::{BlockId, Content, Digest, Extent, NewExtent, PgId, PgVersion, SeatSet, SessionId};
+use types::{BlockId, Content, Digest, Extent, NewExtent, PgId, PgVersion, Run, SeatSet, SessionId, Tail};
 
 use crate::invalid::{bytes32, each, required, small};
 use crate::v1::content::Content as Kind;
@@ -42,6 +42,27 @@ impl TryFrom<v1::Extent> for Extent {
             block_length: extent.block_length,
             digest: Digest(bytes32("digest", &extent.digest)?),
             pg: PgId(extent.pg),
+        })
+    }
+}
+
+impl From<Run> for v1::Run {
+    fn from(run: Run) -> Self {
+        let run = match run {
+            Run::Block(extent) => v1::run::Run::Block(extent.into()),
+            Run::Tail(Tail { offset, bytes }) => v1::run::Run::Tail(v1::Tail { offset, bytes }),
+        };
+        Self { run: Some(run) }
+    }
+}
+
+impl TryFrom<v1::Run> for Run {
+    type Error = InvalidMessage;
+
+    fn try_from(run: v1::Run) -> Result<Self, InvalidMessage> {
+        Ok(match required("run", run.run)? {
+            v1::run::Run::Block(extent) => Self::Block(extent.try_into()?),
+            v1::run::Run::Tail(v1::Tail { offset, bytes }) => Self::Tail(Tail { offset, bytes }),
         })
     }
 }

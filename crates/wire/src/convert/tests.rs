@@ -1,11 +1,11 @@
 use bytes::Bytes;
 use types::{
-    Account, AttributeChanges, Attributes, BlockId, Change, Clearing, CloneRange, CommitReference, CommitTicket,
-    Content, Create, Device, Digest, Epoch, Extent, Fence, FileKind, Generation, Job, JobId, JobPhase, JobTotals,
-    Limits, Lin, Name, NewExtent, NewInode, Node, NodeId, ObjectReport, OperationError, Outcome, PgId, PgVersion,
-    PlacementGroup, Policy, PolicyId, Pool, PoolId, Quota, QuotaState, Removal, Rename, RenameMode, RepositoryId,
-    Revision, Root, Seat, SeatSet, SeatState, SessionId, SetId, Shrinkage, Site, SiteId, SiteState, Snapshot,
-    SnapshotId, SnapshotState, Timestamp, VolumeId, XattrMode,
+    Account, Append, AttributeChanges, Attributes, BlockId, Change, Clearing, CloneRange, CommitReference,
+    CommitTicket, Content, Create, Device, Digest, Epoch, Extent, Fence, FileKind, Generation, Job, JobId, JobPhase,
+    JobTotals, Limits, Lin, Name, NewExtent, NewInode, Node, NodeId, ObjectReport, OperationError, Outcome, PgId,
+    PgVersion, PlacementGroup, Policy, PolicyId, Pool, PoolId, Quota, QuotaState, Removal, Rename, RenameMode,
+    RepositoryId, Revision, Rewrite, Root, Run, Seat, SeatSet, SeatState, SessionId, SetId, Shrinkage, Site, SiteId,
+    SiteState, Snapshot, SnapshotId, SnapshotState, Tail, Timestamp, VolumeId, XattrMode,
 };
 use uuid::Uuid;
 
@@ -89,6 +89,10 @@ fn every_change_of_a_client_comes_back_as_it_was() {
     }));
     changes.extend(contents().map(create));
     changes.extend(contents().map(|content| Change::Write { lin, content, mtime: Some(time(0)) }));
+    changes.extend(contents().map(|content| Change::Append(Append { lin, content, mtime: None })));
+    let new = NewExtent { extent: extent(), pg_version: PgVersion(3), acknowledged: SeatSet(0b11) };
+    let as_of = Revision(u64::MAX);
+    changes.push(Change::Rewrite(Rewrite { lin, offset: 1 << 40, length: 4096, as_of, extents: vec![new] }));
     changes.extend([RenameMode::Replace, RenameMode::NoReplace, RenameMode::Exchange].map(|mode| {
         let (from_name, to_name) = (name("from"), name("to"));
         Change::Rename(Rename { from_parent: parent, from_name, to_parent: lin, to_name, mode })
@@ -133,6 +137,15 @@ fn every_kind_of_file_has_a_number_of_its_own() {
 fn housekeeping_does_not_travel_as_a_change_of_a_client() {
     let step = Change::DropStep { snapshot: SnapshotId(1), rows_max: 1 };
     assert_eq!(v1::Change::try_from(step), Err(InvalidMessage::NotCarried { what: "DropStep" }));
+}
+
+#[test]
+fn runs_come_back_as_they_were() {
+    let tail = Tail { offset: 7, bytes: Bytes::from_static(b"a\0b") };
+    for run in [Run::Block(extent()), Run::Tail(tail)] {
+        assert_eq!(Run::try_from(v1::Run::from(run.clone())).unwrap(), run);
+    }
+    assert_eq!(Run::try_from(v1::Run::default()), Err(InvalidMessage::Missing { field: "run" }));
 }
 
 #[test]

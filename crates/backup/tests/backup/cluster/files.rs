@@ -4,7 +4,8 @@ use blockstore::NewBlock;
 use bytes::Bytes;
 use namespace::View;
 use types::{
-    BlockId, Change, Content, Create, Extent, FileKind, Lin, Name, NewExtent, NewInode, Outcome, SeatSet, Timestamp,
+    BlockId, Change, Content, Create, Extent, FileKind, Lin, Name, NewExtent, NewInode, Outcome, Run, SeatSet,
+    Timestamp,
 };
 
 use super::Cluster;
@@ -96,8 +97,15 @@ impl Cluster {
         match file.content {
             namespace::StoredContent::Inline(bytes) => content[..bytes.len()].copy_from_slice(&bytes),
             namespace::StoredContent::Extents => {
-                for published in view.extents(lin, 0, usize::MAX).unwrap() {
-                    let extent = published.extent;
+                for run in view.runs(lin, 0, usize::MAX).unwrap().runs {
+                    let extent = match run {
+                        Run::Block(extent) => extent,
+                        Run::Tail(tail) => {
+                            let to = usize::try_from(tail.offset).unwrap();
+                            content[to..to + tail.bytes.len()].copy_from_slice(&tail.bytes);
+                            continue;
+                        }
+                    };
                     let stored = self.shared.blocks.get(extent.block).await.unwrap().unwrap();
                     let plain = block::decode(&stored.stored, &extent.digest).unwrap();
                     let (to, from) = (usize::try_from(extent.offset).unwrap(), extent.block_offset as usize);

@@ -2,7 +2,7 @@
 
 use prost::Message as _;
 use tonic::{Request, Response, Status};
-use types::{Change, OperationError, Outcome, PgId, PgVersion, SessionId};
+use types::{Change, OperationError, Outcome, PgId, PgVersion, Run, SessionId};
 use wire::v1::namespace_server::Namespace;
 use wire::v1::stored_content::Content;
 use wire::v1::{self, describe_result};
@@ -82,11 +82,11 @@ impl Namespace for Node {
         Err(Status::unimplemented("no test lists a directory"))
     }
 
-    async fn read_extents(
+    async fn read_runs(
         &self,
-        _request: Request<v1::ReadExtentsRequest>,
-    ) -> Result<Response<v1::ReadExtentsResponse>, Status> {
-        Err(Status::unimplemented("a description has all extents"))
+        _request: Request<v1::ReadRunsRequest>,
+    ) -> Result<Response<v1::ReadRunsResponse>, Status> {
+        Err(Status::unimplemented("a description has all runs"))
     }
 
     async fn seek_file(
@@ -109,10 +109,10 @@ impl Namespace for Node {
 }
 
 fn inode(file: &File) -> v1::Inode {
-    let extents = file.extents.values().map(|new| new.extent.clone().into()).collect();
+    let runs = file.extents.values().map(|new| Run::Block(new.extent.clone()).into()).collect();
     let content = match file.extents.is_empty() {
         true => Content::Inline(file.inline.clone()),
-        false => Content::Extents(v1::Extents { extents }),
+        false => Content::Runs(v1::Runs { runs }),
     };
     let content = Some(v1::StoredContent { content: Some(content), next_offset: None });
     v1::Inode { attributes: Some(attributes(file).into()), content, ..Default::default() }

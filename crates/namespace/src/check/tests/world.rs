@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use tempfile::TempDir;
 use types::{
-    Batch, BlockId, CLONE_ALIGNMENT, Change, CloneRange, Content, Create, Digest, Extent, FileKind, Lin, Name,
+    Append, Batch, BlockId, CLONE_ALIGNMENT, Change, CloneRange, Content, Create, Digest, Extent, FileKind, Lin, Name,
     NewExtent, NewInode, NewNode, NodeId, Operation, Outcome, PgId, PgVersion, Registration, Removal, Request,
     RequestKey, Revision, SeatSet, SessionId, SnapshotId, Timestamp, VolumeId, XattrMode,
 };
@@ -18,7 +18,7 @@ use crate::meta;
 use crate::overlay::Overlay;
 use crate::places::PlaceKey;
 use crate::read::Read as _;
-use crate::rows::{Dated, ExtentRow, ProgressRow, SessionRow, encode};
+use crate::rows::{Dated, ExtentRow, ProgressRow, RunRow, SessionRow, encode};
 use crate::store::{Entry, Store};
 use crate::tables::{Deadlist, Extents, References, Sessions, Table, Versioned};
 
@@ -37,6 +37,8 @@ pub(super) struct World {
     pub(super) clone: Lin,
     /// A file without a name, which the session holds.
     pub(super) held: Lin,
+    /// A file of two tails, one of 5000 bytes and one of 7.
+    pub(super) tailed: Lin,
     /// The snapshots.
     pub(super) first: SnapshotId,
     pub(super) second: SnapshotId,
@@ -158,6 +160,10 @@ impl World {
         let (from_offset, to_offset, length) = (0, 0, CLONE_ALIGNMENT);
         let range = CloneRange { from: file, snapshot: None, from_offset, to: clone, to_offset, length, mtime: None };
         feed.change(Change::Clone(range));
+        let tailed = feed.make(directory, "tailed", FileKind::File);
+        for bytes in [vec![b'x'; 5000], vec![b'y'; 7]] {
+            feed.change(Change::Append(Append { lin: tailed, content: Content::Inline(bytes.into()), mtime: None }));
+        }
         let key = RequestKey { session, sequence: 1, low_water: 1 };
         feed.request(Some(key), Operation::Change(remove("inline")));
         let held = feed.make(directory, "held", FileKind::File);
@@ -167,7 +173,7 @@ impl World {
         drop(feed);
         let database = Database::open(&path).unwrap();
         assert_eq!(check(&database).unwrap(), []);
-        Self { _folder: folder, database, session, directory, below, file, clone, held, first, second }
+        Self { _folder: folder, database, session, directory, below, file, clone, held, tailed, first, second }
     }
 
     /// Does something to the rows that no operation does, and looks for the fault that the check has to find.
@@ -188,7 +194,7 @@ impl World {
     }
 
     /// The extents of a file, orphans included.
-    pub(super) fn extents(&self, lin: Lin) -> Vec<(ExtentKey, Dated<ExtentRow>)> {
+    pub(super) fn extents(&self, lin: Lin) -> Vec<(ExtentKey, Dated<RunRow>)> {
         versions::<Extents>(&self.database, Moment::Head, KeyRange::prefix(lin.encode())).map(Result::unwrap).collect()
     }
 
@@ -225,6 +231,14 @@ impl Rows<'_> {
     pub(super) fn put_old<T: Versioned>(&mut self, key: &T::Key, (birth, death): (u64, u64), row: T::Row) {
         let key = history_key(&key.encode(), Revision(birth));
         self.0.write(T::HISTORY, key, Some(encode(&Dated { revision: Revision(death), row })));
+    }
+
+    /// Changes a row of a range of a block.
+    pub(super) fn edit_extent(&mut self, key: ExtentKey, what: impl FnOnce(&mut ExtentRow)) {
+        self.edit::<Extents>(&key, |version| match &mut version.row {
+            RunRow::Block(extent) => what(extent),
+            tail @ RunRow::Tail(_) => panic!("{tail:?}"),
+        });
     }
 
     pub(super) fn edit_progress(&mut self, what: impl FnOnce(&mut ProgressRow)) {

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use namespace::{ChangeFlags, Sought, StoredContent, View};
 use types::{
-    Attributes, BlockId, CLONE_ALIGNMENT, FileKind, Lin, Name, NodeId, PgId, Seek, SessionId, ShortCopy, Timestamp,
+    Attributes, BlockId, CLONE_ALIGNMENT, FileKind, Lin, Name, NodeId, PgId, Run, Seek, SessionId, ShortCopy, Timestamp,
 };
 
 use super::{FILE_BYTES_MAX, History};
-use crate::model::{Inode, Tree};
+use crate::model::{Inode, Tree, put_block, put_bytes};
 
 impl History {
     /// Compares the head, every live snapshot, what differs between each two of them, and every block; checks every
@@ -212,12 +212,14 @@ fn read_inode(view: &View, lin: Lin) -> Inode {
         StoredContent::Nothing => {}
         StoredContent::Device(device) => inode.device = Some(device),
         StoredContent::Extents => {
-            for published in view.extents(lin, 0, usize::MAX).unwrap() {
-                let extent = published.extent;
-                let start = usize::try_from(extent.offset).unwrap();
-                let range = start..start + extent.length as usize;
-                for (place, byte) in inode.bytes[range].iter_mut().zip(extent.block_offset..) {
-                    *place = Some((extent.block, byte));
+            let page = view.runs(lin, 0, usize::MAX).unwrap();
+            assert_eq!((page.next, page.changed), (None, file.changed));
+            for run in page.runs {
+                let range = usize::try_from(run.offset()).unwrap()..usize::try_from(run.end()).unwrap();
+                let holes = &mut inode.bytes[range];
+                match run {
+                    Run::Block(extent) => put_block(holes, extent.block, extent.block_offset),
+                    Run::Tail(tail) => put_bytes(holes, &tail.bytes),
                 }
             }
         }

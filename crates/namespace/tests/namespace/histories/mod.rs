@@ -10,14 +10,17 @@
 mod compare;
 mod requests;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::mem::discriminant;
 
 use namespace::{Family, LEASE_TICKS, Store};
 use runtime::Seed;
-use types::{Change, FileKind, Lin, Operation, Outcome, Removal, Request, SessionId, SnapshotId, Timestamp};
+use types::{
+    BlockId, Change, FileKind, Lin, Operation, OperationError, Outcome, Removal, Request, Rewrite, SessionId,
+    SnapshotId, Timestamp,
+};
 
-use crate::model::{Answer, Model};
+use crate::model::{Answer, Model, Place};
 use crate::world::World;
 
 const SEEDS: u64 = 12;
@@ -72,6 +75,8 @@ struct History {
     session: SessionId,
     sequence: u64,
     block: u64,
+    /// What the blocks of rewritten ranges were made of.
+    rewritten: BTreeMap<BlockId, Vec<Option<Place>>>,
     /// Requests that may be sent again, the last one first.
     sent: VecDeque<Request>,
     /// How many files without a name were there at all comparisons.
@@ -94,6 +99,7 @@ impl History {
             session,
             sequence: 0,
             block: 0,
+            rewritten: BTreeMap::new(),
             sent: VecDeque::new(),
             nameless: 0,
             clock: world.next_time().seconds,
@@ -133,6 +139,11 @@ impl History {
         if let Operation::Change(Change::DropStep { snapshot, .. }) = request.operation {
             return self.model.drop_step(snapshot, answer);
         }
+        if let Operation::Change(Change::Rewrite(rewrite)) = &request.operation
+            && !self.is_rewritten(rewrite, answer)
+        {
+            return self.model.refuse();
+        }
         let expected = self.model.request(request.key, &request.operation);
         let agree = match (answer, &expected) {
             (Ok(answer), Ok(expected)) => answer == expected,
@@ -140,6 +151,25 @@ impl History {
             _ => false,
         };
         assert!(agree, "{request:#?}\nanswers {answer:#?}\nand not {expected:#?}");
+    }
+
+    /// Whether the store did not find that a range had changed. It may find so of one that has the same bytes, if they lie
+    /// in other rows; but it must of one that has others than those that the new block was made of.
+    fn is_rewritten(&self, rewrite: &Rewrite, answer: &Answer) -> bool {
+        let Some(inode) = self.model.head.0.get(&rewrite.lin) else { return true };
+        let read = &self.rewritten[&rewrite.extents[0].extent.block];
+        let start = usize::try_from(rewrite.offset).unwrap();
+        let is_same = inode.bytes.get(start..start + read.len()) == Some(&read[..]);
+        match answer {
+            Err(OperationError::RangeChanged { .. }) => {
+                assert!(self.model.revision.0 != rewrite.as_of.0 || !is_same, "{rewrite:?} is refused without reason");
+                false
+            }
+            _ => {
+                assert!(is_same || inode.kind != FileKind::File, "{rewrite:?} is done: {answer:?}");
+                true
+            }
+        }
     }
 
     /// Takes state time from the store, which has tests of its own for what it makes of clocks: it never goes back, and

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use types::{
-    AttributeChanges, BlockId, CLONE_ALIGNMENT, Change, Clearing, CloneRange, Content, Create, Device, Extent,
+    Append, AttributeChanges, BlockId, CLONE_ALIGNMENT, Change, Clearing, CloneRange, Content, Create, Device, Extent,
     FileKind, Lin, Name, NewExtent, NewInode, Operation, PgId, PgVersion, Removal, Rename, RenameMode, Request,
-    RequestKey, SeatSet, SessionId, SnapshotId, Timestamp, XattrMode,
+    RequestKey, Revision, Rewrite, SeatSet, SessionId, SnapshotId, Timestamp, XattrMode,
 };
 
 use super::{FILE_BYTES_MAX, History};
@@ -41,6 +41,11 @@ impl History {
     }
 
     fn new_request(&mut self) -> Request {
+        if self.below(8) == 0
+            && let Some(rewrite) = self.rewrite()
+        {
+            return Request { key: None, operation: Operation::Change(Change::Rewrite(rewrite)) };
+        }
         let operation = self.operation();
         let key = match self.below(4) {
             // No key at all.
@@ -99,7 +104,7 @@ impl History {
 
     fn change(&mut self) -> Change {
         let (parent, name) = (self.directory(), self.name());
-        match self.below(24) {
+        match self.below(29) {
             0..=3 => Change::Create(Create { parent, name, inode: self.inode(), replace: self.below(3) == 0 }),
             4 => Change::Link { lin: self.lin(), parent, name },
             5 | 6 => {
@@ -131,12 +136,50 @@ impl History {
             15..=17 => Change::Clone(self.clone_range()),
             18 | 19 => Change::Hold { lin: if self.below(4) == 0 { self.lin() } else { self.file() } },
             20 => Change::Release { lin: self.held() },
+            21..=25 => Change::Append(self.append()),
             _ => {
                 let mtime = (self.below(2) == 0).then(|| self.time());
                 let content = if self.below(30) == 0 { self.device() } else { self.content() };
                 Change::Write { lin: self.file(), content, mtime }
             }
         }
+    }
+
+    /// Mostly a few bytes, often to the file that was changed last; now and then many, so that there are several tails.
+    fn append(&mut self) -> Append {
+        let lin = if self.below(20) == 0 { self.lin() } else { self.file() };
+        let content = match self.below(10) {
+            0 => Content::Extents(self.extents()),
+            1 => self.content(),
+            2 => self.letters(5000),
+            _ => self.letters(30),
+        };
+        Append { lin, content, mtime: (self.below(2) == 0).then(|| self.time()) }
+    }
+
+    fn letters(&self, most: u64) -> Content {
+        let letter = b'a' + u8::try_from(self.below(26)).unwrap();
+        Content::Inline(vec![letter; self.below(most) as usize].into())
+    }
+
+    /// A range without holes, and a block of its bytes as they are now: other requests of the entry may change them first.
+    fn rewrite(&mut self) -> Option<Rewrite> {
+        let lin = self.file();
+        let bytes = self.model.head.0.get(&lin).map(|inode| inode.bytes.clone()).filter(|bytes| !bytes.is_empty())?;
+        let from = self.below(bytes.len() as u64) as usize;
+        let length = bytes[from..].iter().take_while(|byte| byte.is_some()).count().min(1 + self.below(9000) as usize);
+        let length = u32::try_from(length).ok().filter(|length| *length > 0)?;
+        self.block += 1;
+        let block = BlockId { session: self.session, sequence: self.block };
+        let pg = PgId(1 + u32::try_from(self.block % 4).unwrap());
+        let digest = types::Digest([u8::try_from(self.block % 256).unwrap(); 32]);
+        let offset = from as u64;
+        let extent = Extent { offset, length, block, block_offset: 0, block_length: length, digest, pg };
+        let seats = if self.below(20) == 0 { 0b001 } else { 0b011 };
+        let extents = vec![NewExtent { extent, pg_version: PgVersion(1), acknowledged: SeatSet(seats) }];
+        let as_of = Revision(self.model.revision.0 - self.below(3) * self.below(2));
+        self.rewritten.insert(block, bytes[from..from + length as usize].to_vec());
+        Some(Rewrite { lin, offset, length: length.into(), as_of, extents })
     }
 
     fn inode(&mut self) -> NewInode {

@@ -13,7 +13,7 @@ use types::{
     Revision, SeatSet, SessionId, Snapshot, SnapshotId, SnapshotState, Timestamp,
 };
 
-pub use tree::{Inode, Tree};
+pub use tree::{Inode, Place, Tree, put_block, put_bytes};
 
 pub type Answer = Result<Outcome, OperationError>;
 
@@ -92,6 +92,11 @@ impl Model {
             session.results.insert(key.sequence, answer.clone());
         }
         answer
+    }
+
+    /// Counts an operation that was refused.
+    pub fn refuse(&mut self) {
+        self.revision = self.revision.next();
     }
 
     /// Carries an operation out, or leaves everything as it was.
@@ -199,6 +204,16 @@ impl Model {
                     self.publish(content)?;
                 }
                 self.head.change(change, self.now)
+            }
+            Change::Append(append) => {
+                self.head.file(append.lin)?;
+                self.publish(&append.content)?;
+                self.head.append(append, self.now)
+            }
+            Change::Rewrite(rewrite) => {
+                self.head.file(rewrite.lin)?;
+                self.publish(&Content::Extents(rewrite.extents.clone()))?;
+                self.head.rewrite(rewrite)
             }
             Change::Clone(clone) => {
                 let name = |id: SnapshotId| id.to_string();

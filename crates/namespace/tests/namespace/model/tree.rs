@@ -4,17 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use types::{
-    AttributeChanges, Attributes, BlockId, CLONE_ALIGNMENT, Change, Clearing, CloneRange, Content, Create, Device,
-    FileKind, Lin, Name, NewExtent, OperationError, Outcome, Removal, Rename, RenameMode, Revision, Seek, Timestamp,
-    XattrMode,
+    Append, AttributeChanges, Attributes, BlockId, CLONE_ALIGNMENT, Change, Clearing, CloneRange, Content, Create,
+    Device, FileKind, INLINE_LENGTH_MAX, Lin, Name, NewExtent, OperationError, Outcome, Removal, Rename, RenameMode,
+    Revision, Rewrite, Seek, Timestamp, XattrMode,
 };
 
 use super::Answer;
 
 type Refused<T = ()> = Result<T, OperationError>;
 
-/// A byte of a file: of which block, and which byte of it.
-pub type Place = (BlockId, u32);
+/// A byte of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Of which block, and which byte of it.
+    Block(BlockId, u32),
+    /// Itself, in a tail.
+    Tail(u8),
+}
 
 /// An inode with everything in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +40,7 @@ pub struct Inode {
     pub device: Option<Device>,
     /// Of a file that has no bytes in blocks.
     pub inline: Bytes,
-    /// Of a file: the block of each byte.
+    /// Of a file: where each byte is, if it is no hole and not inline.
     pub bytes: Vec<Option<Place>>,
     pub xattrs: BTreeMap<Bytes, Bytes>,
 }
@@ -105,7 +111,11 @@ impl Tree {
     }
 
     pub fn blocks(&self) -> impl Iterator<Item = BlockId> + '_ {
-        self.0.values().flat_map(|inode| inode.bytes.iter().flatten().map(|(block, _)| *block))
+        let block = |place: &Place| match place {
+            Place::Block(block, _) => Some(*block),
+            Place::Tail(_) => None,
+        };
+        self.0.values().flat_map(move |inode| inode.bytes.iter().flatten().filter_map(block))
     }
 
     /// What a create checks before its content is looked at.
@@ -324,6 +334,41 @@ impl Tree {
         self.attributes(lin).map(Outcome::Inode)
     }
 
+    /// Appends, when the blocks have been looked at.
+    pub fn append(&mut self, append: &Append, now: Timestamp) -> Answer {
+        self.file(append.lin)?;
+        let inode = self.inode_mut(append.lin)?;
+        let end = inode.bytes.len();
+        match &append.content {
+            Content::Empty => {}
+            Content::Inline(bytes) if bytes.is_empty() => {}
+            Content::Inline(bytes) => {
+                let inline = end == inode.inline.len() && end + bytes.len() <= INLINE_LENGTH_MAX;
+                inode.bytes.resize(end + bytes.len(), None);
+                if inline {
+                    inode.inline = [&inode.inline[..], bytes].concat().into();
+                } else {
+                    take_out(inode);
+                    put_bytes(&mut inode.bytes[end..], bytes);
+                }
+            }
+            Content::Extents(extents) => {
+                take_out(inode);
+                put_extents(inode, &behind(end as u64, extents));
+            }
+            Content::Device(_) => return Err(OperationError::WrongKind { lin: append.lin, kind: inode.kind }),
+        }
+        (inode.mtime, inode.ctime) = (append.mtime.unwrap_or(now), now);
+        self.attributes(append.lin).map(Outcome::Inode)
+    }
+
+    /// Rewrites a range, when that was found to hold what its blocks were made of.
+    pub fn rewrite(&mut self, rewrite: &Rewrite) -> Answer {
+        self.file(rewrite.lin)?;
+        put_extents(self.inode_mut(rewrite.lin)?, &rewrite.extents);
+        self.attributes(rewrite.lin).map(Outcome::Inode)
+    }
+
     /// The whole range at once: the histories have no file of so many extents that it would take two steps.
     fn clear(
         &mut self,
@@ -464,14 +509,39 @@ impl Tree {
     }
 }
 
+/// Inline bytes become a tail.
+fn take_out(inode: &mut Inode) {
+    let inline = std::mem::take(&mut inode.inline);
+    put_bytes(&mut inode.bytes, &inline);
+}
+
+/// Extents that count their offsets from the end of a file.
+fn behind(end: u64, extents: &[NewExtent]) -> Vec<NewExtent> {
+    let mut placed = extents.to_vec();
+    placed.iter_mut().for_each(|new| new.extent.offset += end);
+    placed
+}
+
 fn put_extents(inode: &mut Inode, extents: &[NewExtent]) {
     for NewExtent { extent, .. } in extents {
         let start = usize::try_from(extent.offset).unwrap();
         let end = start + extent.length as usize;
         inode.bytes.resize(inode.bytes.len().max(end), None);
-        for (place, byte) in inode.bytes[start..end].iter_mut().zip(extent.block_offset..) {
-            *place = Some((extent.block, byte));
-        }
+        put_block(&mut inode.bytes[start..end], extent.block, extent.block_offset);
+    }
+}
+
+/// Puts a range of a block in the place of bytes.
+pub fn put_block(bytes: &mut [Option<Place>], block: BlockId, offset: u32) {
+    for (place, byte) in bytes.iter_mut().zip(offset..) {
+        *place = Some(Place::Block(block, byte));
+    }
+}
+
+/// Puts bytes of a tail in the place of others.
+pub fn put_bytes(bytes: &mut [Option<Place>], tail: &[u8]) {
+    for (place, byte) in bytes.iter_mut().zip(tail) {
+        *place = Some(Place::Tail(*byte));
     }
 }
 

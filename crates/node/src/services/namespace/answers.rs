@@ -1,15 +1,15 @@
 //! Reads of one view, in the protocol's words. All of it blocks.
 
 use bytes::Bytes;
-use namespace::{StoredContent, View};
+use namespace::{Runs, StoredContent, View};
 use prost::Message as _;
-use types::{Account, Extent, FileKind, Lin, Name, Quota};
+use types::{Account, FileKind, Lin, Name, Quota};
 use wire::{Failure, v1};
 
 use crate::NodeError;
 
-/// Extents that come with a description; most files have fewer.
-const EXTENTS_WITH_DESCRIPTION: usize = 256;
+/// Extents and tails that come with a description; most files have fewer.
+const RUNS_WITH_DESCRIPTION: usize = 256;
 /// Bytes from which on an answer describes no further LIN. One may have 64 MiB of extended attributes.
 const ANSWER_LENGTH: usize = 4 << 20;
 
@@ -96,9 +96,10 @@ fn inode(
         StoredContent::Target(target) => inode.target = target,
         StoredContent::Inline(bytes) if request.with_content => inode.content = Some(inline(bytes)),
         StoredContent::Extents if request.with_content => {
-            let (extents, next_offset) = extents(view, lin, 0, EXTENTS_WITH_DESCRIPTION)?;
-            let content = v1::stored_content::Content::Extents(v1::Extents { extents });
-            inode.content = Some(v1::StoredContent { content: Some(content), next_offset });
+            let Runs { runs, next, .. } = view.runs(lin, 0, RUNS_WITH_DESCRIPTION)?;
+            let runs = runs.into_iter().map(Into::into).collect();
+            let content = v1::stored_content::Content::Runs(v1::Runs { runs });
+            inode.content = Some(v1::StoredContent { content: Some(content), next_offset: next });
         }
         StoredContent::Device(device) => inode.device = Some(device.into()),
         StoredContent::Entries | StoredContent::Nothing | StoredContent::Inline(_) | StoredContent::Extents => {}
@@ -131,16 +132,6 @@ pub fn directory(
     };
     let entries = found.into_iter().map(entry).collect::<Result<_, NodeError>>()?;
     Ok(v1::ReadDirectoryResponse { entries, more })
-}
-
-/// A page of a file's extents, and where the next page begins if there is one.
-pub fn extents(view: &View, lin: Lin, offset: u64, limit: usize) -> Result<(Vec<v1::Extent>, Option<u64>), NodeError> {
-    let mut found = view.extents(lin, offset, limit + 1)?;
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let end = |extent: &Extent| extent.offset.saturating_add(extent.length.into());
-    let next = found.last().map(|last| end(&last.extent)).filter(|_| more);
-    Ok((found.into_iter().map(|published| published.extent.into()).collect(), next))
 }
 
 #[cfg(test)]
