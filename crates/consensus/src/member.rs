@@ -50,6 +50,8 @@ pub(crate) struct Member {
     pub votes_from: Instant,
     /// The number after the last applied entry.
     pub applied_end: watch::Receiver<u64>,
+    /// Told when another member has asked how far to read.
+    pub read_asked: watch::Sender<()>,
 }
 
 impl Member {

@@ -13,12 +13,13 @@ use openraft::network::RPCOption;
 use openraft::raft::SnapshotResponse;
 use openraft::{BasicNode, OptionalSend, RaftNetworkFactory, RaftNetworkV2};
 use runtime::{Clock, File, blocking};
+use tokio::sync::watch;
 use types::NodeId;
 
 use crate::message::{Answer, Message, decode_answer, encode_message};
 use crate::metrics::Metrics;
 use crate::options::Timing;
-use crate::pipeline;
+use crate::pipeline::{self, Patience};
 use crate::raft_types::{
     AppendRequest, AppendResponse, Group, RpcError, Snapshot, StreamAppendResult, StreamingError, TransferRequest,
     TransferResponse, Unreachable, Vote, VoteRequest, VoteResponse,
@@ -36,6 +37,8 @@ pub(crate) struct Network {
     timing: Timing,
     clock: Clock,
     metrics: Metrics,
+    /// Has news when another member has asked how far to read.
+    asked: watch::Receiver<()>,
 }
 
 /// The way to one member.
@@ -61,8 +64,14 @@ impl RaftNetworkFactory<Group> for Network {
 
 impl Network {
     /// Ways over a transport.
-    pub fn new(transport: &Arc<dyn Transport>, timing: Timing, clock: &Clock, metrics: &Metrics) -> Self {
-        Self { transport: Arc::clone(transport), timing, clock: clock.clone(), metrics: metrics.clone() }
+    pub fn new(
+        transport: &Arc<dyn Transport>,
+        timing: Timing,
+        clock: &Clock,
+        metrics: &Metrics,
+        asked: watch::Receiver<()>,
+    ) -> Self {
+        Self { transport: Arc::clone(transport), timing, clock: clock.clone(), metrics: metrics.clone(), asked }
     }
 
     fn peer(&self, target: u64, node: &BasicNode, appends: MessageKind) -> Peer {
@@ -169,7 +178,8 @@ impl RaftNetworkV2<Group> for Peer {
         S: Stream<Item = AppendRequest> + OptionalSend + Unpin + 'static,
     {
         let peer = &*self;
-        let answers = pipeline::answers(input, move |request| {
+        let patience = Patience::new(self.network.clock.clone(), self.network.asked.clone());
+        let answers = pipeline::answers(input, patience, move |request| {
             let option = option.clone();
             async move { peer.append(request, &option).await }.boxed()
         });

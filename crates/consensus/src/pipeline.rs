@@ -1,22 +1,31 @@
 //! Appends to one member: those that only tell how far the log is committed hold nothing up.
 //!
-//! openraft tells the followers of each commit in a request without entries, unless some are to be sent anyway. The next
-//! entries would have to wait for its answer, and a lone writer for a round trip more with each of its operations. Such a
-//! request may be overtaken: whatever it says, a later one says too, and a follower takes neither its log nor what it
-//! knows to be committed back. So entries are sent while it is still on its way. Entries themselves are sent one request
-//! at a time, because they have to come in order; while they are under way, more come together for the next.
+//! openraft tells the followers of each commit in a request without entries, unless some are to be sent anyway. Whatever
+//! it says, a later request says too. So it waits a moment for entries to go with, which a lone writer sends as soon as it
+//! has its answer: half of all messages are spared. A member that is asked to read what was just written needs the commit
+//! at once, and asks the leader first; so a commit waits no longer when the leader was asked.
 //!
-//! **Limits.** [`COMMITS_MAX`] requests without entries, and one with.
+//! The next entries do not wait for the answer to a request without entries: it may be overtaken, for a follower takes
+//! neither its log nor what it knows to be committed back. Entries themselves are sent one request at a time, because they
+//! have to come in order; while they are under way, more come together for the next.
+//!
+//! **Limits.** [`COMMITS_MAX`] requests without entries, and one with. A commit waits for [`COMMIT_WAIT`] at most.
 
-use futures::future::BoxFuture;
+use std::time::Duration;
+
+use futures::future::{BoxFuture, pending};
 use futures::stream::{self, FuturesOrdered};
-use futures::{Stream, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use openraft::entry::RaftEntry;
+use runtime::Clock;
+use tokio::sync::watch;
 
 use crate::raft_types::{AppendRequest, AppendResponse, RpcError, StreamAppendResult};
 
 /// Requests without entries that may be under way at once: a member that does not answer gets no more.
 const COMMITS_MAX: usize = 4;
+/// How long a commit waits for entries: several round trips of a lone writer, and short beside a heartbeat.
+const COMMIT_WAIT: Duration = Duration::from_millis(5);
 
 /// What came of one request.
 struct Answered {
@@ -30,13 +39,50 @@ struct Pipeline<'s, S, F> {
     input: S,
     send: F,
     calls: FuturesOrdered<BoxFuture<'s, Answered>>,
+    /// A commit that waits for entries.
+    held: Option<AppendRequest>,
+    patience: Patience,
     entries_under_way: bool,
     ended: bool,
 }
 
-/// Sends requests and gives their answers, in the order of the requests; ends at the first that went wrong.
+/// Ends the wait of a commit.
+pub(crate) struct Patience {
+    clock: Clock,
+    /// Has news when somebody is about to read what is committed.
+    asked: watch::Receiver<()>,
+    /// Set when a commit begins to wait, and not before it has run out: a lone writer would set it with each entry.
+    timer: Option<BoxFuture<'static, ()>>,
+}
+
+impl Patience {
+    pub fn new(clock: Clock, asked: watch::Receiver<()>) -> Self {
+        Self { clock, asked, timer: None }
+    }
+
+    /// Waits until a commit has waited long enough.
+    async fn is_over(&mut self) {
+        let timer = self.timer.get_or_insert_with(|| {
+            let clock = self.clock.clone();
+            async move { clock.sleep(COMMIT_WAIT).await }.boxed()
+        });
+        let asked = async {
+            // Nobody can ask any more when this member stops.
+            if self.asked.changed().await.is_err() {
+                pending().await
+            }
+        };
+        tokio::select! {
+            () = timer => self.timer = None,
+            () = asked => {}
+        }
+    }
+}
+
+/// Sends requests and gives the answers of those that were sent, in their order; ends at the first that went wrong.
 pub(crate) fn answers<'s, S, F>(
     input: S,
+    patience: Patience,
     send: F,
 ) -> impl Stream<Item = Result<StreamAppendResult, RpcError>> + Send + 's
 where
@@ -44,7 +90,7 @@ where
     F: Fn(AppendRequest) -> BoxFuture<'s, Result<AppendResponse, RpcError>> + Send + 's,
 {
     let calls = FuturesOrdered::new();
-    let pipeline = Pipeline { input, send, calls, entries_under_way: false, ended: false };
+    let pipeline = Pipeline { input, send, calls, held: None, patience, entries_under_way: false, ended: false };
     stream::unfold(pipeline, |mut pipeline| async move { Some((pipeline.next().await?, pipeline)) })
 }
 
@@ -59,12 +105,31 @@ where
             tokio::select! {
                 biased;
                 Some(answered) = self.calls.next(), if !self.calls.is_empty() => return Some(self.take(answered)),
-                request = self.input.next(), if room => match request {
-                    Some(request) => self.send(request),
-                    None => self.ended = true,
-                },
+                request = self.input.next(), if room => self.accept(request),
+                () = self.patience.is_over(), if self.held.is_some() => self.send_held(),
                 else => return None,
             }
+        }
+    }
+
+    /// Sends entries, and with them what a held commit says; holds a commit, until nothing more can come.
+    fn accept(&mut self, request: Option<AppendRequest>) {
+        match request {
+            Some(request) if request.entries.is_empty() => self.held = Some(request),
+            Some(request) => {
+                self.held = None;
+                self.send(request);
+            }
+            None => {
+                self.ended = true;
+                self.send_held();
+            }
+        }
+    }
+
+    fn send_held(&mut self) {
+        if let Some(commit) = self.held.take() {
+            self.send(commit);
         }
     }
 
@@ -90,6 +155,7 @@ where
         self.entries_under_way &= !answered.carried_entries;
         if !answered.goes_on {
             self.ended = true;
+            self.held = None;
             self.calls.clear();
         }
         answered.result
@@ -98,12 +164,10 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::Duration;
 
-    use futures::FutureExt;
-    use runtime::Clock;
+    use futures::SinkExt;
+    use futures::channel::mpsc;
     use tokio::sync::Notify;
 
     use super::*;
@@ -125,36 +189,94 @@ mod tests {
         }
     }
 
+    /// Never asked, but for the one who has the sender.
+    fn patience() -> (watch::Sender<()>, Patience) {
+        let (asker, asked) = watch::channel(());
+        (asker, Patience::new(Clock::real(), asked))
+    }
+
     async fn collect(answers: impl Stream<Item = Result<StreamAppendResult, RpcError>>) -> Vec<Option<u64>> {
         let index = |answer: Result<StreamAppendResult, RpcError>| answer.ok()?.ok()?.map(|reached| reached.index);
         let answers = answers.map(index).collect();
         Clock::real().timeout(Duration::from_secs(60), answers).await.expect("nothing waits for ever")
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
+    async fn a_commit_goes_with_the_entries_that_follow_it() {
+        let sent = AtomicUsize::new(0);
+        let (_asker, patience) = patience();
+        let requests = stream::iter([append(7, 0), append(7, 0), append(7, 2)]);
+        let answers = answers(requests, patience, |_| {
+            sent.fetch_add(1, Ordering::SeqCst);
+            async { Ok(AppendResponse::Success) }.boxed()
+        });
+        assert_eq!(collect(answers).await, [Some(9)]);
+        assert_eq!(sent.load(Ordering::SeqCst), 1, "one message");
+    }
+
+    /// How long a commit waits that nothing follows.
+    async fn wait_of_a_commit(asks: impl FnOnce(&watch::Sender<()>)) -> Duration {
+        let (asker, patience) = patience();
+        let (mut sender, requests) = mpsc::channel(1);
+        sender.send(append(7, 0)).await.expect("there is room");
+        let mut answers = Box::pin(answers(requests, patience, |_| async { Ok(AppendResponse::Success) }.boxed()));
+        asks(&asker);
+        let (clock, began) = (Clock::real(), Clock::real().now());
+        assert!(answers.next().await.is_some(), "it is sent, though more may come");
+        clock.now() - began
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_commit_that_nothing_follows_is_sent_after_a_moment_and_at_once_if_somebody_is_about_to_read() {
+        let waited = wait_of_a_commit(|_| {}).await;
+        assert!((COMMIT_WAIT..2 * COMMIT_WAIT).contains(&waited), "{waited:?}");
+        assert_eq!(wait_of_a_commit(|asker| asker.send_replace(())).await, Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_without_entries_is_sent_at_once_when_nothing_more_can_come() {
+        let (_asker, patience) = patience();
+        let began = Clock::real().now();
+        let answers =
+            answers(stream::iter([append(7, 0)]), patience, |_| async { Ok(AppendResponse::Success) }.boxed());
+        assert_eq!(collect(answers).await, [Some(7)]);
+        assert_eq!(Clock::real().now() - began, Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn entries_do_not_wait_until_the_commit_before_them_is_answered() {
-        let entries_sent = Arc::new(Notify::new());
-        let requests = stream::iter([append(7, 0), append(7, 2)]);
-        let answers = answers(requests, |request| {
-            let entries_sent = Arc::clone(&entries_sent);
+        let (entries_sent, commit_sent) = (Notify::new(), Notify::new());
+        let (_asker, patience) = patience();
+        let (mut sender, requests) = mpsc::channel(1);
+        let answers = answers(requests, patience, |request| {
+            let (entries_sent, commit_sent) = (&entries_sent, &commit_sent);
             async move {
                 if request.entries.is_empty() {
-                    entries_sent.notified().await
+                    commit_sent.notify_one();
+                    entries_sent.notified().await;
                 } else {
-                    entries_sent.notify_one()
+                    entries_sent.notify_one();
                 }
                 Ok(AppendResponse::Success)
             }
             .boxed()
         });
-        assert_eq!(collect(answers).await, [Some(7), Some(9)], "and the answers keep their order");
+        let asking = async {
+            sender.send(append(7, 0)).await.expect("it is taken");
+            commit_sent.notified().await;
+            sender.send(append(7, 2)).await.expect("it is taken");
+            drop(sender);
+        };
+        let (answered, ()) = tokio::join!(collect(answers), asking);
+        assert_eq!(answered, [Some(7), Some(9)], "and the answers keep their order");
     }
 
     #[tokio::test]
     async fn entries_are_sent_one_request_at_a_time() {
         let under_way = AtomicUsize::new(0);
+        let (_asker, patience) = patience();
         let requests = stream::iter([append(0, 1), append(1, 1), append(2, 0), append(2, 1)]);
-        let answers = answers(requests, |request| {
+        let answers = answers(requests, patience, |request| {
             let under_way = &under_way;
             async move {
                 let entries = usize::from(!request.entries.is_empty());
@@ -165,7 +287,7 @@ mod tests {
             }
             .boxed()
         });
-        assert_eq!(collect(answers).await, [Some(1), Some(2), Some(2), Some(3)]);
+        assert_eq!(collect(answers).await, [Some(1), Some(2), Some(3)]);
     }
 
     #[tokio::test]
@@ -175,13 +297,13 @@ mod tests {
             Ok(AppendResponse::PartialSuccess(Some(id(4)))),
             Err(Unreachable::from_string("cut").into()),
         ] {
-            let requests = stream::iter([append(3, 0), append(3, 2), append(5, 0), append(5, 1)]);
+            let (_asker, patience) = patience();
+            let requests = stream::iter([append(2, 1), append(3, 2), append(5, 0), append(5, 1)]);
             let reached = wrong.as_ref().ok().filter(|wrong| !wrong.is_conflict()).map(|_| 4);
-            let answers = answers(requests, |request: AppendRequest| {
+            let answers = answers(requests, patience, |request: AppendRequest| {
                 let wrong = wrong.clone();
-                let first = request.prev_log_id == Some(id(3));
-                async move { if first && !request.entries.is_empty() { wrong } else { Ok(AppendResponse::Success) } }
-                    .boxed()
+                let second = request.prev_log_id == Some(id(3));
+                async move { if second { wrong } else { Ok(AppendResponse::Success) } }.boxed()
             });
             assert_eq!(collect(answers).await, [Some(3), reached]);
         }

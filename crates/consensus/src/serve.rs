@@ -70,10 +70,13 @@ impl Member {
     }
 
     async fn read_index_for(&self, proof: Proof) -> Result<Answer, ConsensusError> {
-        Ok(Answer::ReadIndex(match self.forwarded(&Errand::ReadIndex(proof)).await? {
+        let index = match self.forwarded(&Errand::ReadIndex(proof)).await? {
             Ok(Fetched::Index(index)) => Ok(index),
             other => Err(refused(other)),
-        }))
+        };
+        // The member now waits until it has heard that this entry is committed.
+        self.read_asked.send_replace(());
+        Ok(Answer::ReadIndex(index))
     }
 
     /// Whether this node may have heard a leader before it started, which counts on its vote (see [`crate::lease`]). A

@@ -87,9 +87,8 @@ pub async fn start(options: Options, surroundings: Surroundings) -> Result<Handl
         metrics: LogMetrics::new(&registry),
     };
     let (log, stores) = blocking(move || open(&opening, log_options)).await?;
-    let shelf = Shelf::new(clock.clone());
+    let (shelf, applying) = (Shelf::new(clock.clone()), Progress::default());
     let (applied_sender, applied_end) = watch::channel(stores.applied()?.end());
-    let applying = Progress::default();
     let machine = Machine {
         stores: stores.clone(),
         shelf: shelf.clone(),
@@ -99,7 +98,8 @@ pub async fn start(options: Options, surroundings: Surroundings) -> Result<Handl
         applied_end: Arc::new(applied_sender),
     };
     machine.show_applied(*applied_end.borrow());
-    let network = Network::new(&transport, timing, &clock, &metrics);
+    let (read_asked, asked) = watch::channel(());
+    let network = Network::new(&transport, timing, &clock, &metrics, asked);
     let raft = Raft::new(node.get(), config, network, log.clone(), machine).await.map_err(|fatal| stopped(&fatal))?;
 
     let leader = watch_core(&tasks, &raft);
@@ -140,6 +140,7 @@ pub async fn start(options: Options, surroundings: Surroundings) -> Result<Handl
         changes,
         votes_from,
         applied_end,
+        read_asked,
     })))
 }
 
