@@ -10,6 +10,7 @@ use openraft::entry::RaftEntry;
 use openraft::storage::{ApplyResponder, EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use runtime::{Clock, blocking};
 use tokio::sync::watch;
+use types::{Change, Operation, Request};
 
 use super::{Checkpoint, Shelf, StateError, Stores};
 use crate::metrics::Metrics;
@@ -22,6 +23,10 @@ use crate::raft_types::{Entry, EntryPayload, Group, LogId, Results, Snapshot, Sn
 const ENTRIES_MAX: usize = 64;
 /// Bytes of entries that are applied by one write.
 const BYTES_MAX: usize = 8 << 20;
+
+/// Bytes of entries that are applied where the task is, if their changes are quick: the few of a lone writer take less
+/// time than the way to another thread and back, for which it would wait.
+const BYTES_AT_ONCE: usize = 1 << 10;
 
 /// What is sent to a member that is too far behind: shared, since it is also kept for the next one.
 pub(crate) type Transfer = Arc<Checkpoint>;
@@ -51,15 +56,8 @@ impl Machine {
         let Some(end) = chunk.last().map(|(entry, _)| entry.index() + 1) else { return Ok(()) };
         let began = self.clock.now();
         let (entries, responders): (Vec<Entry>, Vec<Responder>) = chunk.into_iter().unzip();
-        let stores = self.stores.clone();
         self.progress.begin(began);
-        let results = blocking(move || {
-            let entries = entries.iter().map(store_entry).collect::<Result<Vec<_>, _>>()?;
-            let results = stores.current().apply(&entries)?;
-            stores.confirm();
-            Ok::<_, StateError>(results)
-        })
-        .await;
+        let results = self.write(entries).await;
         self.progress.end();
         let results = results?;
         self.count(&results, began);
@@ -71,6 +69,21 @@ impl Machine {
             }
         }
         Ok(())
+    }
+
+    /// Applies entries by one write, on a thread that may block unless they are few and quick. Should the disk hang under
+    /// one of those, so does a thread that runs tasks: the others tell that this node does not get on, or do not, and it
+    /// leads no more either way.
+    async fn write(&self, entries: Vec<Entry>) -> Result<Vec<namespace::Results>, StateError> {
+        let stores = self.stores.clone();
+        if entries.iter().map(bytes_of).sum::<usize>() > BYTES_AT_ONCE {
+            return blocking(move || stores.apply(&store_entries(&entries)?)).await;
+        }
+        let entries = store_entries(&entries)?;
+        match entries.iter().all(is_quick) {
+            true => stores.apply(&entries),
+            false => blocking(move || stores.apply(&entries)).await,
+        }
     }
 
     /// Tells how far the state is, and what it then is: equal on all members that are as far.
@@ -119,7 +132,7 @@ impl RaftStateMachine<Group> for Machine {
         let (mut chunk, mut bytes) = (Vec::new(), 0);
         while let Some(next) = entries.next().await {
             let (entry, responder) = next?;
-            bytes += if let EntryPayload::Normal(payload) = &entry.payload { payload.0.len() } else { 0 };
+            bytes += bytes_of(&entry);
             chunk.push((entry, responder));
             if chunk.len() >= ENTRIES_MAX || bytes >= BYTES_MAX {
                 self.apply_chunk(std::mem::take(&mut chunk)).await?;
@@ -184,6 +197,34 @@ fn stored(membership: Option<&MembershipRecord>) -> Result<StoredMembership, Sta
         Some(record) => record.stored().ok_or(StateError::Position),
         None => Ok(StoredMembership::default()),
     }
+}
+
+/// How much an entry carries.
+fn bytes_of(entry: &Entry) -> usize {
+    if let EntryPayload::Normal(payload) = &entry.payload { payload.0.len() } else { 0 }
+}
+
+/// Whether all that an entry asks for is quick. A few bytes may also ask for thousands of rows.
+fn is_quick(entry: &StoreEntry) -> bool {
+    let is_quick = |request: &Request| match &request.operation {
+        Operation::Change(change) => matches!(
+            change,
+            Change::Create(_)
+                | Change::Link { .. }
+                | Change::Rename(_)
+                | Change::SetAttributes { .. }
+                | Change::SetXattr { .. }
+                | Change::RemoveXattr { .. }
+                | Change::Write { .. }
+        ),
+        operation => matches!(operation, Operation::Tick { .. }),
+    };
+    entry.batch.as_ref().is_none_or(|batch| batch.requests.iter().all(is_quick))
+}
+
+/// Translates entries for the store.
+fn store_entries(entries: &[Entry]) -> Result<Vec<StoreEntry>, StateError> {
+    entries.iter().map(store_entry).collect()
 }
 
 /// Translates an entry for the store.

@@ -99,6 +99,13 @@ impl Stores {
         (names.current, self.current())
     }
 
+    /// Applies entries by one write, after which a store before this one is not needed any more. Blocks.
+    pub fn apply(&self, entries: &[namespace::Entry]) -> Result<Vec<namespace::Results>, StateError> {
+        let results = self.current().apply(entries)?;
+        self.confirm();
+        Ok(results)
+    }
+
     /// How far the store is.
     pub fn applied(&self) -> Result<AppliedState, StateError> {
         applied_state(&self.current().applied())
