@@ -23,23 +23,24 @@ enum CoreStopped {
 /// Starts the task that ends the process when the core stops before it was told to. Gives who leads, as far as this
 /// member knows: the core has news with every entry, and those who wait for another leader shall not all look at each.
 pub(crate) fn watch_core(tasks: &Tasks, raft: &Raft) -> watch::Receiver<Option<NodeId>> {
-    let (mut news, shutdown) = (raft.metrics(), tasks.shutdown());
+    // Not all of its figures, which change several times with each entry.
+    let (raft, mut news, shutdown) = (raft.clone(), raft.server_metrics(), tasks.shutdown());
     let (leader, known) = watch::channel(news.borrow_watched().current_leader.map(NodeId));
     tasks.spawn("raft-core", OnError::EndProcess, async move {
         loop {
-            let (running, leads) = {
-                let news = news.borrow_and_update();
-                (news.running_state.clone(), news.current_leader.map(NodeId))
-            };
+            let leads = news.borrow_and_update().current_leader.map(NodeId);
             leader.send_if_modified(|known| std::mem::replace(known, leads) != leads);
-            if let Err(fatal) = running {
-                return if shutdown.is_cancelled() { Ok(()) } else { Err(CoreStopped::Failed(fatal)) };
-            }
             match shutdown.unless_cancelled(news.changed()).await {
                 None => return Ok(()),
                 Some(Ok(())) => {}
-                Some(Err(_)) => return Err(CoreStopped::Vanished),
+                Some(Err(_)) => break,
             }
+        }
+        // It is gone, and has left a word why.
+        match raft.metrics().borrow_watched().running_state.clone() {
+            _ if shutdown.is_cancelled() => Ok(()),
+            Err(fatal) => Err(CoreStopped::Failed(fatal)),
+            Ok(()) => Err(CoreStopped::Vanished),
         }
     });
     known
