@@ -13,11 +13,10 @@ use std::task::{Context, Poll};
 
 use futures::future::Either;
 use tonic::Status;
-use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 use tower::{Layer, Service};
 use types::{ClusterId, NodeId};
 
-use crate::{Principal, Role, RolePolicy};
+use crate::{Presented, Principal, Role, RolePolicy};
 
 /// Who calls. Services find it among the extensions of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,21 +108,19 @@ impl GateLayer {
 
     fn caller(&self, extensions: &http::Extensions) -> Result<Caller, Status> {
         let Door::Network { cluster, membership } = &self.door else { return Ok(Caller::Local) };
-        let certificates = extensions.get::<TlsConnectInfo<TcpConnectInfo>>().and_then(TlsConnectInfo::peer_certs);
-        let Some(certificate) = certificates.as_deref().and_then(|chain| chain.first()) else {
-            return Ok(Caller::Anonymous);
-        };
-        let principal = Principal::of_certificate(certificate, *cluster)
-            .map_err(|error| Status::permission_denied(error.to_string()))?;
-        caller_of(principal, membership.as_ref())
+        match extensions.get::<Presented>().and_then(|presented| presented.principal(*cluster)) {
+            None => Ok(Caller::Anonymous),
+            Some(Ok(principal)) => caller_of(principal, membership.as_ref()),
+            Some(Err(reason)) => Err(Status::permission_denied(reason)),
+        }
     }
 }
 
 /// The caller for whom a certificate stands, unless another key is registered for that node, or none.
-fn caller_of(principal: Principal, membership: &dyn Membership) -> Result<Caller, Status> {
-    let node = match principal.role {
-        Role::Admin(name) => return Ok(Caller::Admin { name }),
-        Role::Node(node) => node,
+fn caller_of(principal: &Principal, membership: &dyn Membership) -> Result<Caller, Status> {
+    let node = match &principal.role {
+        Role::Admin(name) => return Ok(Caller::Admin { name: name.clone() }),
+        Role::Node(node) => *node,
     };
     match membership.key_of(node) {
         KnownKey::Registered(key) if key != principal.fingerprint.as_str() => {
@@ -208,15 +205,15 @@ mod tests {
     #[test]
     fn a_node_with_another_key_than_the_registered_one_is_refused() {
         let membership = Registered(NodeId(1), fingerprint(1));
-        assert_eq!(caller_of(node(1, 1), &membership).unwrap(), Caller::Node { node: NodeId(1) });
-        assert_eq!(caller_of(node(1, 2), &membership).unwrap_err().code(), tonic::Code::PermissionDenied);
+        assert_eq!(caller_of(&node(1, 1), &membership).unwrap(), Caller::Node { node: NodeId(1) });
+        assert_eq!(caller_of(&node(1, 2), &membership).unwrap_err().code(), tonic::Code::PermissionDenied);
     }
 
     #[test]
     fn a_node_that_is_not_registered_is_refused_unless_it_is_too_new_to_be_known() {
         let membership = Registered(NodeId(1), fingerprint(1));
-        assert_eq!(caller_of(node(2, 2), &membership).unwrap_err().code(), tonic::Code::PermissionDenied);
-        assert_eq!(caller_of(node(9, 2), &membership).unwrap(), Caller::Node { node: NodeId(9) });
+        assert_eq!(caller_of(&node(2, 2), &membership).unwrap_err().code(), tonic::Code::PermissionDenied);
+        assert_eq!(caller_of(&node(9, 2), &membership).unwrap(), Caller::Node { node: NodeId(9) });
     }
 
     async fn status_of(door: Door, path: &str) -> Option<tonic::Code> {

@@ -18,6 +18,7 @@ mod identity;
 mod keystore;
 mod pinned;
 mod pki;
+mod presented;
 mod reception;
 mod role_policy;
 mod secret;
@@ -33,6 +34,7 @@ pub use pki::{
     Authority, AuthorityCertificate, Credentials, KeyFingerprint, NodeKey, PkiError, Principal, Role, cluster_name,
     node_name,
 };
+pub use presented::Presented;
 pub use reception::{Arrival, Arrivals, Reception, ReceptionLimits};
 pub use role_policy::{Access, RolePolicy, Rule};
 pub use secret::{Secret, SecretText};

@@ -26,9 +26,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use tonic::transport::server::{Connected, TcpConnectInfo, TlsConnectInfo};
+use tonic::transport::server::Connected;
 
-use crate::{AuthorityCertificate, Credentials, PkiError};
+use crate::{AuthorityCertificate, Credentials, PkiError, Presented};
 
 /// What HTTP/2 calls itself in a handshake (RFC 9113, section 3.2).
 const ALPN_HTTP2: &[u8] = b"h2";
@@ -225,10 +225,10 @@ impl AsyncWrite for Arrival {
 }
 
 impl Connected for Arrival {
-    type ConnectInfo = TlsConnectInfo<TcpConnectInfo>;
+    type ConnectInfo = Presented;
 
-    fn connect_info(&self) -> Self::ConnectInfo {
-        self.stream.connect_info()
+    fn connect_info(&self) -> Presented {
+        Presented::new(self.stream.get_ref().1.peer_certificates())
     }
 }
 

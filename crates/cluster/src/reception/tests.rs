@@ -79,14 +79,14 @@ async fn who_shows_a_certificate_is_known_and_anybody_else_is_a_stranger() {
     let mut world = World::new(GENEROUS).await;
     let mut admin = world.connect(Some("ada")).await.unwrap();
     let mut known = world.known.recv().await.unwrap();
-    assert!(known.connect_info().peer_certs().is_some());
+    assert!(known.connect_info().principal(CLUSTER).is_some());
     admin.write_all(b"hello").await.unwrap();
     let mut text = [0; 5];
     known.read_exact(&mut text).await.unwrap();
     assert_eq!(&text, b"hello");
 
     let _stranger = world.connect(None).await.unwrap();
-    assert!(world.strangers.recv().await.unwrap().connect_info().peer_certs().is_none());
+    assert!(world.strangers.recv().await.unwrap().connect_info().principal(CLUSTER).is_none());
     drop((admin, known));
     world.tasks.close(PATIENCE).await.unwrap();
 }
