@@ -80,17 +80,19 @@ impl Calls {
         }
     }
 
-    fn take(&self, number: u64, method: &str, door: &'static str) -> Option<Pass> {
-        let taken = self.shared.state.send_if_modified(|state| {
-            if !state.closed {
+    fn take(&self, number: u64, method: &str, gauge: &Gauge) -> Option<Pass> {
+        let mut taken = false;
+        // That there is one more is no news to anybody who waits until there is none.
+        self.shared.state.send_if_modified(|state| {
+            taken = !state.closed;
+            if taken {
                 state.under_way.insert(number, method.to_owned());
             }
-            !state.closed
+            false
         });
-        let gauge = self.shared.gauges.get_or_create(&vec![("door", door.to_owned())]).clone();
         taken.then(|| {
             gauge.inc();
-            Pass { calls: self.clone(), number, gauge }
+            Pass { calls: self.clone(), number, gauge: gauge.clone() }
         })
     }
 }
@@ -98,7 +100,10 @@ impl Calls {
 impl Drop for Pass {
     fn drop(&mut self) {
         self.gauge.dec();
-        self.calls.shared.state.send_modify(|state| drop(state.under_way.remove(&self.number)));
+        self.calls.shared.state.send_if_modified(|state| {
+            state.under_way.remove(&self.number);
+            state.closed
+        });
     }
 }
 
@@ -112,8 +117,8 @@ fn came_with<B>(request: &http::Request<B>) -> Option<RequestId> {
     RequestId::parse(request.headers().get(REQUEST_HEADER)?.to_str().ok()?)
 }
 
-fn named<B>(mut answer: http::Response<B>, id: &RequestId) -> http::Response<B> {
-    if let Ok(id) = HeaderValue::from_str(id.as_str()) {
+fn named<B>(mut answer: http::Response<B>, id: Option<&RequestId>) -> http::Response<B> {
+    if let Some(Ok(id)) = id.map(|id| HeaderValue::from_str(id.as_str())) {
         answer.headers_mut().insert(REQUEST_HEADER, id);
     }
     answer
@@ -136,14 +141,16 @@ fn log<B>(answer: &http::Response<B>) {
 #[derive(Clone)]
 pub struct CallsLayer {
     calls: Calls,
-    door: &'static str,
+    /// The calls of the door that are under way.
+    gauge: Gauge,
 }
 
 impl CallsLayer {
     /// The layer of one door, which `door` names in the figures.
     #[must_use]
-    pub const fn new(calls: Calls, door: &'static str) -> Self {
-        Self { calls, door }
+    pub fn new(calls: Calls, door: &'static str) -> Self {
+        let gauge = calls.shared.gauges.get_or_create(&vec![("door", door.to_owned())]).clone();
+        Self { calls, gauge }
     }
 }
 
@@ -155,7 +162,8 @@ impl<S> Layer<S> for CallsLayer {
     }
 }
 
-/// A service whose calls are counted, numbered, and refused while the node stops.
+/// A service whose calls are counted, named, and refused while the node stops. A message of Raft has a name only if it
+/// comes for one request.
 #[derive(Clone)]
 pub struct CallsService<S> {
     layer: CallsLayer,
@@ -178,17 +186,26 @@ where
     }
 
     fn call(&mut self, request: http::Request<RequestBody>) -> Self::Future {
-        let CallsLayer { calls, door } = &self.layer;
-        let method = request.uri().path().to_owned();
+        let CallsLayer { calls, gauge } = &self.layer;
+        let method = request.uri().path();
+        let of_raft = method.starts_with(OF_RAFT);
         let number = calls.shared.numbers.fetch_add(1, Ordering::Relaxed);
-        let id = came_with(&request).unwrap_or_else(|| RequestId::new(calls.shared.start, number));
-        let span = tracing::info_span!("call", request = %id, method);
-        let pass = if method.starts_with(OF_RAFT) { Some(None) } else { calls.take(number, &method, door).map(Some) };
-        let Some(pass) = pass else { return Either::Right(ready(Ok(named(stopping().into_http(), &id)))) };
+        let new = || (!of_raft).then(|| RequestId::new(calls.shared.start, number));
+        let id = came_with(&request).or_else(new);
+        let span = match &id {
+            Some(id) => tracing::info_span!("call", request = %id, method),
+            None => tracing::debug_span!("call", method),
+        };
+        let pass = if of_raft { Some(None) } else { calls.take(number, method, gauge).map(Some) };
+        let Some(pass) = pass else { return Either::Right(ready(Ok(named(stopping().into_http(), id.as_ref())))) };
         let answer = span.in_scope(|| self.inner.call(request));
         let answered = async move {
             let _counted_until_here = pass;
-            let answer = named(id.clone().scope(answer).await?, &id);
+            let answer = match &id {
+                Some(id) => id.clone().scope(answer).await?,
+                None => answer.await?,
+            };
+            let answer = named(answer, id.as_ref());
             log(&answer);
             Ok(answer)
         };
