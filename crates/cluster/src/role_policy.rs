@@ -53,6 +53,8 @@ const RULES: &[Rule] = &[
     rule("/holdfast.v1.Namespace/ReadDirectory", Access::Member),
     rule("/holdfast.v1.Namespace/ReadRuns", Access::Member),
     rule("/holdfast.v1.Namespace/SeekFile", Access::Member),
+    rule("/holdfast.v1.Namespace/TestLock", Access::Member),
+    rule("/holdfast.v1.Namespace/ListLocks", Access::Member),
     rule("/holdfast.v1.Namespace/ListLinks", Access::Member),
     rule("/holdfast.v1.Namespace/StatFs", Access::Member),
     rule("/holdfast.v1.Namespace/PlacementGroups", Access::Member),

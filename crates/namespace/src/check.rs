@@ -8,6 +8,7 @@ mod copies;
 mod extents;
 mod history;
 mod holds;
+mod locks;
 mod quotas;
 mod sessions;
 #[cfg(test)]
@@ -72,6 +73,7 @@ pub fn check(rows: &impl Rows) -> Result<Vec<Fault>, StoreError> {
     checker.short()?;
     checker.sessions()?;
     checker.holds()?;
+    checker.locks()?;
     checker.remembered()?;
     checker.claimed()?;
     Ok(checker.faults)

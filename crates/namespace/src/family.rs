@@ -66,6 +66,8 @@ pub enum Family {
     Reference = 29,
     /// LIN, session: who holds a file.
     Open = 30,
+    /// LIN, kind, session, owner, offset → a lock.
+    Lock = 31,
     /// Quotas of directories and users.
     Quota = 32,
     /// What directories with a quota hold, and what every user owns.
@@ -76,11 +78,13 @@ pub enum Family {
     Recount = 41,
     /// Session, LIN: what a session holds.
     Held = 42,
+    /// Session, LIN, kind: where a session has locks.
+    Locked = 43,
 }
 
 impl Family {
     /// All families, in the order of their tags.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 38] = [
         Self::Meta,
         Self::Inode,
         Self::Dentry,
@@ -112,11 +116,13 @@ impl Family {
         Self::Block,
         Self::Reference,
         Self::Open,
+        Self::Lock,
         Self::Quota,
         Self::Usage,
         Self::Scope,
         Self::Recount,
         Self::Held,
+        Self::Locked,
     ];
 
     /// The name in RocksDB.
@@ -154,11 +160,13 @@ impl Family {
             Self::Block => "block",
             Self::Reference => "reference",
             Self::Open => "open",
+            Self::Lock => "lock",
             Self::Quota => "quota",
             Self::Usage => "usage",
             Self::Scope => "scope",
             Self::Recount => "recount",
             Self::Held => "held",
+            Self::Locked => "locked",
         }
     }
 

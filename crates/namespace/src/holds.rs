@@ -95,7 +95,7 @@ impl Transaction<'_> {
     }
 
     /// The session in whose name the operation is carried out.
-    fn calling_session(&self) -> Result<SessionId, OperationError> {
+    pub fn calling_session(&self) -> Result<SessionId, OperationError> {
         self.caller.ok_or(OperationError::NoSession { session: SessionId(0) })
     }
 }

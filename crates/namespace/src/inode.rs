@@ -98,6 +98,7 @@ impl Transaction<'_> {
         for (name, _) in xattrs {
             self.delete_version::<Xattrs>(&XattrKey { lin, name })?;
         }
+        self.forget_locks_on(lin)?;
         self.delete_version::<Inodes>(&lin)?;
         self.progress.usage.inodes = self.progress.usage.inodes.saturating_sub(1);
         self.recount(inode.counted.bytes, 0);

@@ -5,6 +5,7 @@
 
 mod account;
 mod hold;
+mod lock;
 
 use bytes::Bytes;
 use types::{BlockId, JobId, Lin, Name, NodeId, PgId, PolicyId, PoolId, Revision, SessionId, SiteId, SnapshotId};
@@ -12,6 +13,7 @@ use types::{BlockId, JobId, Lin, Name, NodeId, PgId, PolicyId, PoolId, Revision,
 use crate::family::Family;
 
 pub use hold::{HeldKey, OpenKey};
+pub use lock::{LockKey, LockOwner, LockedKey, locks_of_file};
 
 /// A key that a family is sorted by.
 pub trait Key: Sized {

@@ -36,6 +36,7 @@ mod index;
 mod inode;
 mod job;
 mod keys;
+mod locks;
 mod meta;
 mod ops;
 mod orphans;
@@ -65,5 +66,5 @@ pub use session::LEASE_TICKS;
 pub use store::{Applied, Entry, Results, Store};
 pub use time::{TIME_SLACK, TimeJump};
 pub use view::{
-    Change, ChangeCursor, ChangePage, DirectoryEntry, File, Runs, SessionState, Sought, StoredContent, View,
+    Change, ChangeCursor, ChangePage, DirectoryEntry, File, NamedLock, Runs, SessionState, Sought, StoredContent, View,
 };

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use types::{
-    Attributes, BlockId, Device, Digest, Extent, FileKind, JobId, Limits, Lin, Name, OperationError, Outcome, PgId,
-    Policy, PublishedExtent, Revision, Run, Snapshot, Tail, Timestamp,
+    Attributes, BlockId, Device, Digest, Extent, FileKind, JobId, Limits, Lin, LockMode, Name, OperationError, Outcome,
+    PgId, Policy, PublishedExtent, Revision, Run, Snapshot, Tail, Timestamp,
 };
 
 use crate::time::StateTime;
@@ -258,6 +258,8 @@ pub struct SessionRow {
     pub block_mark: u64,
     /// Files that it holds.
     pub holds: u64,
+    /// Locks that it has.
+    pub locks: u64,
     /// Blocks from the mark on that are published: ranges, the end excluded, sorted, apart from each other.
     pub published: Vec<(u64, u64)>,
 }
@@ -323,6 +325,15 @@ pub struct QuotaCounts {
     pub recounts: u64,
     /// The operation since which there has always been one, if there is any.
     pub recounting_since: Revision,
+}
+
+/// A lock, which begins where its key says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockRow {
+    /// The byte after the last one.
+    pub end: u64,
+    /// Who else may have the bytes.
+    pub mode: LockMode,
 }
 
 /// A quota.

@@ -36,17 +36,19 @@ impl Transaction<'_> {
             low_water: 1,
             block_mark: 0,
             holds: 0,
+            locks: 0,
             published: Vec::new(),
         };
         self.put::<Sessions>(&id, &row);
         id
     }
 
-    /// Ends a session, forgets its results and lets it hold no file. One that has ended stays ended; one that held much is
-    /// ended again until it holds nothing.
+    /// Ends a session, forgets its results and its locks, and lets it hold no file. One that has ended stays ended; one that
+    /// had much is ended again until nothing is left of it.
     pub fn close_session(&mut self, id: SessionId) -> Result<(), Failure> {
         self.forget(id, KeyRange::prefix(id.encode()))?;
         self.delete::<Sessions>(&id);
+        self.forget_some_locks(id)?;
         self.release_some(id)
     }
 
@@ -201,6 +203,7 @@ pub mod tests {
             low_water: 1,
             block_mark: 0,
             holds: 0,
+            locks: 0,
             published: Vec::new(),
         }
     }

@@ -9,13 +9,13 @@ use types::{
 
 use crate::family::Family;
 use crate::keys::{
-    ChangedKey, DeadKey, EntryKey, ExtentKey, FreedKey, HeldKey, JobObjectKey, Key, LinkKey, NameKey, OpenKey,
-    OrphanKey, PolicyJobKey, RememberedKey, ShortKey, XattrKey,
+    ChangedKey, DeadKey, EntryKey, ExtentKey, FreedKey, HeldKey, JobObjectKey, Key, LinkKey, LockKey, LockedKey,
+    NameKey, OpenKey, OrphanKey, PolicyJobKey, RememberedKey, ShortKey, XattrKey,
 };
 use crate::places::PlaceKey;
 use crate::rows::{
-    ChangedRow, EntryRow, FreedRow, InodeRow, OrphanRow, PolicyRow, Present, QuotaRow, RecountRow, RememberedRow,
-    RunRow, SessionRow, SnapshotRow, Used,
+    ChangedRow, EntryRow, FreedRow, InodeRow, LockRow, OrphanRow, PolicyRow, Present, QuotaRow, RecountRow,
+    RememberedRow, RunRow, SessionRow, SnapshotRow, Used,
 };
 
 /// A family with its key and its row.
@@ -104,6 +104,10 @@ tables! {
     Opens: Open, OpenKey => Present;
     /// What sessions hold.
     Held: Held, HeldKey => Present;
+    /// Locks.
+    Locks: Lock, LockKey => LockRow;
+    /// Where sessions have locks.
+    Locked: Locked, LockedKey => Present;
     /// Quotas.
     Quotas: Quota, Account => QuotaRow;
     /// What is used.

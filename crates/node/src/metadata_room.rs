@@ -53,6 +53,7 @@ fn grows(request: &types::Request) -> bool {
             | Change::Clone(_)
             | Change::Hold { .. }
             | Change::Append(_)
+            | Change::Lock { .. }
             | Change::CreateSnapshot { .. } => true,
             Change::Remove { .. }
             | Change::Rename(_)
@@ -61,6 +62,7 @@ fn grows(request: &types::Request) -> bool {
             | Change::ClearRange { .. }
             | Change::Release { .. }
             | Change::Rewrite(_)
+            | Change::Unlock { .. }
             | Change::DeleteSnapshot { .. }
             | Change::DropStep { .. }
             | Change::AcknowledgeFreed { .. } => false,

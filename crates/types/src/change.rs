@@ -4,7 +4,10 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::range::{Append, Clearing, CloneRange, Rewrite};
-use crate::{AttributeChanges, BlockId, Device, FileKind, Lin, Name, NewExtent, NodeId, SnapshotId, Timestamp};
+use crate::{
+    AttributeChanges, BlockId, Device, FileKind, Lin, Lock, LockKind, LockRange, Name, NewExtent, NodeId, SnapshotId,
+    Timestamp,
+};
 
 /// A change of the file system.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,6 +129,25 @@ pub enum Change {
     /// Puts extents of the same bytes in the place of what a range of a file holds, if that is still what they were made
     /// of (rule P16). Gives [`crate::Outcome::Inode`]; no reader sees a difference.
     Rewrite(Rewrite),
+    /// Takes a lock for an owner of the session, in the place of what the owner has there. It is refused, and never waited
+    /// for, if another one is in the way. Gives [`crate::Outcome::Done`].
+    Lock {
+        /// The file.
+        lin: Lin,
+        /// The lock.
+        lock: Lock,
+    },
+    /// Gives up what an owner of the session has locked of a range. Gives [`crate::Outcome::Done`], also if that is nothing.
+    Unlock {
+        /// The file.
+        lin: Lin,
+        /// Of which locks.
+        kind: LockKind,
+        /// Whose.
+        owner: u64,
+        /// The bytes.
+        range: LockRange,
+    },
 }
 
 /// A file of any kind to be made.

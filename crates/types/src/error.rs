@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{Account, BlockId, Fence, FileKind, JobId, Lin, NameError, NodeId, PgId, PgVersion, Resource, SessionId};
+use crate::{
+    Account, BlockId, Fence, FileKind, JobId, Lin, NameError, NodeId, PgId, PgVersion, Resource, SessionId, TakenLock,
+};
 
 /// What a caller can do about an error. Callers branch on this and on nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -313,6 +315,30 @@ pub enum OperationError {
         /// Where the range begins.
         offset: u64,
     },
+    /// Another lock is in the way (`EAGAIN`): the one that `F_GETLK` tells.
+    #[error("inode {lin} is locked: {taken}")]
+    Locked {
+        /// The file.
+        lin: Lin,
+        /// The lock.
+        taken: TakenLock,
+    },
+    /// So many locks of one kind a file may have (`ENOLCK`).
+    #[error("inode {lin} has {limit} locks, and can have no more")]
+    TooManyLocks {
+        /// The file.
+        lin: Lin,
+        /// How many it may have.
+        limit: u64,
+    },
+    /// So many locks a session may have (`ENOLCK`).
+    #[error("session {session} has {limit} locks, and can have no more: give others up first")]
+    TooManyLocksOfSession {
+        /// The session.
+        session: SessionId,
+        /// How many it may have.
+        limit: u64,
+    },
 }
 
 impl OperationError {
@@ -350,6 +376,9 @@ impl OperationError {
             | Self::TooManyHolds { .. }
             | Self::TailFull { .. }
             | Self::RangeChanged { .. }
+            | Self::Locked { .. }
+            | Self::TooManyLocks { .. }
+            | Self::TooManyLocksOfSession { .. }
             | Self::WrongPhase { .. } => ErrorKind::Conflict,
             Self::SessionFull { .. } => ErrorKind::Unavailable,
             Self::OverQuota { .. } => ErrorKind::OverQuota,

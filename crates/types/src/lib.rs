@@ -11,6 +11,7 @@ mod cluster;
 mod error;
 mod extent;
 mod id;
+mod lock;
 mod name;
 mod operation;
 mod quota;
@@ -31,6 +32,7 @@ pub use id::{
     BlockId, ClusterId, Digest, Epoch, Fence, Generation, Incarnation, JobId, Lin, NodeId, PgId, PgVersion, PolicyId,
     PoolId, RepositoryId, Revision, SessionId, SetId, SiteId, SnapshotId, VolumeId,
 };
+pub use lock::{Lock, LockKind, LockMode, LockRange, TakenLock};
 pub use name::{
     NAME_LENGTH_MAX, Name, NameError, SYMLINK_LENGTH_MAX, XATTR_NAME_LENGTH_MAX, XATTR_VALUE_LENGTH_MAX, XATTRS_MAX,
 };

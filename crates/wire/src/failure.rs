@@ -156,6 +156,13 @@ fn named(error: &OperationError) -> (&'static str, Fields) {
         OperationError::TooManyHolds { session, limit } => named!("too_many_holds", session, limit),
         OperationError::TailFull { lin, from } => named!(code::TAIL_FULL, lin, from),
         OperationError::RangeChanged { lin, offset } => named!(code::RANGE_CHANGED, lin, offset),
+        OperationError::Locked { lin, taken } => {
+            let (session, owner, mode) = (taken.session, taken.lock.owner, taken.lock.mode);
+            let (start, end) = (taken.lock.range.start, taken.lock.range.end);
+            named!("locked", lin, session, owner, start, end, mode)
+        }
+        OperationError::TooManyLocks { lin, limit } => named!("too_many_locks", lin, limit),
+        OperationError::TooManyLocksOfSession { session, limit } => named!("too_many_locks_of_session", session, limit),
     }
 }
 

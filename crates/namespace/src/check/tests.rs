@@ -1,6 +1,7 @@
 //! Every invariant that the check knows, broken behind the store's back: the check has to name the row.
 
 mod holds;
+mod locks;
 mod world;
 
 use bytes::Bytes;

@@ -87,6 +87,8 @@ fn perform_change(tx: &mut Transaction<'_>, change: &Change) -> Result<Outcome, 
         Change::Release { lin } => tx.release(*lin),
         Change::Append(append) => append::append(tx, append),
         Change::Rewrite(rewrite) => rewrite::rewrite(tx, rewrite),
+        Change::Lock { lin, lock } => tx.lock(*lin, lock),
+        Change::Unlock { lin, kind, owner, range } => tx.unlock(*lin, *kind, *owner, *range),
     }?;
     tx.settle_accounts(Judgement::Enforced)?;
     tx.free_unused_blocks()?;

@@ -2,11 +2,13 @@
 
 mod blocks;
 mod changes;
+mod locks;
 mod quotas;
 mod registry;
 mod tree;
 
 pub use changes::{Change, ChangeCursor, ChangePage};
+pub use locks::NamedLock;
 pub use registry::SessionState;
 pub use tree::{DirectoryEntry, File, Runs, Sought, StoredContent};
 

@@ -12,7 +12,7 @@ use crate::keys::{FreedKey, JobObjectKey, Key, KeyRange, NameKey, Named, ShortKe
 use crate::read::Read as _;
 use crate::rows::SessionRow;
 use crate::tables::{
-    Freed, Held, JobObjects, Jobs, Names, Nodes, Pgs, Policies, Pools, Sessions, Short, Sites, Snapshots, Table,
+    Freed, Held, JobObjects, Jobs, Locked, Names, Nodes, Pgs, Policies, Pools, Sessions, Short, Sites, Snapshots, Table,
 };
 
 /// What a session stands at.
@@ -243,17 +243,26 @@ impl View {
         Ok(rows.into_iter().map(|(id, row)| SessionState::new(id, row, self.progress.ticks)).collect())
     }
 
-    /// The first session that has ended and still holds something.
+    /// A session that has ended and still holds something, or has locks, if there is one.
     ///
     /// # Errors
     /// The store failed.
     pub fn ended_holder(&self) -> Result<Option<SessionId>, StoreError> {
+        match self.first_ended::<Held>(|held| held.session)? {
+            Some(holder) => Ok(Some(holder)),
+            None => self.first_ended::<Locked>(|locked| locked.session),
+        }
+    }
+
+    /// The first session with rows in a table that is not there; the keys of the table begin with the session.
+    fn first_ended<T: Table>(&self, session: impl Fn(&T::Key) -> SessionId) -> Result<Option<SessionId>, StoreError> {
         let mut rest = KeyRange::all();
-        while let Some((held, _)) = self.rows.rows::<Held>(rest.clone()).next().transpose()? {
-            if self.rows.row::<Sessions>(&held.session)?.is_none() {
-                return Ok(Some(held.session));
+        while let Some((key, _)) = self.rows.rows::<T>(rest.clone()).next().transpose()? {
+            let session = session(&key);
+            if self.rows.row::<Sessions>(&session)?.is_none() {
+                return Ok(Some(session));
             }
-            rest = rest.after(&held.session);
+            rest = rest.after(&session);
         }
         Ok(None)
     }

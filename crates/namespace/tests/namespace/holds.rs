@@ -7,26 +7,10 @@ use types::{
     QuotaOperation, RenameMode, RequestKey, SessionId, SnapshotId,
 };
 
-use crate::world::{Answer, World, attributes, create, extent, name, new_inode};
-
-/// Sessions that number their requests themselves.
-struct Callers {
-    world: World,
-    sequence: u64,
-}
+use crate::callers::Callers;
+use crate::world::{Answer, attributes, create, extent, name, new_inode};
 
 impl Callers {
-    fn new() -> (Self, SessionId) {
-        let (world, session) = World::with_pool();
-        (Self { world, sequence: 0 }, session)
-    }
-
-    fn call(&mut self, session: SessionId, change: Change) -> Answer {
-        self.sequence += 1;
-        let key = RequestKey { session, sequence: self.sequence, low_water: self.sequence };
-        self.world.run_in(key, Operation::Change(change))
-    }
-
     fn hold(&mut self, session: SessionId, lin: Lin) -> Answer {
         self.call(session, Change::Hold { lin })
     }

@@ -9,6 +9,7 @@
 )]
 
 mod blocks;
+mod callers;
 mod changes;
 mod clones;
 mod cluster;
@@ -17,6 +18,7 @@ mod durability;
 mod histories;
 mod holds;
 mod holes;
+mod locks;
 mod model;
 mod orphans;
 mod quota_histories;

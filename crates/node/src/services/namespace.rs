@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use ::namespace::{Runs, Sought, View};
+use ::namespace::{NamedLock, Runs, Sought, View};
 use runtime::blocking;
 use tonic::{Request, Response, Status};
-use types::{Change, Lin, Name, Operation, Outcome, RequestKey, Seek, SessionId, SnapshotId};
+use types::{Change, Lin, Lock, Name, Operation, Outcome, RequestKey, Seek, SessionId, SnapshotId};
 use wire::v1::namespace_server::Namespace;
 use wire::v1::seek_file_response::Found;
 use wire::{InvalidMessage, Numbered as _, v1};
@@ -170,6 +170,24 @@ impl Namespace for NamespaceService {
             Sought::ReadOn(offset) => Found::ReadOn(offset),
         };
         Ok(Response::new(v1::SeekFileResponse { found: Some(found) }))
+    }
+
+    async fn test_lock(&self, request: Request<v1::TestLockRequest>) -> Result<Response<v1::TestLockResponse>, Status> {
+        let v1::TestLockRequest { lin, session, lock } = request.into_inner();
+        let wanted = Lock::try_from(lock.ok_or(InvalidMessage::Missing { field: "lock" })?)?;
+        let read = move |view: View| view.conflicting_lock(Lin(lin), SessionId(session), &wanted);
+        let taken = self.member()?.read(read).await?;
+        Ok(Response::new(v1::TestLockResponse { taken: taken.map(Into::into) }))
+    }
+
+    async fn list_locks(
+        &self,
+        request: Request<v1::ListLocksRequest>,
+    ) -> Result<Response<v1::ListLocksResponse>, Status> {
+        let lin = Lin(request.into_inner().lin);
+        let locks = self.member()?.read(move |view| view.locks(lin)).await?;
+        let named = |NamedLock { taken, label }| v1::TakenLock { label, ..taken.into() };
+        Ok(Response::new(v1::ListLocksResponse { locks: locks.into_iter().map(named).collect() }))
     }
 
     async fn list_links(

@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use types::{
-    Append, AttributeChanges, Change, Clearing, CloneRange, Content, Create, FileKind, Lin, NewInode, Removal, Rename,
-    RenameMode, Revision, Rewrite, SnapshotId, XattrMode,
+    Append, AttributeChanges, Change, Clearing, CloneRange, Content, Create, FileKind, Lin, LockKind, NewInode,
+    Removal, Rename, RenameMode, Revision, Rewrite, SnapshotId, XattrMode,
 };
 
 use super::enumeration::Numbered;
@@ -44,6 +44,10 @@ impl TryFrom<Change> for v1::Change {
             Change::Release { lin } => Kind::Release(v1::Release { lin: lin.0 }),
             Change::Append(append) => Kind::Append(append.into()),
             Change::Rewrite(rewrite) => Kind::Rewrite(rewrite.into()),
+            Change::Lock { lin, lock } => Kind::Lock(v1::TakeLock { lin: lin.0, lock: Some(lock.into()) }),
+            Change::Unlock { lin, kind, owner, range } => {
+                Kind::Unlock(v1::Unlock { lin: lin.0, kind: kind.number(), owner, range: Some(range.into()) })
+            }
             Change::CreateSnapshot { .. } => return Err(not_carried("CreateSnapshot")),
             Change::DeleteSnapshot { .. } => return Err(not_carried("DeleteSnapshot")),
             Change::DropStep { .. } => return Err(not_carried("DropStep")),
@@ -101,6 +105,13 @@ impl TryFrom<v1::Change> for Change {
             Kind::Release(release) => Self::Release { lin: Lin(release.lin) },
             Kind::Append(append) => Self::Append(append.try_into()?),
             Kind::Rewrite(rewrite) => Self::Rewrite(rewrite.try_into()?),
+            Kind::Lock(take) => Self::Lock { lin: Lin(take.lin), lock: required("lock.lock", take.lock)?.try_into()? },
+            Kind::Unlock(unlock) => Self::Unlock {
+                lin: Lin(unlock.lin),
+                kind: LockKind::from_number("unlock.kind", unlock.kind)?,
+                owner: unlock.owner,
+                range: required("unlock.range", unlock.range)?.into(),
+            },
         })
     }
 }

@@ -39,6 +39,8 @@ numbered!(Seek: Data, Hole);
 numbered!(RenameMode: Replace, NoReplace, Exchange);
 numbered!(XattrMode: Any, Create, Replace);
 numbered!(QuotaState: Counting, Enforced);
+numbered!(LockKind: Range, Whole);
+numbered!(LockMode: Shared, Exclusive);
 numbered!(
     ErrorKind: InvalidRequest, NotFound, AlreadyExists, Conflict, Denied, NotLeader, Unavailable, NoSpace, Corrupt,
     Unsupported, Internal, OverQuota

@@ -6,6 +6,7 @@ mod change;
 mod cluster;
 mod enumeration;
 mod extent;
+mod lock;
 mod outcome;
 mod quota;
 #[cfg(test)]

@@ -2,10 +2,11 @@ use bytes::Bytes;
 use types::{
     Account, Append, AttributeChanges, Attributes, BlockId, Change, Clearing, CloneRange, CommitReference,
     CommitTicket, Content, Create, Device, Digest, Epoch, Extent, Fence, FileKind, Generation, Job, JobId, JobPhase,
-    JobTotals, Limits, Lin, Name, NewExtent, NewInode, Node, NodeId, ObjectReport, OperationError, Outcome, PgId,
-    PgVersion, PlacementGroup, Policy, PolicyId, Pool, PoolId, Quota, QuotaState, Removal, Rename, RenameMode,
-    RepositoryId, Revision, Rewrite, Root, Run, Seat, SeatSet, SeatState, SessionId, SetId, Shrinkage, Site, SiteId,
-    SiteState, Snapshot, SnapshotId, SnapshotState, Tail, Timestamp, VolumeId, XattrMode,
+    JobTotals, Limits, Lin, Lock, LockKind, LockMode, LockRange, Name, NewExtent, NewInode, Node, NodeId, ObjectReport,
+    OperationError, Outcome, PgId, PgVersion, PlacementGroup, Policy, PolicyId, Pool, PoolId, Quota, QuotaState,
+    Removal, Rename, RenameMode, RepositoryId, Revision, Rewrite, Root, Run, Seat, SeatSet, SeatState, SessionId,
+    SetId, Shrinkage, Site, SiteId, SiteState, Snapshot, SnapshotId, SnapshotState, Tail, Timestamp, VolumeId,
+    XattrMode,
 };
 use uuid::Uuid;
 
@@ -72,12 +73,16 @@ fn create(content: Content) -> Change {
 #[test]
 fn every_change_of_a_client_comes_back_as_it_was() {
     let (lin, parent) = (Lin(2), Lin(1));
+    let range = LockRange { start: 3, end: 9 };
+    let lock = Lock { kind: LockKind::Range, owner: 5, range, mode: LockMode::Exclusive };
     let mut changes = vec![
         Change::Link { lin, parent, name: name("l") },
         Change::Remove { parent, name: name("r"), expect: Removal::Directory },
         Change::SetAttributes { lin, changes: AttributeChanges { size: Some(0), ..Default::default() } },
         Change::SetXattr { lin, name: "user.x".into(), value: "v".into(), mode: XattrMode::Create },
         Change::Hold { lin },
+        Change::Lock { lin, lock },
+        Change::Unlock { lin, kind: LockKind::Whole, owner: u64::MAX, range: LockRange::ALL },
         Change::Release { lin },
         Change::RemoveXattr { lin, name: "user.x".into() },
         Change::ClearRange { lin, offset: 1, length: u64::MAX, clearing: Clearing::KeepLength, mtime: None },

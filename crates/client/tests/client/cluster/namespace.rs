@@ -96,6 +96,20 @@ impl Namespace for Node {
         Err(Status::unimplemented("no test searches a file"))
     }
 
+    async fn test_lock(
+        &self,
+        _request: Request<v1::TestLockRequest>,
+    ) -> Result<Response<v1::TestLockResponse>, Status> {
+        Err(Status::unimplemented("no test looks for locks"))
+    }
+
+    async fn list_locks(
+        &self,
+        _request: Request<v1::ListLocksRequest>,
+    ) -> Result<Response<v1::ListLocksResponse>, Status> {
+        Err(Status::unimplemented("no test lists locks"))
+    }
+
     async fn list_links(
         &self,
         _request: Request<v1::ListLinksRequest>,

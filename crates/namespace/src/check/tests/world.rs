@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use tempfile::TempDir;
 use types::{
-    Append, Batch, BlockId, CLONE_ALIGNMENT, Change, CloneRange, Content, Create, Digest, Extent, FileKind, Lin, Name,
-    NewExtent, NewInode, NewNode, NodeId, Operation, Outcome, PgId, PgVersion, Registration, Removal, Request,
-    RequestKey, Revision, SeatSet, SessionId, SnapshotId, Timestamp, VolumeId, XattrMode,
+    Append, Batch, BlockId, CLONE_ALIGNMENT, Change, CloneRange, Content, Create, Digest, Extent, FileKind, Lin, Lock,
+    LockKind, LockMode, LockRange, Name, NewExtent, NewInode, NewNode, NodeId, Operation, Outcome, PgId, PgVersion,
+    Registration, Removal, Request, RequestKey, Revision, SeatSet, SessionId, SnapshotId, Timestamp, VolumeId,
+    XattrMode,
 };
 use uuid::Uuid;
 
@@ -31,7 +32,8 @@ pub(super) struct World {
     pub(super) directory: Lin,
     /// One in it.
     pub(super) below: Lin,
-    /// A file of two blocks; a part of the second one was overwritten after the first snapshot.
+    /// A file of two blocks; a part of the second one was overwritten after the first snapshot. Owner 7 of the session has
+    /// its bytes from 10 to 20 locked, shared.
     pub(super) file: Lin,
     /// The clone of its first block.
     pub(super) clone: Lin,
@@ -170,6 +172,10 @@ impl World {
         let key = RequestKey { sequence: 2, ..key };
         feed.request(Some(key), Operation::Change(Change::Hold { lin: held }));
         feed.change(remove("held"));
+        let range = LockRange { start: 10, end: 20 };
+        let lock = Lock { kind: LockKind::Range, owner: 7, range, mode: LockMode::Shared };
+        let key = RequestKey { sequence: 3, ..key };
+        feed.request(Some(key), Operation::Change(Change::Lock { lin: file, lock }));
         drop(feed);
         let database = Database::open(&path).unwrap();
         assert_eq!(check(&database).unwrap(), []);
