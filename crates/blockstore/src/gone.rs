@@ -65,7 +65,7 @@ impl Gone {
         KIND.seal([0; 3], volume, &body)
     }
 
-    fn parse(bytes: &[u8], volume: VolumeId) -> Option<Self> {
+    pub(crate) fn parse(bytes: &[u8], volume: VolumeId) -> Option<Self> {
         let mut fields = KIND.open_of(bytes, volume)?.body;
         let mut gone = Self::default();
         while !fields.0.is_empty() {

@@ -51,8 +51,12 @@ pub(crate) fn identify(
 }
 
 fn write(files: &Files, path: &Path, volume: VolumeId) -> Result<VolumeId, BlockStoreError> {
-    files.write_atomic(path, &KIND.seal([0; 3], volume, &[]), FILE_MODE)?;
+    files.write_atomic(path, &encode(volume), FILE_MODE)?;
     Ok(volume)
+}
+
+pub(crate) fn encode(volume: VolumeId) -> Vec<u8> {
+    KIND.seal([0; 3], volume, &[])
 }
 
 fn read(files: &Files, path: &Path) -> Result<VolumeId, BlockStoreError> {
@@ -60,7 +64,7 @@ fn read(files: &Files, path: &Path) -> Result<VolumeId, BlockStoreError> {
     parse(&bytes).map_err(|reason| BlockStoreError::BadIdentity { path: path.to_owned(), reason })
 }
 
-fn parse(bytes: &[u8]) -> Result<VolumeId, &'static str> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<VolumeId, &'static str> {
     let opened = KIND.open(bytes)?;
     if opened.body.0.is_empty() { Ok(opened.volume) } else { Err("it has another length") }
 }

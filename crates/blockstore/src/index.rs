@@ -14,6 +14,7 @@
 //! | `m`, `covered` | [`Covered`] |
 
 mod changes;
+pub(crate) mod decoders;
 mod keys;
 mod row;
 

@@ -32,6 +32,8 @@
 
 mod broken;
 mod compaction;
+#[doc(hidden)]
+pub mod decoders;
 mod doubts;
 mod error;
 mod fields;

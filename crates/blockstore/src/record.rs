@@ -135,7 +135,7 @@ impl RecordKind {
 }
 
 impl Place {
-    fn checksum(self, covered: &[u8]) -> u32 {
+    pub(crate) fn checksum(self, covered: &[u8]) -> u32 {
         let mut hasher = crc32fast::Hasher::new();
         hasher.update(self.segment.volume.0.as_bytes());
         hasher.update(&self.segment.number.0.to_le_bytes());

@@ -77,7 +77,7 @@ impl BlockStore {
 }
 
 impl ScrubProgress {
-    fn to_bytes(self, volume: VolumeId) -> Vec<u8> {
+    pub(crate) fn to_bytes(self, volume: VolumeId) -> Vec<u8> {
         let flags = [self.after.is_some(), self.completed_seconds.is_some(), false].map(u8::from);
         let body = [
             &self.after.map_or([0; 16], BlockId::to_bytes)[..],
@@ -88,7 +88,7 @@ impl ScrubProgress {
         KIND.seal(flags, volume, &body.concat())
     }
 
-    fn parse(bytes: &[u8], volume: VolumeId) -> Option<Self> {
+    pub(crate) fn parse(bytes: &[u8], volume: VolumeId) -> Option<Self> {
         let Opened { flags: [has_after, has_completed, _], body: mut fields, .. } = KIND.open_of(bytes, volume)?;
         let after = Some(BlockId::from_bytes(fields.take()?)).filter(|_| has_after == 1);
         let bytes = fields.u64()?;

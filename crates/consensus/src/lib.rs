@@ -18,6 +18,8 @@
 mod collect;
 #[cfg(test)]
 mod conformance;
+#[doc(hidden)]
+pub mod decoders;
 mod error;
 mod formats;
 mod forward;

@@ -25,6 +25,8 @@ mod apply;
 mod changes;
 mod check;
 mod database;
+#[doc(hidden)]
+pub mod decoders;
 mod error;
 mod extents;
 mod family;

@@ -138,6 +138,11 @@ impl Store {
         View::new(Arc::clone(&self.database))
     }
 
+    /// The rows as they are.
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
+    }
+
     /// A panic while applying leaves nothing half done: the progress is replaced as a whole, after the write.
     fn writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)

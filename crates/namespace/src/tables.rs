@@ -7,6 +7,7 @@ use types::{
     SessionId, Site, SiteId, SnapshotId,
 };
 
+use crate::decoders::read;
 use crate::family::Family;
 use crate::keys::{
     ChangedKey, DeadKey, EntryKey, ExtentKey, FreedKey, HeldKey, JobObjectKey, Key, LinkKey, LockKey, LockedKey,
@@ -48,8 +49,18 @@ macro_rules! tables {
         $(impl Versioned for $name {
             const HISTORY: Family = Family::$history;
         })?
-    )+};
+    )+
+
+    /// What reads a key and a row of each family, for the fuzzer.
+    pub const READERS: &[Reader] = &[$(
+        (Family::$family, read::<$name>),
+        $((Family::$history, read::<$name>),)?
+    )+];
+    };
 }
+
+/// What reads a key and a row of a family.
+pub type Reader = (Family, fn(&[u8], &[u8]));
 
 tables! {
     /// Inodes.

@@ -18,7 +18,8 @@ use crate::{RepoError, WriterKeys};
 /// The version of the format of commits.
 pub const COMMIT_VERSION: u8 = 1;
 
-const KIND: Kind = Kind { magic: b"HFcommt", version: COMMIT_VERSION, purpose: "holdfast repository commit v1" };
+pub(crate) const KIND: Kind =
+    Kind { magic: b"HFcommt", version: COMMIT_VERSION, purpose: "holdfast repository commit v1" };
 
 /// What one commit says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

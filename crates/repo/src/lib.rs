@@ -19,6 +19,8 @@
 mod bootstrap;
 mod coalesce;
 mod commit;
+#[doc(hidden)]
+pub mod decoders;
 mod error;
 mod formats;
 mod hex;

@@ -96,7 +96,7 @@ impl Row {
             1 => RowState::Quarantined,
             _ => return None,
         };
-        Some(Self {
+        let row = Self {
             state,
             segment: SegmentNumber(fields.u64()?),
             offset: fields.u64()?,
@@ -104,7 +104,8 @@ impl Row {
             plain_length: fields.u32()?,
             pg: PgId(fields.u32()?),
             digest: Digest(fields.take()?),
-        })
+        };
+        fields.0.is_empty().then_some(row)
     }
 }
 
@@ -159,13 +160,14 @@ impl SegmentUse {
 
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         let mut fields = versioned(bytes)?;
-        Some(Self {
+        let used = Self {
             live_blocks: fields.u64()?,
             live_bytes: fields.u64()?,
             quarantined: fields.u64()?,
             tombstones: fields.u64()?,
             length: fields.u64()?,
-        })
+        };
+        fields.0.is_empty().then_some(used)
     }
 }
 
@@ -180,11 +182,12 @@ impl Covered {
 
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         let mut fields = versioned(bytes)?;
-        Some(Self {
+        let covered = Self {
             volume: VolumeId(Uuid::from_bytes(fields.take()?)),
             segment: SegmentNumber(fields.u64()?),
             offset: fields.u64()?,
-        })
+        };
+        fields.0.is_empty().then_some(covered)
     }
 }
 
@@ -199,7 +202,9 @@ pub(super) fn tombstone_to_bytes(segment: SegmentNumber) -> Vec<u8> {
 }
 
 pub(super) fn parse_tombstone(bytes: &[u8]) -> Option<SegmentNumber> {
-    versioned(bytes)?.u64().map(SegmentNumber)
+    let mut fields = versioned(bytes)?;
+    let segment = SegmentNumber(fields.u64()?);
+    fields.0.is_empty().then_some(segment)
 }
 
 fn versioned(bytes: &[u8]) -> Option<Fields<'_>> {
@@ -212,20 +217,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_come_back_and_cut_ones_do_not() {
+    fn values_come_back_and_cut_or_longer_ones_do_not() {
         let state = RowState::Quarantined;
         let (segment, pg) = (SegmentNumber(2), PgId(6));
         let row = Row { state, segment, offset: 3, payload_length: 4, plain_length: 5, pg, digest: Digest([7; 32]) };
         let bytes = row.to_bytes();
         assert_eq!(Row::parse(&bytes), Some(row));
         assert!((0..bytes.len()).all(|length| Row::parse(&bytes[..length]).is_none()));
+        let longer = |bytes: Vec<u8>| [&bytes[..], &[0]].concat();
+        assert_eq!(Row::parse(&longer(bytes)), None);
 
         let used = SegmentUse { live_blocks: 1, live_bytes: 2, quarantined: 3, tombstones: 4, length: 5 };
         assert_eq!(SegmentUse::parse(&used.to_bytes()), Some(used));
+        assert_eq!(SegmentUse::parse(&longer(used.to_bytes())), None);
 
         let covered = Covered { volume: VolumeId(Uuid::from_u128(1)), segment, offset: 9 };
         assert_eq!(Covered::parse(&covered.to_bytes()), Some(covered));
+        assert_eq!(Covered::parse(&longer(covered.to_bytes())), None);
 
         assert_eq!(parse_tombstone(&tombstone_to_bytes(segment)), Some(segment));
+        assert_eq!(parse_tombstone(&longer(tombstone_to_bytes(segment))), None);
     }
 }

@@ -12,7 +12,7 @@ use super::fields::{put_u32, put_u64, take_u32, take_u64};
 use crate::position::Position;
 
 const MAGIC: [u8; 4] = *b"HFLC";
-const SLOT_LENGTH: usize = 64;
+pub(super) const SLOT_LENGTH: usize = 64;
 
 /// The file with the two slots.
 #[derive(Debug)]
@@ -36,19 +36,24 @@ impl CommittedFile {
     /// Notes a position; it survives the end of the process, though not of the machine.
     pub fn write(&mut self, position: Position) -> Result<(), LogError> {
         self.written += 1;
-        let mut out = MAGIC.to_vec();
-        put_u32(&mut out, 1);
-        for field in [self.written, position.index, position.term, position.leader] {
-            put_u64(&mut out, field);
-        }
-        out.resize(SLOT_LENGTH - 4, 0);
-        let crc = crc32fast::hash(&out);
-        put_u32(&mut out, crc);
-        Ok(self.file.write_all_at((self.written % 2) * SLOT_LENGTH as u64, &out)?)
+        Ok(self.file.write_all_at((self.written % 2) * SLOT_LENGTH as u64, &encode(self.written, position))?)
     }
 }
 
-fn decode(slot: &[u8]) -> Option<(u64, Position)> {
+/// A slot: the position, and how often one was noted.
+pub(super) fn encode(written: u64, position: Position) -> Vec<u8> {
+    let mut out = MAGIC.to_vec();
+    put_u32(&mut out, 1);
+    for field in [written, position.index, position.term, position.leader] {
+        put_u64(&mut out, field);
+    }
+    out.resize(SLOT_LENGTH - 4, 0);
+    let crc = crc32fast::hash(&out);
+    put_u32(&mut out, crc);
+    out
+}
+
+pub(super) fn decode(slot: &[u8]) -> Option<(u64, Position)> {
     let (checked, crc) = slot.split_at_checked(SLOT_LENGTH - 4)?;
     if !slot.starts_with(&MAGIC) || take_u32(slot, 4)? != 1 || crc32fast::hash(checked) != take_u32(crc, 0)? {
         return None;

@@ -11,6 +11,7 @@
 //! under 4 GiB, a queue of 1024 writes, 32 MiB of entries in memory.
 
 mod committed_file;
+pub(crate) mod decoders;
 mod entry;
 mod error;
 mod fields;

@@ -225,7 +225,7 @@ impl Span {
 }
 
 /// The record that begins at an offset, if it is whole.
-fn record_at(bytes: &Bytes, offset: u64) -> Option<(Header, Record)> {
+pub(super) fn record_at(bytes: &Bytes, offset: u64) -> Option<(Header, Record)> {
     let start = usize::try_from(offset).ok()?;
     let header = Header::decode(bytes.get(start..)?)?;
     let body = start.checked_add(HEADER_LENGTH)?;
@@ -234,7 +234,7 @@ fn record_at(bytes: &Bytes, offset: u64) -> Option<(Header, Record)> {
 }
 
 /// Whether a later record says that what lies at `offset` was durable when it was written.
-fn was_durable(rest: &[u8], offset: u64) -> bool {
+pub(super) fn was_durable(rest: &[u8], offset: u64) -> bool {
     let mut rest = rest;
     while let Some(header) = Header::find(rest).and_then(|found| rest.get(found..)) {
         if Header::decode(header).is_some_and(|header| u64::from(header.durable) > offset) {
@@ -256,7 +256,7 @@ pub(super) fn number_of(name: &str) -> Option<u64> {
     u64::from_str_radix(digits, 16).ok()
 }
 
-fn encode_header(node: NodeId, previous: Option<Position>, origin: Origin) -> Vec<u8> {
+pub(super) fn encode_header(node: NodeId, previous: Option<Position>, origin: Origin) -> Vec<u8> {
     let flags = u8::from(previous.is_some()) | u8::from(origin == Origin::Anew) << 1;
     let mut out = MAGIC.to_vec();
     out.extend_from_slice(&[VERSION, flags, 0, 0]);
@@ -271,7 +271,7 @@ fn encode_header(node: NodeId, previous: Option<Position>, origin: Origin) -> Ve
 }
 
 /// The entry before the segment and why it begins there, if these bytes begin a segment of that node.
-fn decode_header(bytes: &[u8], node: NodeId) -> Option<(Option<Position>, Origin)> {
+pub(super) fn decode_header(bytes: &[u8], node: NodeId) -> Option<(Option<Position>, Origin)> {
     let (checked, crc) = bytes.get(..SEGMENT_HEADER_LENGTH)?.split_at_checked(SEGMENT_HEADER_LENGTH - 4)?;
     let sound = crc32fast::hash(checked) == take_u32(crc, 0)?;
     let ours = bytes.get(..4)? == MAGIC && *bytes.get(4)? == VERSION && take_u64(bytes, 8)? == node.get();

@@ -35,6 +35,10 @@ impl VoteFile {
 
     /// Replaces the vote, durably; `None` says that this node has never voted.
     pub fn write(&self, vote: Option<VoteRecord>) -> Result<(), LogError> {
+        Ok(self.files.write_atomic(&self.path, &self.encode(vote), 0o600)?)
+    }
+
+    pub fn encode(&self, vote: Option<VoteRecord>) -> Vec<u8> {
         let flags = vote.map_or(0, |vote| 1 | u8::from(vote.elected) << 1);
         let mut out = MAGIC.to_vec();
         out.extend_from_slice(&[VERSION, flags, 0, 0]);
@@ -44,7 +48,7 @@ impl VoteFile {
         out.resize(LENGTH - 4, 0);
         let crc = crc32fast::hash(&out);
         put_u32(&mut out, crc);
-        Ok(self.files.write_atomic(&self.path, &out, 0o600)?)
+        out
     }
 
     /// Reads the vote.
@@ -54,7 +58,7 @@ impl VoteFile {
     }
 
     #[expect(clippy::option_option, reason = "the outer says whether it is a vote file, the inner is the vote")]
-    fn decode(&self, bytes: &[u8]) -> Option<Option<VoteRecord>> {
+    pub fn decode(&self, bytes: &[u8]) -> Option<Option<VoteRecord>> {
         let (checked, crc) = bytes.split_at_checked(LENGTH - 4)?;
         let sound = bytes.len() == LENGTH && crc32fast::hash(checked) == take_u32(crc, 0)?;
         let ours = bytes.get(..4)? == MAGIC && *bytes.get(4)? == VERSION && take_u64(bytes, 8)? == self.node.get();

@@ -11,7 +11,7 @@ mod machine;
 mod shelf;
 mod stores;
 
-pub(crate) use checkpoint::{Checkpoint, Contents};
+pub(crate) use checkpoint::{Checkpoint, Contents, FileEntry};
 pub use error::StateError;
 pub(crate) use incoming::{Chunk, Incoming};
 pub(crate) use machine::{Machine, Transfer, snapshot_of};

@@ -24,7 +24,7 @@ const PAGE_LENGTH_MAX: usize = XATTRS_LENGTH_MAX + 2 * PAGE_LENGTH;
 const PAGE_ROWS_MAX: usize = PAGE_LENGTH;
 const ZSTD_LEVEL: i32 = 3;
 /// The directory's place among the nonces of the footer's key; pages count from 0.
-const DIRECTORY_NONCE: u32 = u32::MAX;
+pub(super) const DIRECTORY_NONCE: u32 = u32::MAX;
 
 /// Seals and opens the parts of one object's footer. Its key is derived from the metadata key, the object's name and a
 /// random salt, so a nonce only has to be unlike the others in the same footer.
@@ -44,7 +44,7 @@ impl FooterKey {
         [0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d]
     }
 
-    fn seal(&self, index: u32, plain: &[u8]) -> Vec<u8> {
+    pub(super) fn seal(&self, index: u32, plain: &[u8]) -> Vec<u8> {
         let mut bytes = zstd::bulk::compress(plain, ZSTD_LEVEL).expect("zstd compresses whatever fits in memory");
         self.sealer.seal(Self::nonce(index), self.repository.0.as_bytes(), &mut bytes);
         bytes
@@ -75,7 +75,7 @@ impl FooterKey {
     }
 
     /// Opens a page.
-    fn open_page<R: DeserializeOwned>(
+    pub(super) fn open_page<R: DeserializeOwned>(
         &self,
         index: u32,
         page: &PagePlace,
@@ -102,7 +102,7 @@ fn plain_length(plain: &[u8]) -> Result<u32, &'static str> {
     length.ok_or("a row as long as that of an inode with all extended attributes that it may have")
 }
 
-fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+pub(super) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
     postcard::to_stdvec(value).expect("plain values of ours have no part that postcard refuses")
 }
 

@@ -5,6 +5,7 @@
 //! with the metadata key; the slots hold the blocks and open with the object's own key, which only the repository's
 //! private key unwraps. `FORMAT.md` has the bytes.
 
+pub(crate) mod decoders;
 mod directory;
 mod footer;
 mod key;

@@ -119,7 +119,7 @@ fn ordinal(number: usize) -> Result<[u8; 2], &'static str> {
 
 /// Reads `FileCryptoMetaData` (Thrift compact): algorithm `AES_GCM_V1` with the file's random bytes, and the metadata of
 /// the key. Gives the random bytes and what follows the structure.
-fn crypto_metadata(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn crypto_metadata(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     const STRUCT_1: u8 = 0x1c;
     const BINARY_2_AFTER_0: u8 = 0x28;
     const BINARY_NEXT: u8 = 0x18;
@@ -143,7 +143,7 @@ fn binary(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 /// Changes the `compressed_page_size` of a `PageHeader` (Thrift compact): in an encrypted file it is the length of the
 /// sealed module. It is the third field, after type and `uncompressed_page_size`, all of them required numbers. Gives
 /// the second one, too.
-fn with_data_length(header: &[u8], length: usize) -> Option<(Vec<u8>, u64)> {
+pub(super) fn with_data_length(header: &[u8], length: usize) -> Option<(Vec<u8>, u64)> {
     const NUMBER_NEXT: u8 = 0x15;
     let (_, rest) = take_varint(header.strip_prefix(&[NUMBER_NEXT])?)?;
     let (uncompressed, rest) = take_varint(rest.strip_prefix(&[NUMBER_NEXT])?)?;

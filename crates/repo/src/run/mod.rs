@@ -7,6 +7,7 @@
 
 mod column;
 mod columns;
+pub(crate) mod decoders;
 mod decrypt;
 mod reader;
 mod reference;

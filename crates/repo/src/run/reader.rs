@@ -1,6 +1,7 @@
 //! Reading a run, a row group at a time.
 
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -55,7 +56,7 @@ impl RunReader {
         let footer = tail.len().checked_sub(length + END_LENGTH).and_then(|start| tail.get(start..start + length));
         let opened = Modules::open_footer(&reference.key(keys), footer.unwrap_or_default());
         let (modules, metadata) = opened.map_err(|what| RepoError::damaged(&name, what))?;
-        let metadata = ParquetMetaDataReader::decode_metadata(&metadata);
+        let metadata = decode_metadata(&metadata);
         let metadata = metadata.map_err(|_| RepoError::damaged(&name, "its metadata is malformed"))?;
         if rows_of(&metadata) != Some(reference.rows) {
             return Err(RepoError::damaged(name, "it does not have the rows that the commit says"));
@@ -98,18 +99,40 @@ impl RunReader {
 
     fn decode<R: Row>(&self, group: usize, start: u64, bytes: &Bytes) -> Result<Vec<R>, &'static str> {
         let metadata = self.metadata.row_groups().get(group).ok_or("it lacks a row group")?;
-        let rows = usize::try_from(metadata.num_rows()).ok().filter(|rows| *rows <= GROUP_ROWS_MAX);
-        let rows = rows.ok_or("a row group is larger than the format allows")?;
-        let mut columns = Vec::new();
-        for (index, chunk) in metadata.columns().iter().enumerate() {
+        decode_group(metadata, |index, chunk| {
             let sealed = slice_of(bytes, start, chunk).ok_or("a column lies outside of its row group")?;
             let has_dictionary = chunk.dictionary_page_offset().is_some();
-            let plain = self.modules.open_chunk(group, index, has_dictionary, &sealed)?;
-            columns.push(read_column(chunk, plain.into(), rows).map_err(|_| "a column is malformed")?);
-        }
-        let rows = R::from_columns(Columns(columns.into_iter()), rows);
-        rows.ok_or("its columns are not those of its table")
+            self.modules.open_chunk(group, index, has_dictionary, &sealed).map(Bytes::from)
+        })
     }
+}
+
+/// Decodes the rows of a group, given what opens the pages of each column.
+pub(super) fn decode_group<R: Row>(
+    metadata: &RowGroupMetaData,
+    open_chunk: impl Fn(usize, &ColumnChunkMetaData) -> Result<Bytes, &'static str>,
+) -> Result<Vec<R>, &'static str> {
+    let rows = usize::try_from(metadata.num_rows()).ok().filter(|rows| *rows <= GROUP_ROWS_MAX);
+    let rows = rows.ok_or("a row group is larger than the format allows")?;
+    let mut columns = Vec::new();
+    for (index, chunk) in metadata.columns().iter().enumerate() {
+        let plain = open_chunk(index, chunk)?;
+        columns.push(guarded(|| read_column(chunk, plain, rows)).map_err(|_| "a column is malformed")?);
+    }
+    let rows = R::from_columns(Columns(columns.into_iter()), rows);
+    rows.ok_or("its columns are not those of its table")
+}
+
+/// Decodes the metadata of a run.
+pub(super) fn decode_metadata(metadata: &[u8]) -> Result<ParquetMetaData, ParquetError> {
+    guarded(|| ParquetMetaDataReader::decode_metadata(metadata))
+}
+
+/// Has the crate `parquet` decode something. It panics on some bytes that no writer makes, such as a page that uses a
+/// dictionary which is not there. Here that is damage like any other: nothing is kept of what it had begun.
+fn guarded<T>(decode: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
+    let panicked = |_| Err(ParquetError::General("the decoder gave up".into()));
+    catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(panicked)
 }
 
 fn rows_of(metadata: &ParquetMetaData) -> Option<u64> {
@@ -117,7 +140,7 @@ fn rows_of(metadata: &ParquetMetaData) -> Option<u64> {
 }
 
 /// Least and largest value of a column of unsigned numbers, if the file tells.
-fn bounds(chunk: &ColumnChunkMetaData) -> Option<(u64, u64)> {
+pub(super) fn bounds(chunk: &ColumnChunkMetaData) -> Option<(u64, u64)> {
     match chunk.statistics()? {
         Statistics::Int64(numbers) => Some((numbers.min_opt()?.cast_unsigned(), numbers.max_opt()?.cast_unsigned())),
         _ => None,
@@ -125,13 +148,13 @@ fn bounds(chunk: &ColumnChunkMetaData) -> Option<(u64, u64)> {
 }
 
 /// Where a chunk lies in the file. `byte_range` of the crate panics on numbers that no file has.
-fn chunk_range(chunk: &ColumnChunkMetaData) -> Option<Range<u64>> {
+pub(super) fn chunk_range(chunk: &ColumnChunkMetaData) -> Option<Range<u64>> {
     let first = chunk.dictionary_page_offset().unwrap_or(i64::MAX).min(chunk.data_page_offset());
     let start = u64::try_from(first).ok()?;
     Some(start..start.checked_add(u64::try_from(chunk.compressed_size()).ok()?)?)
 }
 
-fn range_of(group: &RowGroupMetaData) -> Option<Range<u64>> {
+pub(super) fn range_of(group: &RowGroupMetaData) -> Option<Range<u64>> {
     let ranges: Option<Vec<Range<u64>>> = group.columns().iter().map(chunk_range).collect();
     let ranges = ranges?;
     Some(ranges.iter().map(|range| range.start).min()?..ranges.iter().map(|range| range.end).max()?)

@@ -144,7 +144,10 @@ fn refused(name: Name) -> RepoError {
     RepoError::Limit { name: name.to_string(), limit: "what Parquet can write" }
 }
 
-fn open_parquet<R: ColumnRow>(key: Vec<u8>, salt: [u8; 16]) -> Result<SerializedFileWriter<Vec<u8>>, ParquetError> {
+pub(super) fn open_parquet<R: ColumnRow>(
+    key: Vec<u8>,
+    salt: [u8; 16],
+) -> Result<SerializedFileWriter<Vec<u8>>, ParquetError> {
     let schema = Arc::new(parse_message_type(R::SCHEMA)?);
     // Who has the metadata key and the file alone finds the salt in it, and with the name the key.
     let encryption = FileEncryptionProperties::builder(key).with_footer_key_metadata(salt.to_vec()).build()?;
@@ -159,7 +162,10 @@ fn open_parquet<R: ColumnRow>(key: Vec<u8>, salt: [u8; 16]) -> Result<Serialized
     SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties))
 }
 
-fn write_group<R: ColumnRow>(parquet: &mut SerializedFileWriter<Vec<u8>>, rows: &[R]) -> Result<(), ParquetError> {
+pub(super) fn write_group<R: ColumnRow>(
+    parquet: &mut SerializedFileWriter<Vec<u8>>,
+    rows: &[R],
+) -> Result<(), ParquetError> {
     let mut group = parquet.next_row_group()?;
     for column in R::to_columns(rows) {
         let missing = || ParquetError::General("the schema has fewer columns".into());
