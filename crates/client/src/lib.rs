@@ -38,6 +38,7 @@ mod locks;
 mod namespace;
 mod open_files;
 mod path;
+mod pins;
 mod placement;
 mod publication;
 mod quotas;

@@ -9,6 +9,7 @@ mod extents;
 mod history;
 mod holds;
 mod locks;
+mod pins;
 mod quotas;
 mod sessions;
 #[cfg(test)]
@@ -74,6 +75,7 @@ pub fn check(rows: &impl Rows) -> Result<Vec<Fault>, StoreError> {
     checker.sessions()?;
     checker.holds()?;
     checker.locks()?;
+    checker.pins()?;
     checker.remembered()?;
     checker.claimed()?;
     Ok(checker.faults)

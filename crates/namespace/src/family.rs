@@ -80,11 +80,13 @@ pub enum Family {
     Held = 42,
     /// Session, LIN, kind: where a session has locks.
     Locked = 43,
+    /// Snapshot, session: which snapshots sessions pin.
+    Pin = 44,
 }
 
 impl Family {
     /// All families, in the order of their tags.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 39] = [
         Self::Meta,
         Self::Inode,
         Self::Dentry,
@@ -123,6 +125,7 @@ impl Family {
         Self::Recount,
         Self::Held,
         Self::Locked,
+        Self::Pin,
     ];
 
     /// The name in RocksDB.
@@ -167,6 +170,7 @@ impl Family {
             Self::Recount => "recount",
             Self::Held => "held",
             Self::Locked => "locked",
+            Self::Pin => "pin",
         }
     }
 

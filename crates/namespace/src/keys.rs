@@ -6,6 +6,7 @@
 mod account;
 mod hold;
 mod lock;
+mod pin;
 
 use bytes::Bytes;
 use types::{BlockId, JobId, Lin, Name, NodeId, PgId, PolicyId, PoolId, Revision, SessionId, SiteId, SnapshotId};
@@ -14,6 +15,7 @@ use crate::family::Family;
 
 pub use hold::{HeldKey, OpenKey};
 pub use lock::{LockKey, LockOwner, LockedKey, locks_of_file};
+pub use pin::PinKey;
 
 /// A key that a family is sorted by.
 pub trait Key: Sized {

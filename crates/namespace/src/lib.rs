@@ -43,6 +43,7 @@ mod meta;
 mod ops;
 mod orphans;
 mod overlay;
+mod pins;
 mod places;
 mod publish;
 mod read;

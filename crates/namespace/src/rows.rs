@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use types::{
     Attributes, BlockId, Device, Digest, Extent, FileKind, JobId, Limits, Lin, LockMode, Name, OperationError, Outcome,
-    PgId, Policy, PublishedExtent, Revision, Run, Snapshot, Tail, Timestamp,
+    PgId, Policy, PublishedExtent, Revision, Run, Snapshot, SnapshotId, Tail, Timestamp,
 };
 
 use crate::time::StateTime;
@@ -232,6 +232,8 @@ pub struct ChangedRow {
 pub struct SnapshotRow {
     /// The snapshot.
     pub snapshot: Snapshot,
+    /// Whether whoever took it needs it no more: it goes with the last session that pins it.
+    pub is_released: bool,
 }
 
 /// Extents that an operation took from their file and that are not dropped yet.
@@ -260,6 +262,8 @@ pub struct SessionRow {
     pub holds: u64,
     /// Locks that it has.
     pub locks: u64,
+    /// Snapshots that it pins, sorted.
+    pub pins: Vec<SnapshotId>,
     /// Blocks from the mark on that are published: ranges, the end excluded, sorted, apart from each other.
     pub published: Vec<(u64, u64)>,
 }
@@ -325,6 +329,13 @@ pub struct QuotaCounts {
     pub recounts: u64,
     /// The operation since which there has always been one, if there is any.
     pub recounting_since: Revision,
+}
+
+/// A pin of a snapshot by a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinRow {
+    /// What the session does with the snapshot.
+    pub label: String,
 }
 
 /// A lock, which begins where its key says.

@@ -37,16 +37,18 @@ impl Transaction<'_> {
             block_mark: 0,
             holds: 0,
             locks: 0,
+            pins: Vec::new(),
             published: Vec::new(),
         };
         self.put::<Sessions>(&id, &row);
         id
     }
 
-    /// Ends a session, forgets its results and its locks, and lets it hold no file. One that has ended stays ended; one that
+    /// Ends a session, forgets its results, pins and locks, and lets it hold no file. One that has ended stays ended; one that
     /// had much is ended again until nothing is left of it.
     pub fn close_session(&mut self, id: SessionId) -> Result<(), Failure> {
         self.forget(id, KeyRange::prefix(id.encode()))?;
+        self.unpin_all(id)?;
         self.delete::<Sessions>(&id);
         self.forget_some_locks(id)?;
         self.release_some(id)
@@ -204,6 +206,7 @@ pub mod tests {
             block_mark: 0,
             holds: 0,
             locks: 0,
+            pins: Vec::new(),
             published: Vec::new(),
         }
     }

@@ -11,11 +11,11 @@ use crate::decoders::read;
 use crate::family::Family;
 use crate::keys::{
     ChangedKey, DeadKey, EntryKey, ExtentKey, FreedKey, HeldKey, JobObjectKey, Key, LinkKey, LockKey, LockedKey,
-    NameKey, OpenKey, OrphanKey, PolicyJobKey, RememberedKey, ShortKey, XattrKey,
+    NameKey, OpenKey, OrphanKey, PinKey, PolicyJobKey, RememberedKey, ShortKey, XattrKey,
 };
 use crate::places::PlaceKey;
 use crate::rows::{
-    ChangedRow, EntryRow, FreedRow, InodeRow, LockRow, OrphanRow, PolicyRow, Present, QuotaRow, RecountRow,
+    ChangedRow, EntryRow, FreedRow, InodeRow, LockRow, OrphanRow, PinRow, PolicyRow, Present, QuotaRow, RecountRow,
     RememberedRow, RunRow, SessionRow, SnapshotRow, Used,
 };
 
@@ -119,6 +119,8 @@ tables! {
     Locks: Lock, LockKey => LockRow;
     /// Where sessions have locks.
     Locked: Locked, LockedKey => Present;
+    /// Which snapshots sessions pin.
+    Pins: Pin, PinKey => PinRow;
     /// Quotas.
     Quotas: Quota, Account => QuotaRow;
     /// What is used.

@@ -54,6 +54,7 @@ fn grows(request: &types::Request) -> bool {
             | Change::Hold { .. }
             | Change::Append(_)
             | Change::Lock { .. }
+            | Change::PinSnapshot { .. }
             | Change::CreateSnapshot { .. } => true,
             Change::Remove { .. }
             | Change::Rename(_)
@@ -63,6 +64,7 @@ fn grows(request: &types::Request) -> bool {
             | Change::Release { .. }
             | Change::Rewrite(_)
             | Change::Unlock { .. }
+            | Change::UnpinSnapshot { .. }
             | Change::DeleteSnapshot { .. }
             | Change::DropStep { .. }
             | Change::AcknowledgeFreed { .. } => false,

@@ -148,6 +148,19 @@ pub enum Change {
         /// The bytes.
         range: LockRange,
     },
+    /// Pins a snapshot for the session in whose name this comes: it is not deleted until the session unpins it or is over.
+    /// Gives [`crate::Outcome::Snapshot`].
+    PinSnapshot {
+        /// The snapshot.
+        snapshot: SnapshotId,
+        /// What the session does with it, for people.
+        label: String,
+    },
+    /// Takes the session's pin from a snapshot. Gives [`crate::Outcome::Done`], also if it has none.
+    UnpinSnapshot {
+        /// The snapshot.
+        snapshot: SnapshotId,
+    },
 }
 
 /// A file of any kind to be made.

@@ -339,6 +339,26 @@ pub enum OperationError {
         /// How many it may have.
         limit: u64,
     },
+    /// Somebody reads the snapshot (rule P8).
+    #[error(
+        "snapshot {name:?} is read by {label:?} (session {session}): wait until that has ended, then delete it again"
+    )]
+    SnapshotPinned {
+        /// The snapshot's name.
+        name: String,
+        /// The session that pins it.
+        session: SessionId,
+        /// What the session does with it.
+        label: String,
+    },
+    /// So many snapshots a session may pin.
+    #[error("session {session} pins {limit} snapshots, and can pin no more: unpin others first")]
+    TooManyPins {
+        /// The session.
+        session: SessionId,
+        /// How many it may pin.
+        limit: u64,
+    },
 }
 
 impl OperationError {
@@ -379,6 +399,8 @@ impl OperationError {
             | Self::Locked { .. }
             | Self::TooManyLocks { .. }
             | Self::TooManyLocksOfSession { .. }
+            | Self::SnapshotPinned { .. }
+            | Self::TooManyPins { .. }
             | Self::WrongPhase { .. } => ErrorKind::Conflict,
             Self::SessionFull { .. } => ErrorKind::Unavailable,
             Self::OverQuota { .. } => ErrorKind::OverQuota,

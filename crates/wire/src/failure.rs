@@ -162,6 +162,8 @@ fn named(error: &OperationError) -> (&'static str, Fields) {
             named!("locked", lin, session, owner, start, end, mode)
         }
         OperationError::TooManyLocks { lin, limit } => named!("too_many_locks", lin, limit),
+        OperationError::SnapshotPinned { name, session, label } => named!("snapshot_pinned", name, session, label),
+        OperationError::TooManyPins { session, limit } => named!("too_many_pins", session, limit),
         OperationError::TooManyLocksOfSession { session, limit } => named!("too_many_locks_of_session", session, limit),
     }
 }

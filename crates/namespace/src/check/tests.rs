@@ -2,6 +2,7 @@
 
 mod holds;
 mod locks;
+mod pins;
 mod world;
 
 use bytes::Bytes;

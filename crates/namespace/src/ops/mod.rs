@@ -15,7 +15,7 @@ mod rename;
 mod rewrite;
 mod set_attributes;
 mod site;
-mod snapshot;
+pub mod snapshot;
 mod write;
 mod xattr;
 
@@ -29,7 +29,7 @@ use crate::transaction::Transaction;
 
 /// Nanoseconds of the last point in a second.
 const NANOSECONDS_MAX: u32 = 999_999_999;
-/// The longest label of a session.
+/// The longest label of a session or a pin.
 const LABEL_LENGTH_MAX: usize = 255;
 /// The longest name of a record.
 pub const RECORD_NAME_LENGTH_MAX: usize = 255;
@@ -37,10 +37,10 @@ pub const RECORD_NAME_LENGTH_MAX: usize = 255;
 /// Carries an operation out. After a refusal the caller rolls back what it wrote.
 pub fn perform(tx: &mut Transaction<'_>, operation: &Operation) -> Result<Outcome, Failure> {
     match operation {
-        Operation::OpenSession { label } if label.len() > LABEL_LENGTH_MAX => {
-            Err(out_of_range("the length of the label", label.len(), LABEL_LENGTH_MAX).into())
+        Operation::OpenSession { label } => {
+            check_label(label)?;
+            Ok(Outcome::Session(tx.open_session(label)))
         }
-        Operation::OpenSession { label } => Ok(Outcome::Session(tx.open_session(label))),
         Operation::CloseSession { session } => close_session(tx, *session),
         Operation::RaiseBlockMark { session, mark } => tx.raise_block_mark(*session, *mark).map(|()| Outcome::Done),
         Operation::Change(change) => perform_change(tx, change),
@@ -89,6 +89,8 @@ fn perform_change(tx: &mut Transaction<'_>, change: &Change) -> Result<Outcome, 
         Change::Rewrite(rewrite) => rewrite::rewrite(tx, rewrite),
         Change::Lock { lin, lock } => tx.lock(*lin, lock),
         Change::Unlock { lin, kind, owner, range } => tx.unlock(*lin, *kind, *owner, *range),
+        Change::PinSnapshot { snapshot, label } => tx.pin_snapshot(*snapshot, label),
+        Change::UnpinSnapshot { snapshot } => tx.unpin_snapshot(*snapshot),
     }?;
     tx.settle_accounts(Judgement::Enforced)?;
     tx.free_unused_blocks()?;
@@ -146,6 +148,14 @@ fn check_times(times: &[Option<Timestamp>]) -> Result<(), OperationError> {
             limit: NANOSECONDS_MAX.into(),
         }),
         None => Ok(()),
+    }
+}
+
+/// Checks the label of a session or a pin.
+pub fn check_label(label: &str) -> Result<(), OperationError> {
+    match label.len() {
+        0..=LABEL_LENGTH_MAX => Ok(()),
+        length => Err(out_of_range("the length of the label", length, LABEL_LENGTH_MAX)),
     }
 }
 

@@ -27,8 +27,11 @@ pub fn create(tx: &mut Transaction<'_>, name: &str) -> Result<Outcome, Failure> 
 pub fn delete(tx: &mut Transaction<'_>, id: SnapshotId) -> Result<Outcome, Failure> {
     let row = existing(tx, id)?;
     if row.snapshot.pins > 0 {
-        let by = "a policy, a job or a reader holds it: delete the policy, or wait for the job to end".to_owned();
+        let by = "a policy or a job holds it: delete the policy, or wait for the job to end".to_owned();
         return Err(OperationError::InUse { what: "snapshot".into(), name: row.snapshot.name, by }.into());
+    }
+    if let Some((session, pin)) = tx.reader(id)? {
+        return Err(OperationError::SnapshotPinned { name: row.snapshot.name, session, label: pin.label }.into());
     }
     condemn(tx, row);
     Ok(Outcome::Done)
@@ -96,7 +99,7 @@ pub fn take(tx: &mut Transaction<'_>, name: &str) -> Result<Snapshot, Failure> {
         pins: 0,
     };
     tx.put::<Names>(&key, &snapshot.id.0);
-    tx.put::<Snapshots>(&snapshot.id, &SnapshotRow { snapshot: snapshot.clone() });
+    tx.put::<Snapshots>(&snapshot.id, &SnapshotRow { snapshot: snapshot.clone(), is_released: false });
     Ok(snapshot)
 }
 
@@ -117,14 +120,30 @@ pub fn unpin(tx: &mut Transaction<'_>, id: SnapshotId) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Gives up one hold on a snapshot, and lets it die if that was the last one.
+/// Gives up one hold on a snapshot, and lets it die if that was the last one: at once, or with the last session that pins
+/// it.
 pub fn release(tx: &mut Transaction<'_>, id: SnapshotId) -> Result<(), Failure> {
     unpin(tx, id)?;
-    match tx.row::<Snapshots>(&id)? {
-        Some(row) if row.snapshot.pins == 0 && row.snapshot.state == SnapshotState::Live => condemn(tx, row),
-        _ => {}
+    match tx.row::<Snapshots>(&id)?.filter(is_unused) {
+        Some(row) if tx.reader(id)?.is_some() => {
+            tx.put::<Snapshots>(&id, &SnapshotRow { is_released: true, ..row });
+        }
+        Some(row) => condemn(tx, row),
+        None => {}
     }
     Ok(())
+}
+
+/// Lets a snapshot die that was needed for its last pin alone.
+pub fn drop_released(tx: &mut Transaction<'_>, id: SnapshotId) -> Result<(), Failure> {
+    if let Some(row) = tx.row::<Snapshots>(&id)?.filter(|row| row.is_released && is_unused(row)) {
+        condemn(tx, row);
+    }
+    Ok(())
+}
+
+fn is_unused(row: &SnapshotRow) -> bool {
+    row.snapshot.pins == 0 && row.snapshot.state == SnapshotState::Live
 }
 
 /// A snapshot that can be read.

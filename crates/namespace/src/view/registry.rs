@@ -1,5 +1,7 @@
 //! Reads of the cluster's records: nodes, placement groups, sites, policies, jobs, snapshots and sessions.
 
+use std::collections::BTreeMap;
+
 use types::{
     BlockId, Job, JobId, Node, NodeId, ObjectReport, OperationError, PgId, PlacementGroup, Policy, PolicyId, Pool,
     PoolId, SessionId, ShortCopy, Site, SiteId, Snapshot, SnapshotId, Timestamp,
@@ -12,7 +14,8 @@ use crate::keys::{FreedKey, JobObjectKey, Key, KeyRange, NameKey, Named, ShortKe
 use crate::read::Read as _;
 use crate::rows::SessionRow;
 use crate::tables::{
-    Freed, Held, JobObjects, Jobs, Locked, Names, Nodes, Pgs, Policies, Pools, Sessions, Short, Sites, Snapshots, Table,
+    Freed, Held, JobObjects, Jobs, Locked, Names, Nodes, Pgs, Pins, Policies, Pools, Sessions, Short, Sites, Snapshots,
+    Table,
 };
 
 /// What a session stands at.
@@ -241,6 +244,22 @@ impl View {
     pub fn sessions(&self, after: Option<SessionId>, limit: usize) -> Result<Vec<SessionState>, StoreError> {
         let rows = self.list::<Sessions>(KeyRange::all(), after.as_ref(), limit)?;
         Ok(rows.into_iter().map(|(id, row)| SessionState::new(id, row, self.progress.ticks)).collect())
+    }
+
+    /// How many sessions that are not over pin each snapshot that any of them pins.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn readers(&self) -> Result<BTreeMap<SnapshotId, u32>, StoreError> {
+        let mut readers = BTreeMap::new();
+        for row in self.rows.rows::<Pins>(KeyRange::all()) {
+            let (pin, _) = row?;
+            let session = self.rows.row::<Sessions>(&pin.session)?;
+            if session.is_some_and(|session| !session.has_expired(self.progress.ticks)) {
+                *readers.entry(pin.snapshot).or_default() += 1;
+            }
+        }
+        Ok(readers)
     }
 
     /// A session that has ended and still holds something, or has locks, if there is one.

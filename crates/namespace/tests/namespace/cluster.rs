@@ -4,7 +4,7 @@ use bytes::Bytes;
 use types::{
     CommitReference, CommitTicket, Epoch, Fence, Generation, Incarnation, Job, JobId, JobOperation, JobPhase, Lin,
     NewNode, NodeId, ObjectReport, Operation, OperationError, Outcome, Policy, PolicyId, Registration, RepositoryId,
-    Request, Root, Shrinkage, Site, SiteId, SnapshotId, SnapshotState,
+    Request, RequestKey, Root, Shrinkage, Site, SiteId, SnapshotId, SnapshotState,
 };
 use uuid::Uuid;
 
@@ -165,6 +165,30 @@ fn a_backup_moves_the_head_and_the_base_and_lets_the_old_base_go() {
     register(&mut world, Registration::DeletePolicy { policy }).unwrap();
     assert_eq!(world.view().snapshot(second.snapshot).unwrap().state, SnapshotState::Dying);
     assert!(world.view().jobs(None, 10).unwrap().is_empty());
+}
+
+#[test]
+fn an_old_base_that_is_read_goes_with_its_last_reader() {
+    for reader_ends in [true, false] {
+        let (mut world, _, policy) = prepared();
+        let first = back_up(&mut world, policy, None);
+        let session = world.open_session();
+        let key = RequestKey { session, sequence: 1, low_water: 1 };
+        let pin = types::Change::PinSnapshot { snapshot: first.snapshot, label: "reader".into() };
+        world.run_in(key, Operation::Change(pin)).unwrap();
+        back_up(&mut world, policy, Some(1));
+        let state = |world: &World| world.view().snapshot(first.snapshot).unwrap().state;
+        assert_eq!(state(&world), SnapshotState::Live);
+        world.check();
+        if reader_ends {
+            world.run(Operation::CloseSession { session }).unwrap();
+        } else {
+            let unpin = types::Change::UnpinSnapshot { snapshot: first.snapshot };
+            world.run_in(RequestKey { sequence: 2, ..key }, Operation::Change(unpin)).unwrap();
+        }
+        assert_eq!(state(&world), SnapshotState::Dying);
+        world.check();
+    }
 }
 
 #[test]

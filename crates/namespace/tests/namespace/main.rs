@@ -21,6 +21,7 @@ mod holes;
 mod locks;
 mod model;
 mod orphans;
+mod pins;
 mod quota_histories;
 mod quotas;
 mod scale;

@@ -1,7 +1,8 @@
 //! Snapshots of the file system.
 
+use ::namespace::{StoreError, View};
 use tonic::{Request, Response, Status};
-use types::{Change, Operation, Outcome, SnapshotId};
+use types::{Change, Operation, Outcome, Snapshot, SnapshotId};
 use wire::v1;
 use wire::v1::snapshots_server::Snapshots;
 
@@ -27,8 +28,13 @@ impl Snapshots for SnapshotsService {
         &self,
         _request: Request<v1::ListSnapshotsRequest>,
     ) -> Result<Response<v1::ListSnapshotsResponse>, Status> {
-        let snapshots = self.daemon.member()?.read(|view| view.snapshots()).await?;
-        let snapshots = snapshots.into_iter().map(Into::into).collect();
+        let read = |view: View| Ok::<_, StoreError>((view.snapshots()?, view.readers()?));
+        let (snapshots, readers) = self.daemon.member()?.read(read).await?;
+        let with_readers = |snapshot: Snapshot| {
+            let readers = readers.get(&snapshot.id).copied().unwrap_or_default();
+            v1::Snapshot::from(Snapshot { pins: snapshot.pins.saturating_add(readers), ..snapshot })
+        };
+        let snapshots = snapshots.into_iter().map(with_readers).collect();
         Ok(Response::new(v1::ListSnapshotsResponse { snapshots }))
     }
 

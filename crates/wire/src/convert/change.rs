@@ -48,6 +48,10 @@ impl TryFrom<Change> for v1::Change {
             Change::Unlock { lin, kind, owner, range } => {
                 Kind::Unlock(v1::Unlock { lin: lin.0, kind: kind.number(), owner, range: Some(range.into()) })
             }
+            Change::PinSnapshot { snapshot, label } => {
+                Kind::PinSnapshot(v1::PinSnapshot { snapshot: snapshot.get(), label })
+            }
+            Change::UnpinSnapshot { snapshot } => Kind::UnpinSnapshot(v1::UnpinSnapshot { snapshot: snapshot.get() }),
             Change::CreateSnapshot { .. } => return Err(not_carried("CreateSnapshot")),
             Change::DeleteSnapshot { .. } => return Err(not_carried("DeleteSnapshot")),
             Change::DropStep { .. } => return Err(not_carried("DropStep")),
@@ -57,7 +61,7 @@ impl TryFrom<Change> for v1::Change {
     }
 }
 
-/// Snapshots have a service of their own, and housekeeping is the nodes' own business.
+/// Snapshots are taken and deleted by a service of their own, and housekeeping is the nodes' own business.
 const fn not_carried(what: &'static str) -> InvalidMessage {
     InvalidMessage::NotCarried { what }
 }
@@ -105,6 +109,8 @@ impl TryFrom<v1::Change> for Change {
             Kind::Release(release) => Self::Release { lin: Lin(release.lin) },
             Kind::Append(append) => Self::Append(append.try_into()?),
             Kind::Rewrite(rewrite) => Self::Rewrite(rewrite.try_into()?),
+            Kind::PinSnapshot(pin) => Self::PinSnapshot { snapshot: SnapshotId(pin.snapshot), label: pin.label },
+            Kind::UnpinSnapshot(unpin) => Self::UnpinSnapshot { snapshot: SnapshotId(unpin.snapshot) },
             Kind::Lock(take) => Self::Lock { lin: Lin(take.lin), lock: required("lock.lock", take.lock)?.try_into()? },
             Kind::Unlock(unlock) => Self::Unlock {
                 lin: Lin(unlock.lin),

@@ -81,6 +81,8 @@ fn every_change_of_a_client_comes_back_as_it_was() {
         Change::SetAttributes { lin, changes: AttributeChanges { size: Some(0), ..Default::default() } },
         Change::SetXattr { lin, name: "user.x".into(), value: "v".into(), mode: XattrMode::Create },
         Change::Hold { lin },
+        Change::PinSnapshot { snapshot: SnapshotId(4), label: "reader".into() },
+        Change::UnpinSnapshot { snapshot: SnapshotId(4) },
         Change::Lock { lin, lock },
         Change::Unlock { lin, kind: LockKind::Whole, owner: u64::MAX, range: LockRange::ALL },
         Change::Release { lin },

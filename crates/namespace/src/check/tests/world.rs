@@ -41,7 +41,7 @@ pub(super) struct World {
     pub(super) held: Lin,
     /// A file of two tails, one of 5000 bytes and one of 7.
     pub(super) tailed: Lin,
-    /// The snapshots.
+    /// The snapshots; the session pins the first one.
     pub(super) first: SnapshotId,
     pub(super) second: SnapshotId,
 }
@@ -176,6 +176,8 @@ impl World {
         let lock = Lock { kind: LockKind::Range, owner: 7, range, mode: LockMode::Shared };
         let key = RequestKey { sequence: 3, ..key };
         feed.request(Some(key), Operation::Change(Change::Lock { lin: file, lock }));
+        let pin = Change::PinSnapshot { snapshot: first, label: "reader".into() };
+        feed.request(Some(RequestKey { sequence: 4, ..key }), Operation::Change(pin));
         drop(feed);
         let database = Database::open(&path).unwrap();
         assert_eq!(check(&database).unwrap(), []);

@@ -1,7 +1,7 @@
 //! Random histories, compared with the model answer by answer, snapshot by snapshot and block by block.
 //!
 //! An entry of the log has several requests, so that snapshots are taken and dropped between two changes of one entry.
-//! Requests come again, state time jumps, leases run out, files lose their names while they are held, snapshots are dropped in any order, some at the same time. Each
+//! Requests come again, state time jumps, leases run out, files lose their names while they are held, snapshots are pinned, snapshots are dropped in any order, some at the same time. Each
 //! history ends with the deletion of everything, after which no row is left but those that are listed here.
 //!
 //! A failure prints the seed: `HOLDFAST_SEED=<seed>` runs that history alone. `HOLDFAST_HISTORIES=<number>` runs so many,
@@ -253,8 +253,9 @@ impl History {
 
     /// Something that is there: a leaf of the tree, a snapshot, an attribute of the root, and at last a session.
     fn next_removal(&self) -> Option<Operation> {
+        let unread = |snapshot| self.model.reader(snapshot).is_none();
         if self.below(6) == 0
-            && let Some(deletion) = self.deletion_of_a_snapshot()
+            && let Some(deletion) = self.deletion_of_a_snapshot(unread)
         {
             return Some(deletion);
         }
@@ -270,7 +271,7 @@ impl History {
         if let Some(name) = self.model.head.0[&Lin::ROOT].xattrs.keys().next() {
             return Some(Operation::Change(Change::RemoveXattr { lin: Lin::ROOT, name: name.clone() }));
         }
-        if let Some(deletion) = self.deletion_of_a_snapshot() {
+        if let Some(deletion) = self.deletion_of_a_snapshot(unread) {
             return Some(deletion);
         }
         let session =

@@ -78,15 +78,22 @@ impl History {
                 let name = format!("s{}", self.below(6));
                 Operation::Change(Change::CreateSnapshot { name })
             }
-            4 => self.deletion_of_a_snapshot().unwrap_or(Operation::OpenSession { label: "third".into() }),
+            4 => self.deletion_of_a_snapshot(|_| true).unwrap_or(Operation::OpenSession { label: "third".into() }),
             5 => Operation::Change(self.acknowledgement()),
             _ => Operation::Change(self.change()),
         }
     }
 
-    /// The deletion of any live snapshot.
-    pub fn deletion_of_a_snapshot(&self) -> Option<Operation> {
-        let live: Vec<SnapshotId> = self.model.live().map(|taken| taken.snapshot.id).collect();
+    /// Mostly a live snapshot.
+    fn snapshot(&self) -> SnapshotId {
+        let place = self.below(self.model.snapshots.len() as u64 + 1) as usize;
+        self.model.live().nth(place).map_or(SnapshotId(self.below(100)), |taken| taken.snapshot.id)
+    }
+
+    /// The deletion of any live snapshot of some.
+    pub fn deletion_of_a_snapshot(&self, some: impl Fn(SnapshotId) -> bool) -> Option<Operation> {
+        let live = self.model.live().map(|taken| taken.snapshot.id);
+        let live: Vec<SnapshotId> = live.filter(|snapshot| some(*snapshot)).collect();
         let place = self.below(live.len().max(1) as u64) as usize;
         let snapshot = *live.get(place)?;
         Some(Operation::Change(Change::DeleteSnapshot { snapshot }))
@@ -104,7 +111,7 @@ impl History {
 
     fn change(&mut self) -> Change {
         let (parent, name) = (self.directory(), self.name());
-        match self.below(29) {
+        match self.below(31) {
             0..=3 => Change::Create(Create { parent, name, inode: self.inode(), replace: self.below(3) == 0 }),
             4 => Change::Link { lin: self.lin(), parent, name },
             5 | 6 => {
@@ -137,6 +144,8 @@ impl History {
             18 | 19 => Change::Hold { lin: if self.below(4) == 0 { self.lin() } else { self.file() } },
             20 => Change::Release { lin: self.held() },
             21..=25 => Change::Append(self.append()),
+            26 => Change::PinSnapshot { snapshot: self.snapshot(), label: "reader".into() },
+            27 => Change::UnpinSnapshot { snapshot: self.snapshot() },
             _ => {
                 let mtime = (self.below(2) == 0).then(|| self.time());
                 let content = if self.below(30) == 0 { self.device() } else { self.content() };

@@ -42,6 +42,8 @@ pub struct Model {
     pub sessions: BTreeMap<SessionId, Session>,
     /// Which session holds which file.
     pub holds: BTreeSet<(SessionId, Lin)>,
+    /// Which session pins which snapshot.
+    pub pins: BTreeSet<(SessionId, SnapshotId)>,
     /// In whose name the request is carried out.
     caller: Option<SessionId>,
     pub published: BTreeSet<BlockId>,
@@ -63,6 +65,7 @@ impl Model {
             snapshots: BTreeMap::new(),
             sessions: BTreeMap::from([(session, first)]),
             holds: BTreeSet::new(),
+            pins: BTreeSet::new(),
             caller: None,
             published: BTreeSet::new(),
             placed: BTreeMap::new(),
@@ -123,6 +126,7 @@ impl Model {
             Operation::CloseSession { session } => {
                 self.sessions.remove(session);
                 self.release_some(*session);
+                self.pins.retain(|(reader, _)| reader != session);
                 Ok(Outcome::Done)
             }
             Operation::RaiseBlockMark { session, mark } => {
@@ -165,6 +169,29 @@ impl Model {
         }
     }
 
+    fn hold(&mut self, lin: Lin) -> Answer {
+        let session = self.calling_session()?;
+        if self.head.inode(lin)?.kind == FileKind::Directory {
+            return Err(OperationError::IsDirectory { lin });
+        }
+        self.holds.insert((session, lin));
+        self.head.attributes(lin).map(Outcome::Inode)
+    }
+
+    fn pin(&mut self, id: SnapshotId) -> Answer {
+        let session = self.calling_session()?;
+        let missing = OperationError::NoRecord { what: "snapshot".into(), name: id.to_string() };
+        let snapshot = self.live().find(|taken| taken.snapshot.id == id).ok_or(missing)?.snapshot.clone();
+        self.pins.insert((session, id));
+        Ok(Outcome::Snapshot(snapshot))
+    }
+
+    /// A session that is not over and pins a snapshot.
+    pub fn reader(&self, snapshot: SnapshotId) -> Option<SessionId> {
+        let mut readers = self.pins.iter().filter(|(_, pinned)| *pinned == snapshot).map(|(session, _)| *session);
+        readers.find(|session| !self.has_expired(*session))
+    }
+
     fn calling_session(&self) -> Result<SessionId, OperationError> {
         self.caller.ok_or(OperationError::NoSession { session: SessionId(0) })
     }
@@ -183,7 +210,16 @@ impl Model {
     fn change(&mut self, change: &Change) -> Answer {
         match change {
             Change::CreateSnapshot { name } => self.take(name),
+            Change::PinSnapshot { snapshot, .. } => self.pin(*snapshot),
+            Change::UnpinSnapshot { snapshot } => {
+                self.pins.remove(&(self.calling_session()?, *snapshot));
+                Ok(Outcome::Done)
+            }
             Change::DeleteSnapshot { snapshot } => {
+                if let Some(session) = self.reader(*snapshot) {
+                    let (name, label) = (String::new(), String::new());
+                    return Err(OperationError::SnapshotPinned { name, session, label });
+                }
                 let missing = OperationError::NoRecord { what: "snapshot".into(), name: snapshot.to_string() };
                 self.snapshots.get_mut(snapshot).ok_or(missing)?.snapshot.state = SnapshotState::Dying;
                 Ok(Outcome::Done)
@@ -225,14 +261,7 @@ impl Model {
                 let source = tree.file(clone.from)?.clone();
                 self.head.clone_range(&source, clone, self.now)
             }
-            Change::Hold { lin } => {
-                let session = self.calling_session()?;
-                if self.head.inode(*lin)?.kind == FileKind::Directory {
-                    return Err(OperationError::IsDirectory { lin: *lin });
-                }
-                self.holds.insert((session, *lin));
-                self.head.attributes(*lin).map(Outcome::Inode)
-            }
+            Change::Hold { lin } => self.hold(*lin),
             Change::Release { lin } => {
                 self.holds.remove(&(self.calling_session()?, *lin));
                 Ok(Outcome::Done)
