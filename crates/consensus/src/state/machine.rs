@@ -242,3 +242,25 @@ fn store_entry(entry: &Entry) -> Result<StoreEntry, StateError> {
         batch,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use types::{AttributeChanges, Batch, Lin, SnapshotId, Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn what_may_touch_thousands_of_rows_is_not_quick_however_few_bytes_ask_for_it() {
+        let quick = Change::SetAttributes { lin: Lin::ROOT, changes: AttributeChanges::default() };
+        let slow = Change::DropStep { snapshot: SnapshotId(7), rows_max: 10_000 };
+        let entry = |changes: &[&Change]| {
+            let request = |change: &&Change| Request { key: None, operation: Operation::Change((*change).clone()) };
+            let requests = changes.iter().map(request).collect();
+            let batch = Some(Batch { proposed_at: Timestamp::default(), requests });
+            StoreEntry { index: 1, position: bytes::Bytes::new(), membership: None, batch }
+        };
+        assert!(is_quick(&entry(&[])));
+        assert!(is_quick(&entry(&[&quick, &quick])));
+        assert!(!is_quick(&entry(&[&quick, &slow])));
+    }
+}
