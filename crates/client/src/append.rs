@@ -6,15 +6,11 @@
 //! tail is still what the block was made of; if somebody else was faster, there is nothing left to be done.
 
 use bytes::Bytes;
-use types::{
-    Append, Attributes, Change, Content, Lin, NewExtent, Outcome, Revision, Rewrite, Run, TAIL_LENGTH_MAX, Tail,
-};
+use types::{Append, Attributes, Change, Content, Lin, NewExtent, Outcome, Run, TAIL_LENGTH_MAX, Tail};
 use wire::{Failure, InvalidMessage, code};
 
 use crate::block_ids::Telling;
-use crate::block_put::PlainBlock;
 use crate::namespace::Parts;
-use crate::publication::Unpublished;
 use crate::small_files::cut;
 use crate::{ClientError, PlacementKey, Session};
 
@@ -29,13 +25,18 @@ impl Session {
     /// `NotFound` when the file is not there, `InvalidRequest` when it is no regular file; nothing is appended then.
     pub async fn append(&self, lin: Lin, bytes: Bytes) -> Result<u64, ClientError> {
         let length = bytes.len() as u64;
-        let outcome = match bytes.len() < TAIL_LENGTH_MAX {
+        let in_tail = bytes.len() < TAIL_LENGTH_MAX;
+        let outcome = match in_tail {
             true => self.append_to_tail(lin, bytes).await?,
             false => self.append_blocks(lin, bytes).await?,
         };
-        let Attributes { size, .. } = attributes(outcome)?;
-        let wrong = InvalidMessage::Range { field: "size", value: size };
-        size.checked_sub(length).ok_or(ClientError::BadAnswer { action: APPEND, source: wrong })
+        let Attributes { size: end, .. } = attributes(outcome)?;
+        let wrong = InvalidMessage::Range { field: "size", value: end };
+        let start = end.checked_sub(length).ok_or(ClientError::BadAnswer { action: APPEND, source: wrong })?;
+        if !in_tail {
+            self.merge_around(lin, start, end).await;
+        }
+        Ok(start)
     }
 
     async fn append_to_tail(&self, lin: Lin, bytes: Bytes) -> Result<Outcome, ClientError> {
@@ -57,7 +58,7 @@ impl Session {
         // Where the file ends by then does not matter for where its blocks are kept.
         let end = self.client().describe(lin, Parts::default(), None).await?.attributes.size;
         let key = |offset: u64| PlacementKey::of_file(lin, end.saturating_add(offset));
-        let extents = self.put_plain(0, &bytes, key).await?;
+        let extents = self.put_cut(0, cut(&bytes, self.gear_seed()), key).await?;
         let append = |new: Vec<NewExtent>| Change::Append(Append { lin, content: Content::Extents(new), mtime: None });
         let outcome = self.publish(APPEND, extents, append, key).await?;
         self.raise_block_mark(Telling::Seldom).await;
@@ -68,38 +69,11 @@ impl Session {
     async fn cut_tails(&self, lin: Lin, from: u64) -> Result<(), ClientError> {
         let page = self.client().read_runs(lin, from, None).await?;
         for Tail { offset, bytes } in joined_tails(page.runs) {
-            self.rewrite(lin, page.changed, offset, &bytes).await?;
+            let end = offset + bytes.len() as u64;
+            self.rewrite(lin, page.changed, offset, cut(&bytes, self.gear_seed())).await?;
+            self.merge_around(lin, offset, end).await;
         }
-        self.raise_block_mark(Telling::Seldom).await;
         Ok(())
-    }
-
-    /// Puts the bytes of a range into new blocks, if it still holds what it did as of a change of the file.
-    async fn rewrite(&self, lin: Lin, as_of: Revision, offset: u64, bytes: &Bytes) -> Result<(), ClientError> {
-        let key = |offset| PlacementKey::of_file(lin, offset);
-        let extents = self.put_plain(offset, bytes, key).await?;
-        let length = bytes.len() as u64;
-        let rewrite = |extents| Change::Rewrite(Rewrite { lin, offset, length, as_of, extents });
-        match self.publish("cut the tail of the file", extents, rewrite, key).await {
-            Err(ClientError::Refused { failure, .. }) if failure.code == code::RANGE_CHANGED => Ok(()),
-            rewritten => rewritten.map(drop),
-        }
-    }
-
-    /// Cuts bytes that begin at an offset into blocks, and puts them.
-    async fn put_plain(
-        &self,
-        mut offset: u64,
-        bytes: &Bytes,
-        key: impl Fn(u64) -> PlacementKey,
-    ) -> Result<Vec<Unpublished>, ClientError> {
-        let mut blocks = Vec::new();
-        for plain in cut(bytes, self.gear_seed()) {
-            let length = plain.len() as u64;
-            blocks.push(PlainBlock { offset, plain, key: key(offset) });
-            offset = offset.saturating_add(length);
-        }
-        self.put_blocks(blocks).await
     }
 }
 

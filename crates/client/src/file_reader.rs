@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use runtime::blocking;
 use types::{BlockId, Extent, FileKind, Lin, Run, SnapshotId, Tail};
-use wire::InvalidMessage;
+use wire::{InvalidMessage, code};
 
 use crate::background::Pending;
 use crate::inode::StoredContent;
@@ -23,6 +23,10 @@ const FETCH_BLOCKS: usize = 64;
 const FETCH_RUNS: usize = 1024;
 /// Calls in flight.
 const FETCHES_IN_FLIGHT: usize = 3;
+
+/// How often the extents are listed again from one place on because a block there has gone: somebody has written or merged
+/// what lies there since they were listed.
+const LISTED_AGAIN_MAX: u32 = 8;
 
 const READ: &str = "read the file";
 
@@ -42,9 +46,20 @@ pub struct FileReader {
     snapshot: Option<SnapshotId>,
     size: u64,
     ready: VecDeque<Piece>,
-    fetches: VecDeque<Pending<Result<Vec<Piece>, ClientError>>>,
+    fetches: VecDeque<Fetch>,
     runs: VecDeque<Run>,
     next_offset: Option<u64>,
+    /// How often they may still be listed again from where the reader is.
+    lists_again: u32,
+    /// And how often from each place. What a snapshot sees never changes.
+    lists_again_max: u32,
+}
+
+/// Pieces on their way.
+struct Fetch {
+    /// Where the first one begins.
+    from: u64,
+    pieces: Pending<Result<Vec<Piece>, ClientError>>,
 }
 
 impl Client {
@@ -69,15 +84,13 @@ impl Client {
         }
         let missing = InvalidMessage::Missing { field: "content" };
         let content = content.ok_or(ClientError::BadAnswer { action: READ, source: missing })?;
+        let lists_again_max = if snapshot.is_none() { LISTED_AGAIN_MAX } else { 0 };
         let mut reader = FileReader {
-            client: self.clone(),
-            lin: attributes.lin,
             snapshot,
             size: attributes.size,
-            ready: VecDeque::new(),
-            fetches: VecDeque::new(),
-            runs: VecDeque::new(),
-            next_offset: None,
+            lists_again: lists_again_max,
+            lists_again_max,
+            ..FileReader::of_runs(self, attributes.lin, Vec::new())
         };
         match content {
             StoredContent::Inline(bytes) if bytes.is_empty() => {}
@@ -92,6 +105,22 @@ impl Client {
 }
 
 impl FileReader {
+    /// Reads these runs of a file and no more.
+    pub(crate) fn of_runs(client: &Client, lin: Lin, runs: Vec<Run>) -> Self {
+        Self {
+            client: client.clone(),
+            lin,
+            snapshot: None,
+            size: runs.last().map_or(0, Run::end),
+            ready: VecDeque::new(),
+            fetches: VecDeque::new(),
+            runs: runs.into(),
+            next_offset: None,
+            lists_again: 0,
+            lists_again_max: 0,
+        }
+    }
+
     /// The length of the file, trailing holes included.
     #[must_use]
     pub const fn size(&self) -> u64 {
@@ -108,11 +137,22 @@ impl FileReader {
                 return Ok(Some(piece));
             }
             self.fetch_ahead().await?;
-            match self.fetches.pop_front() {
-                Some(fetch) => self.ready.extend(fetch.finish().await??),
-                None => return Ok(None),
+            let Some(Fetch { from, pieces }) = self.fetches.pop_front() else { return Ok(None) };
+            match pieces.finish().await? {
+                Err(error) if error.code() == code::NO_BLOCK && self.lists_again > 0 => self.list_again(from),
+                pieces => {
+                    self.ready.extend(pieces?);
+                    self.lists_again = self.lists_again_max;
+                }
             }
         }
+    }
+
+    fn list_again(&mut self, from: u64) {
+        self.lists_again -= 1;
+        self.fetches.clear();
+        self.runs.clear();
+        self.next_offset = Some(from);
     }
 
     async fn fetch_ahead(&mut self) -> Result<(), ClientError> {
@@ -121,13 +161,16 @@ impl FileReader {
                 let Some(offset) = self.next_offset.take() else { break };
                 // Boxed, because few files have so many extents and every reader would be as large as this call.
                 let page = Box::pin(self.client.read_runs(self.lin, offset, self.snapshot)).await?;
-                (self.runs, self.next_offset) = (page.runs.into(), page.next_offset);
+                self.runs = page.runs.iter().filter_map(|run| run.part(offset, u64::MAX)).collect();
+                self.next_offset = page.next_offset;
                 continue;
             }
             let batch = self.next_batch();
+            let Some(from) = batch.first().map(Run::offset) else { break };
             let (client, lin) = (self.client.clone(), self.lin);
             let fetch = async move { client.fetch(lin, batch).await };
-            self.fetches.push_back(Pending::start(&self.client.shared.tasks, "fetch blocks", fetch));
+            let pieces = Pending::start(&self.client.shared.tasks, "fetch blocks", fetch);
+            self.fetches.push_back(Fetch { from, pieces });
         }
         Ok(())
     }

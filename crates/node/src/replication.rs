@@ -15,7 +15,7 @@ use bytes::Bytes;
 use runtime::{Clock, OnError, Tasks};
 use tokio::sync::mpsc;
 use types::{BlockId, Digest, ErrorKind, NodeId, OperationError, PgId, PlacementGroup, Seat, SeatSet, SeatState};
-use wire::{Failure, v1};
+use wire::{Failure, code, v1};
 
 use crate::NodeError;
 use crate::in_flight::InFlight;
@@ -165,7 +165,7 @@ impl Tally {
                 if let Some(failure) = last {
                     message = format!("{message}; last: {failure}");
                 }
-                Err(Failure::new(ErrorKind::Unavailable, wire::code::TOO_FEW_COPIES, message).into())
+                Err(Failure::new(ErrorKind::Unavailable, code::TOO_FEW_COPIES, message).into())
             }
         }
     }
@@ -226,7 +226,7 @@ pub async fn fetch_one(member: &Arc<Member>, pg: PgId, id: BlockId) -> Result<v1
     }
     Err(last.unwrap_or_else(|| {
         let text = format!("no node has block {id} of placement group {pg}");
-        Failure::new(ErrorKind::NotFound, "no_block", text).with("block", id).into()
+        Failure::new(ErrorKind::NotFound, code::NO_BLOCK, text).with("block", id).into()
     }))
 }
 
@@ -335,7 +335,7 @@ mod tests {
         tally.count(1, &seat(SeatState::Full), refused(ErrorKind::NoSpace));
         tally.count(2, &seat(SeatState::Full), refused(ErrorKind::Unavailable));
         let failure = Failure::from(tally.result(BlockId::default()).unwrap_err());
-        assert_eq!((failure.kind, failure.code.as_str()), (ErrorKind::Unavailable, wire::code::TOO_FEW_COPIES));
+        assert_eq!((failure.kind, failure.code.as_str()), (ErrorKind::Unavailable, code::TOO_FEW_COPIES));
     }
 
     #[test]

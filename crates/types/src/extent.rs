@@ -106,6 +106,30 @@ impl Run {
         };
         self.offset().saturating_add(length)
     }
+
+    /// Whether some byte of the file lies in both.
+    #[must_use]
+    pub const fn overlaps(&self, other: &Self) -> bool {
+        self.offset() < other.end() && other.offset() < self.end()
+    }
+
+    /// What of it lies in a range of the file, the end excluded.
+    #[must_use]
+    pub fn part(&self, start: u64, end: u64) -> Option<Self> {
+        let (start, end) = (start.max(self.offset()), end.min(self.end()));
+        let skipped = u32::try_from(start - self.offset()).ok()?;
+        let length = u32::try_from(end.checked_sub(start)?).ok().filter(|&length| length > 0)?;
+        Some(match self {
+            Self::Block(extent) => {
+                let block_offset = extent.block_offset.checked_add(skipped)?;
+                Self::Block(Extent { offset: start, length, block_offset, ..extent.clone() })
+            }
+            Self::Tail(tail) => {
+                let begin = skipped as usize;
+                Self::Tail(Tail { offset: start, bytes: tail.bytes.slice(begin..begin + length as usize) })
+            }
+        })
+    }
 }
 
 /// What a search in a file is for (`lseek` of Linux).
@@ -126,4 +150,32 @@ pub struct ShortCopy {
     pub block: BlockId,
     /// Who lacks it.
     pub holder: NodeId,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SessionId;
+
+    #[test]
+    fn the_part_of_a_run_keeps_its_bytes() {
+        let block = BlockId { session: SessionId(1), sequence: 2 };
+        let extent = Extent {
+            offset: 100,
+            length: 10,
+            block,
+            block_offset: 7,
+            block_length: 20,
+            digest: Digest::default(),
+            pg: PgId(1),
+        };
+        let (block, tail) = (Run::Block(extent.clone()), Run::Tail(Tail { offset: 100, bytes: "0123456789".into() }));
+        let inside = Extent { offset: 103, length: 4, block_offset: 10, ..extent };
+        assert_eq!(block.part(103, 107), Some(Run::Block(inside)));
+        assert_eq!(tail.part(103, 107), Some(Run::Tail(Tail { offset: 103, bytes: "3456".into() })));
+        for run in [block, tail] {
+            assert_eq!(run.part(0, u64::MAX), Some(run.clone()));
+            assert_eq!([run.part(0, 100), run.part(110, 200), run.part(105, 105)], [None, None, None]);
+        }
+    }
 }

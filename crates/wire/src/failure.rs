@@ -28,6 +28,8 @@ pub mod code {
     pub const STALE_PLACEMENT: &str = "stale_placement";
     /// Too few full seats acknowledged the block.
     pub const TOO_FEW_COPIES: &str = "too_few_copies";
+    /// No node has a copy of the block.
+    pub const NO_BLOCK: &str = "no_block";
     /// Bytes that were appended have to be cut into blocks before more are.
     pub const TAIL_FULL: &str = "tail_full";
     /// A range does not hold any more what its new extents were made of.

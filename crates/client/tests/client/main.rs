@@ -6,4 +6,5 @@ mod cluster;
 mod large_changes;
 mod publishing;
 mod putting;
+mod reading;
 mod sessions;

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use client::Session;
-use types::{Lin, Name, Run, SnapshotId, TAIL_LENGTH_MAX};
+use types::{Lin, Run, TAIL_LENGTH_MAX};
 
-use crate::daemons::{Daemons, content, put};
+use crate::daemons::{Daemons, content, find, get_at, put};
 
 /// Appends lines of many lengths, one of a MiB now and then; gives where each begins.
 async fn append_lines(session: &Session, lin: Lin, writer: u64, lines: u64) -> Vec<(u64, Vec<u8>)> {
@@ -22,25 +22,13 @@ async fn append_lines(session: &Session, lin: Lin, writer: u64, lines: u64) -> V
     appended
 }
 
-/// The bytes of a file, which has no holes.
-async fn read(session: &Session, lin: Lin, snapshot: Option<SnapshotId>) -> Vec<u8> {
-    let mut reader = session.client().read_file(lin, snapshot).await.unwrap();
-    let mut bytes = Vec::new();
-    while let Some(piece) = reader.next().await.unwrap() {
-        assert_eq!(piece.offset, bytes.len() as u64, "there is a hole");
-        bytes.extend_from_slice(&piece.bytes);
-    }
-    assert_eq!(reader.size(), bytes.len() as u64);
-    bytes
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_several_clients_append_at_once_is_all_there_and_in_one_piece_each() {
     let daemons = Daemons::start(3);
     daemons.form().await;
     let first = daemons.client(0).await.open_session("test").await.unwrap();
     put(&first, "log", b"begin").await;
-    let lin = first.client().lookup(Lin::ROOT, &[Name::new("log").unwrap()], None).await.unwrap().pop().unwrap().lin;
+    let lin = find(first.client(), "log").await;
     let mut sessions = vec![first];
     for node in 1..3 {
         sessions.push(daemons.client(node).await.open_session("test").await.unwrap());
@@ -56,11 +44,14 @@ async fn what_several_clients_append_at_once_is_all_there_and_in_one_piece_each(
     let expected: Vec<u8> = appended.into_iter().flat_map(|(_, bytes)| bytes).collect();
     let session = &sessions[0];
     assert_eq!(expected.len() as u64, before);
-    assert!(read(session, lin, None).await == expected);
+    assert!(get_at(session.client(), lin, None).await.unwrap() == expected);
 
     let snapshot = session.client().create_snapshot("then").await.unwrap();
     append_lines(session, lin, 7, 38).await;
-    assert!(read(session, lin, Some(snapshot.id)).await == expected, "a snapshot sees what there was");
+    assert!(
+        get_at(session.client(), lin, Some(snapshot.id)).await.unwrap() == expected,
+        "a snapshot sees what there was"
+    );
     let page = session.client().read_runs(lin, 0, None).await.unwrap();
     let tails = page.runs.iter().filter(|run| matches!(run, Run::Tail(_))).count();
     assert!(page.runs.len() < 100 && tails < 40, "{} runs of 279 appends, {tails} of them tails", page.runs.len());

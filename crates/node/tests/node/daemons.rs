@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use client::{Client, ClientError, Options, Session, SmallFile, Target};
 use runtime::{Clock, Files, Tasks};
-use types::{Change, Content, FileKind, Lin, Name, NewInode, Removal};
+use types::{Change, Content, FileKind, Lin, Name, NewInode, Removal, SnapshotId};
 use wire::{Endpoint, v1};
 
 /// Forming takes seconds; a machine under load takes longer.
@@ -325,9 +325,20 @@ pub async fn get(client: &Client, name: &str) -> Result<Vec<u8>, String> {
     get_lin(client, steps.last().ok_or("no such file")?.lin).await
 }
 
+/// A file below the root.
+pub async fn find(client: &Client, name: &str) -> Lin {
+    let steps = client.lookup(Lin::ROOT, &[Name::new(name.to_owned()).expect("a name")], None).await;
+    steps.expect("the file is there").last().expect("a step for each name").lin
+}
+
 /// Reads a file, whatever its name.
 pub async fn get_lin(client: &Client, lin: Lin) -> Result<Vec<u8>, String> {
-    let mut reader = client.read_file(lin, None).await.map_err(|error| error.to_string())?;
+    get_at(client, lin, None).await
+}
+
+/// Reads a file, at a snapshot or at the head.
+pub async fn get_at(client: &Client, lin: Lin, snapshot: Option<SnapshotId>) -> Result<Vec<u8>, String> {
+    let mut reader = client.read_file(lin, snapshot).await.map_err(|error| error.to_string())?;
     let mut bytes = Vec::new();
     while let Some(piece) = reader.next().await.map_err(|error| error.to_string())? {
         assert_eq!(piece.offset, bytes.len() as u64, "the file has no holes");

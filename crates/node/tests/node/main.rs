@@ -23,6 +23,7 @@ mod joining;
 mod kills;
 mod moving;
 mod orphans;
+mod overwriting;
 mod quotas;
 mod refusals;
 mod requests;

@@ -82,11 +82,12 @@ impl Namespace for Node {
         Err(Status::unimplemented("no test lists a directory"))
     }
 
-    async fn read_runs(
-        &self,
-        _request: Request<v1::ReadRunsRequest>,
-    ) -> Result<Response<v1::ReadRunsResponse>, Status> {
-        Err(Status::unimplemented("a description has all runs"))
+    async fn read_runs(&self, request: Request<v1::ReadRunsRequest>) -> Result<Response<v1::ReadRunsResponse>, Status> {
+        let v1::ReadRunsRequest { lin, offset, .. } = request.into_inner();
+        let state = self.state();
+        let file = state.files.values().find(|file| file.lin.0 == lin).unwrap();
+        let runs = runs(file).filter(|run| run.end() > offset).map(Into::into).collect();
+        Ok(Response::new(v1::ReadRunsResponse { runs, ..Default::default() }))
     }
 
     async fn seek_file(
@@ -123,13 +124,17 @@ impl Namespace for Node {
 }
 
 fn inode(file: &File) -> v1::Inode {
-    let runs = file.extents.values().map(|new| Run::Block(new.extent.clone()).into()).collect();
+    let runs = runs(file).map(Into::into).collect();
     let content = match file.extents.is_empty() {
         true => Content::Inline(file.inline.clone()),
         false => Content::Runs(v1::Runs { runs }),
     };
     let content = Some(v1::StoredContent { content: Some(content), next_offset: None });
     v1::Inode { attributes: Some(attributes(file).into()), content, ..Default::default() }
+}
+
+fn runs(file: &File) -> impl Iterator<Item = Run> {
+    file.extents.values().map(|new| Run::Block(new.extent.clone()))
 }
 
 fn group(id: PgId, version: PgVersion) -> v1::PlacementGroup {
