@@ -4,19 +4,25 @@
 //! one write a tick at most. One whose lease has run out is over for good, whether or not its rows are still there: nothing
 //! renews it, and everything that names it is refused. So whoever sees that, in however old a state, may end it.
 
+use std::ops::Range;
+
 use types::{BlockId, OperationError, Outcome, RequestKey, SessionId};
 
+use crate::database::Rows as _;
 use crate::error::{Failure, StoreError};
 use crate::keys::{Key as _, KeyRange, RememberedKey};
 use crate::read::Read as _;
 use crate::rows::{RememberedRow, SessionRow};
-use crate::tables::{Remembered, Sessions};
+use crate::tables::{Remembered, Sessions, Table as _};
 use crate::transaction::Transaction;
 
 /// Requests of one session that may be under way at once, and so the results that are remembered of it.
 pub const WINDOW: u64 = 1024;
 /// Gaps that a session may leave between published blocks above its mark: a bound on its row.
 pub const GAPS_MAX: usize = 4096;
+
+/// Numbers that are looked up one by one when they are given up: to begin a walk costs as much as several look-ups.
+const LOOKED_UP_MAX: u64 = 8;
 
 /// Ticks that a session outlives the one in which it was last heard of.
 pub const LEASE_TICKS: u64 = 60;
@@ -87,15 +93,29 @@ impl Transaction<'_> {
             return Err(OperationError::OutsideWindow { session: key.session, sequence: key.sequence }.into());
         }
         if low_water > row.low_water {
-            let remembered = |sequence| RememberedKey { session: key.session, sequence };
-            // Not from the session's first number on: the range would walk over all that was ever forgotten.
-            let given_up = KeyRange::all().from(&remembered(row.low_water)).until(&remembered(low_water));
+            let given_up = row.low_water..low_water;
             row.low_water = low_water;
             row.used = self.now();
             self.put::<Sessions>(&key.session, &row);
-            self.forget(key.session, given_up)?;
+            self.give_up(key.session, given_up)?;
         }
         Ok(None)
+    }
+
+    /// Forgets the results of requests with these numbers.
+    fn give_up(&mut self, session: SessionId, numbers: Range<u64>) -> Result<(), Failure> {
+        let remembered = |sequence| RememberedKey { session, sequence };
+        if numbers.end - numbers.start > LOOKED_UP_MAX {
+            // Not from the session's first number on: the range would walk over all that was ever forgotten.
+            let range = KeyRange::all().from(&remembered(numbers.start)).until(&remembered(numbers.end));
+            return self.forget(session, range);
+        }
+        for key in numbers.map(remembered) {
+            if self.get(Remembered::FAMILY, &key.encode())?.is_some() {
+                self.delete::<Remembered>(&key);
+            }
+        }
+        Ok(())
     }
 
     /// Remembers a result, unless the operation ended its own session.
@@ -282,30 +302,52 @@ pub mod tests {
         assert_eq!(row.claim(block(u64::MAX)).unwrap_err().kind(), ErrorKind::InvalidRequest);
     }
 
-    /// Applies one operation, and gives how many rows that are gone the store walked over for it.
-    fn apply(store: &Store, index: u64, request: Request) -> (FirstResult, u64) {
+    /// Applies one operation, and gives how many rows that are gone the store walked over for it, and how many walks it
+    /// began.
+    fn apply(store: &Store, index: u64, request: Request) -> (FirstResult, u64, u64) {
         let batch = Some(Batch { proposed_at: Timestamp::default(), requests: vec![request] });
         let entry = Entry { index, position: Bytes::from_static(b"position"), membership: None, batch };
         let mut counted = PerfContext::default();
         counted.reset();
         let result = store.apply(&[entry]).unwrap().remove(0).remove(0);
-        (result, counted.metric(PerfMetric::InternalDeleteSkippedCount))
+        let (gone, walks) = (PerfMetric::InternalDeleteSkippedCount, PerfMetric::SeekOnMemtableCount);
+        (result, counted.metric(gone), counted.metric(walks))
     }
 
-    #[test]
-    fn the_last_request_of_a_session_costs_no_more_than_the_first() {
+    fn store_with_session() -> (tempfile::TempDir, Store, SessionId) {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path().join("state")).unwrap();
         let opened = apply(&store, 1, Request { key: None, operation: Operation::OpenSession { label: "s".into() } });
         let Ok(Outcome::Session(session)) = opened.0 else { panic!("no session: {opened:?}") };
+        (folder, store, session)
+    }
+
+    #[test]
+    fn the_last_request_of_a_session_costs_no_more_than_the_first() {
+        let (_folder, store, session) = store_with_session();
         set_perf_stats(PerfStatsLevel::EnableCount);
         for sequence in 1..=500 {
             let key = Some(RequestKey { session, sequence, low_water: sequence });
             let operation = Operation::RaiseBlockMark { session, mark: sequence };
-            let (result, walked) = apply(&store, sequence + 1, Request { key, operation });
+            let (result, gone, walks) = apply(&store, sequence + 1, Request { key, operation });
             assert_eq!(result, Ok(Outcome::Done));
-            assert!(walked <= 4, "request {sequence} walked over {walked} rows that were forgotten before");
+            assert!(gone <= 4, "request {sequence} walked over {gone} rows that were forgotten before");
+            assert_eq!(walks, 0, "request {sequence} gives one number up, which takes no walk");
         }
         set_perf_stats(PerfStatsLevel::Disable);
+    }
+
+    #[test]
+    fn whatever_the_step_of_a_mark_all_results_below_it_are_forgotten() {
+        for step in 1..=2 * LOOKED_UP_MAX {
+            let (_folder, store, session) = store_with_session();
+            let requests = (1..=step).map(|sequence| (sequence, 1)).chain([(step + 1, step + 1)]);
+            for (index, (sequence, low_water)) in (2..).zip(requests) {
+                let key = Some(RequestKey { session, sequence, low_water });
+                let operation = Operation::RaiseBlockMark { session, mark: sequence };
+                assert_eq!(apply(&store, index, Request { key, operation }).0, Ok(Outcome::Done));
+            }
+            assert_eq!(store.view().unwrap().check().unwrap(), [], "after a step of {step}");
+        }
     }
 }
