@@ -10,13 +10,14 @@ const RAW: [&str; 3] = ["completions", "fs cat", "repo keys duckdb"];
 
 /// A life with all commands: on which node, the line, and what every object has that it prints. `DIR` is the folder of
 /// the test; `TOKEN` and `JOB` are those that an earlier line printed.
-const STORY: [(usize, &str, &[&str]); 57] = [
+const STORY: [(usize, &str, &[&str]); 58] = [
     (1, "cluster init --first-nodes 1", &["address", "cluster", "context", "tokens"]),
     (1, "cluster status --wait", &["cluster", "leader", "nodes", "ready"]),
     (1, "fs mkdir -p /a/b", &[]),
     (1, "fs put -r DIR/tree /a", &["bytes", "failed", "files"]),
     (1, "fs ls -lR /a", &["kind", "name", "path", "size"]),
     (1, "fs stat /a/tree/file /a/tree", &["lin", "path", "xattrs"]),
+    (1, "fs locks /a /a/tree/file", &[]),
     (1, "fs df", &["capacity_bytes", "inodes"]),
     (1, "quota set /a --bytes 1GiB --inodes 1000", &["bytes_allowed", "path", "state"]),
     (1, "quota set --user 4242 --inodes 1", &["inodes_allowed", "state", "user"]),

@@ -107,6 +107,7 @@ mod tests {
             "fs clone --at monday /report /report-of-monday",
             "--json fs clone --replace /a /b",
             "fs df /photos",
+            "fs locks /photos/a /photos/b",
             "quota set /photos --bytes 10GiB --inodes 100000",
             "quota set --user 1000 --bytes 5GiB",
             "quota show --user 1000",

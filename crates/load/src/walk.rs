@@ -23,8 +23,16 @@ pub struct Walked {
     pub digest: String,
 }
 
-/// Walks a snapshot through each of the nodes; fails if they differ.
+/// Walks a snapshot through each of the nodes, and pins it until that is done; fails if they differ.
 pub async fn walk(sockets: &[PathBuf], snapshot: SnapshotId, tasks: &Tasks) -> Result<Walked> {
+    let session = connect(sockets.iter(), tasks).await?.open_session("walk of a snapshot").await?;
+    session.pin_snapshot(snapshot, "walk of a snapshot").await?;
+    let walked = walk_all(sockets, snapshot, tasks).await;
+    session.close().await?;
+    walked
+}
+
+async fn walk_all(sockets: &[PathBuf], snapshot: SnapshotId, tasks: &Tasks) -> Result<Walked> {
     let mut walks = Vec::with_capacity(sockets.len());
     for socket in sockets {
         let client = connect([socket].into_iter(), tasks).await?;

@@ -23,8 +23,8 @@ pub struct Arguments {
 }
 
 pub async fn run(arguments: Arguments, invocation: &mut Invocation) -> Result<(), CliError> {
-    let client = invocation.connect().await?;
-    let snapshot = arguments.at.find(&client).await?;
+    let reading = arguments.at.open("fs cat", invocation).await?;
+    let (client, snapshot) = (&reading.client, reading.snapshot);
     let output = &mut invocation.output;
     for_each_path(&arguments.paths, output.format(), async |text| {
         let path = path(text)?;
@@ -35,7 +35,8 @@ pub async fn run(arguments: Arguments, invocation: &mut Invocation) -> Result<()
         let reader = client.read_file(found.lin, snapshot).await.map_err(CliError::at(&path))?;
         print(reader, output).await.map_err(CliError::at(&path))
     })
-    .await
+    .await?;
+    reading.finish().await
 }
 
 async fn print(mut reader: FileReader, output: &mut Output) -> Result<(), CliError> {

@@ -38,8 +38,8 @@ pub async fn run(arguments: Arguments, invocation: &mut Invocation) -> Result<()
         let message = format!("{} is not a directory, but there are several sources", to.display());
         return Err(CliError::Usage { message });
     }
-    let client = invocation.connect().await?;
-    let snapshot = arguments.at.find(&client).await?;
+    let reading = arguments.at.open("fs get", invocation).await?;
+    let (client, snapshot) = (reading.client.clone(), reading.snapshot);
     let progress = Arc::new(Progress::new("got", &invocation.output));
     let tasks = invocation.tasks.clone();
     let get = Get { client, tasks, snapshot, to, recursive: arguments.recursive, progress: Arc::clone(&progress) };
@@ -50,7 +50,7 @@ pub async fn run(arguments: Arguments, invocation: &mut Invocation) -> Result<()
     progress.finish();
     show(&total, &mut invocation.output)?;
     match total.failed {
-        0 => Ok(()),
+        0 => reading.finish().await,
         failed => Err(CliError::Partial { failed, what: "the files" }),
     }
 }

@@ -38,8 +38,8 @@ struct Lister<'a> {
 }
 
 pub async fn run(arguments: Arguments, invocation: &mut Invocation) -> Result<(), CliError> {
-    let client = invocation.connect().await?;
-    let snapshot = arguments.at.find(&client).await?;
+    let reading = arguments.at.open("fs ls", invocation).await?;
+    let (client, snapshot) = (reading.client.clone(), reading.snapshot);
     let style = if arguments.long { Style::Long } else { Style::Short };
     let mut lister = Lister { client, output: &mut invocation.output, snapshot, style };
     for_each_path(&arguments.paths, lister.output.format(), async |text| {
@@ -60,7 +60,8 @@ pub async fn run(arguments: Arguments, invocation: &mut Invocation) -> Result<()
             lister.directory(&path, found.lin, |_, _| {}).await
         }
     })
-    .await
+    .await?;
+    reading.finish().await
 }
 
 impl Lister<'_> {

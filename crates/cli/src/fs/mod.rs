@@ -7,6 +7,7 @@ mod df;
 mod get;
 mod link;
 mod list;
+mod locks;
 mod mkdir;
 mod place;
 mod put;
@@ -19,7 +20,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use bytes::Bytes;
 use clap::{Args, Subcommand};
-use client::{Client, FilePath};
+use client::{Client, FilePath, Session};
 use types::{Content, FileKind, NewInode, SnapshotId, SnapshotState};
 
 use crate::error::CliError;
@@ -53,6 +54,8 @@ pub enum Command {
     Ln(link::Arguments),
     /// Show how full the file system is
     Df(df::Arguments),
+    /// Show who has locked files, or ranges of them
+    Locks(locks::Arguments),
 }
 
 /// The state of the file system that is read.
@@ -77,10 +80,43 @@ pub async fn run(command: Command, invocation: &mut Invocation) -> Result<(), Cl
         Command::Clone(arguments) => clone::run(arguments, invocation).await,
         Command::Ln(arguments) => link::run(arguments, invocation).await,
         Command::Df(arguments) => df::run(arguments, invocation).await,
+        Command::Locks(arguments) => locks::run(arguments, invocation).await,
+    }
+}
+
+/// The state of the file system that a command reads for a while: a snapshot is pinned until it is done.
+struct Reading {
+    client: Client,
+    snapshot: Option<SnapshotId>,
+    /// What pins the snapshot.
+    session: Option<Session>,
+}
+
+impl Reading {
+    /// Ends what pins the snapshot. After a failure the invocation does so.
+    async fn finish(self) -> Result<(), CliError> {
+        match self.session {
+            Some(session) => Ok(session.close().await?),
+            None => Ok(()),
+        }
     }
 }
 
 impl At {
+    /// Connects; nobody deletes the snapshot while the command, which says what it is, reads it.
+    async fn open(&self, command: &str, invocation: &mut Invocation) -> Result<Reading, CliError> {
+        if self.snapshot.is_none() {
+            return Ok(Reading { client: invocation.connect().await?, snapshot: None, session: None });
+        }
+        let session = invocation.open_session().await?;
+        let client = session.client().clone();
+        let snapshot = self.find(&client).await?;
+        if let Some(snapshot) = snapshot {
+            session.pin_snapshot(snapshot, &format!("holdfast {command}, process {}", std::process::id())).await?;
+        }
+        Ok(Reading { client, snapshot, session: Some(session) })
+    }
+
     async fn find(&self, client: &Client) -> Result<Option<SnapshotId>, CliError> {
         let Some(name) = &self.snapshot else { return Ok(None) };
         let snapshots = client.snapshots().await?;

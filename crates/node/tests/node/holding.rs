@@ -1,7 +1,7 @@
-//! Files that clients hold open while others remove them.
+//! What lasts as long as a session: files that it holds while others remove them, locks, and pins of snapshots.
 
-use client::Client;
-use types::{ErrorKind, Lin, Name, Outcome};
+use client::{Client, NamedLock};
+use types::{Attributes, ErrorKind, Lin, Lock, LockKind, LockMode, LockRange, Name, Outcome, TakenLock};
 
 use crate::daemons::{Daemons, content, get_lin, put, remove, small};
 
@@ -46,5 +46,37 @@ async fn a_removed_file_is_read_by_who_holds_it_and_goes_with_the_session() {
         if inodes == 1 { Ok(()) } else { Err(format!("{inodes} inodes")) }
     };
     daemons.until("all that nobody holds is gone", is_empty).await;
+    other.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn locks_and_pins_last_as_long_as_the_session_and_are_told_to_others() {
+    let daemons = Daemons::start(1);
+    daemons.form().await;
+    let client = daemons.client(0).await;
+    let [one, other] = ["one", "other"].map(|label| client.open_session(label));
+    let (one, other) = (one.await.unwrap(), other.await.unwrap());
+    let made = other.make_small_files(vec![small("file", b"small")]).await.unwrap();
+    let Ok(Outcome::Inode(Attributes { lin, .. })) = made[0] else { panic!("{made:?}") };
+    let range = LockRange { start: 10, end: 20 };
+    let lock = Lock { kind: LockKind::Range, owner: 7, range, mode: LockMode::Exclusive };
+    one.lock(lin, lock).await.unwrap();
+    let taken = TakenLock { session: one.id(), lock };
+    assert_eq!(other.lock_in_the_way(lin, lock).await.unwrap(), Some(taken));
+    assert_eq!(client.locks(lin).await.unwrap(), [NamedLock { taken, label: "one".into() }]);
+    let refused = other.lock(lin, lock).await.unwrap_err();
+    assert_eq!((refused.kind(), refused.code()), (ErrorKind::Conflict, "locked"), "{refused}");
+    one.unlock(lin, LockKind::Range, 7, LockRange { start: 10, end: 12 }).await.unwrap();
+    other.lock(lin, Lock { range: LockRange { start: 0, end: 12 }, ..lock }).await.unwrap();
+
+    let snapshot = client.create_snapshot("monday").await.unwrap().id;
+    one.pin_snapshot(snapshot, "a long walk").await.unwrap();
+    assert_eq!(client.snapshots().await.unwrap()[0].pins, 1);
+    let refused = client.delete_snapshot(snapshot).await.unwrap_err();
+    assert_eq!((refused.kind(), refused.code()), (ErrorKind::Conflict, "snapshot_pinned"), "{refused}");
+    assert!(refused.to_string().contains("a long walk"), "{refused}");
+    one.close().await.unwrap();
+    other.lock(lin, lock).await.unwrap();
+    client.delete_snapshot(snapshot).await.unwrap();
     other.close().await.unwrap();
 }
