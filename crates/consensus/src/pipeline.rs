@@ -9,6 +9,9 @@
 //! neither its log nor what it knows to be committed back. Entries themselves are sent one request at a time, because they
 //! have to come in order; while they are under way, more come together for the next.
 //!
+//! An answer is told only if no request was taken since its own was sent: that of the newest one speaks for all, and an old
+//! one must not pass for it.
+//!
 //! **Limits.** [`COMMITS_MAX`] requests without entries, and one with. A commit waits for [`COMMIT_WAIT`] at most.
 
 use std::time::Duration;
@@ -29,6 +32,8 @@ const COMMIT_WAIT: Duration = Duration::from_millis(5);
 
 /// What came of one request.
 struct Answered {
+    /// How many requests had been taken when it was sent.
+    number: u64,
     carried_entries: bool,
     result: Result<StreamAppendResult, RpcError>,
     /// Whether the requests behind it still make sense.
@@ -39,6 +44,8 @@ struct Pipeline<'s, S, F> {
     input: S,
     send: F,
     calls: FuturesOrdered<BoxFuture<'s, Answered>>,
+    /// Requests that were taken from the input.
+    taken: u64,
     /// A commit that waits for entries.
     held: Option<AppendRequest>,
     patience: Patience,
@@ -90,7 +97,8 @@ where
     F: Fn(AppendRequest) -> BoxFuture<'s, Result<AppendResponse, RpcError>> + Send + 's,
 {
     let calls = FuturesOrdered::new();
-    let pipeline = Pipeline { input, send, calls, held: None, patience, entries_under_way: false, ended: false };
+    let pipeline =
+        Pipeline { input, send, calls, taken: 0, held: None, patience, entries_under_way: false, ended: false };
     stream::unfold(pipeline, |mut pipeline| async move { Some((pipeline.next().await?, pipeline)) })
 }
 
@@ -104,7 +112,11 @@ where
             let room = !self.ended && !self.entries_under_way && self.calls.len() < COMMITS_MAX;
             tokio::select! {
                 biased;
-                Some(answered) = self.calls.next(), if !self.calls.is_empty() => return Some(self.take(answered)),
+                Some(answered) = self.calls.next(), if !self.calls.is_empty() => {
+                    if let Some(told) = self.take(answered) {
+                        return Some(told);
+                    }
+                }
                 request = self.input.next(), if room => self.accept(request),
                 () = self.patience.is_over(), if self.held.is_some() => self.send_held(),
                 else => return None,
@@ -114,6 +126,7 @@ where
 
     /// Sends entries, and with them what a held commit says; holds a commit, until nothing more can come.
     fn accept(&mut self, request: Option<AppendRequest>) {
+        self.taken += u64::from(request.is_some());
         match request {
             Some(request) if request.entries.is_empty() => self.held = Some(request),
             Some(request) => {
@@ -134,7 +147,7 @@ where
     }
 
     fn send(&mut self, request: AppendRequest) {
-        let carried_entries = !request.entries.is_empty();
+        let (number, carried_entries) = (self.taken, !request.entries.is_empty());
         self.entries_under_way |= carried_entries;
         let previous = request.prev_log_id;
         let last = request.entries.last().map(|entry| entry.log_id()).or(previous);
@@ -144,21 +157,24 @@ where
                 Ok(response) => {
                     let whole = !matches!(&response, AppendResponse::PartialSuccess(reached) if *reached != last);
                     let result = response.into_stream_result(previous, last);
-                    Answered { carried_entries, goes_on: whole && result.is_ok(), result: Ok(result) }
+                    Answered { number, carried_entries, goes_on: whole && result.is_ok(), result: Ok(result) }
                 }
-                Err(error) => Answered { carried_entries, goes_on: false, result: Err(error) },
+                Err(error) => Answered { number, carried_entries, goes_on: false, result: Err(error) },
             }
         }));
     }
 
-    fn take(&mut self, answered: Answered) -> Result<StreamAppendResult, RpcError> {
+    /// Gives an answer on, unless it says nothing of the newest request: openraft dates the word of a follower by the newest
+    /// request that was taken and ends where the answer does, and counts on it for leases and reads (rule P4).
+    fn take(&mut self, answered: Answered) -> Option<Result<StreamAppendResult, RpcError>> {
         self.entries_under_way &= !answered.carried_entries;
         if !answered.goes_on {
             self.ended = true;
             self.held = None;
             self.calls.clear();
+            return Some(answered.result);
         }
-        answered.result
+        (answered.number == self.taken).then_some(answered.result)
     }
 }
 
@@ -268,7 +284,38 @@ mod tests {
             drop(sender);
         };
         let (answered, ()) = tokio::join!(collect(answers), asking);
-        assert_eq!(answered, [Some(7), Some(9)], "and the answers keep their order");
+        assert_eq!(answered, [Some(9)], "which speaks for both");
+    }
+
+    /// The answer to a commit must not be taken for one to a later commit, which has not been sent: a leader that has been
+    /// replaced meanwhile would believe that it leads still.
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_not_told_when_a_later_request_waits() {
+        let (_asker, patience) = patience();
+        let (mut sender, requests) = mpsc::channel(2);
+        let (sent, held_back) = (AtomicUsize::new(0), Notify::new());
+        let mut answers = Box::pin(answers(requests, patience, |_| {
+            let number = sent.fetch_add(1, Ordering::SeqCst);
+            let held_back = &held_back;
+            async move {
+                if number == 0 {
+                    held_back.notified().await;
+                }
+                Ok(AppendResponse::Success)
+            }
+            .boxed()
+        }));
+        sender.send(append(7, 0)).await.expect("it is taken");
+        assert!(answers.next().now_or_never().is_none(), "nothing is answered");
+        let clock = Clock::real();
+        assert!(clock.timeout(2 * COMMIT_WAIT, answers.next()).await.is_err(), "the first is on its way");
+        sender.send(append(7, 0)).await.expect("it is taken");
+        assert!(answers.next().now_or_never().is_none(), "the second is held");
+        held_back.notify_one();
+        assert!(answers.next().now_or_never().is_none(), "the first is answered, and that is not told");
+        assert_eq!(sent.load(Ordering::SeqCst), 1);
+        assert!(answers.next().await.is_some(), "the second is, once it was sent");
+        assert_eq!(sent.load(Ordering::SeqCst), 2);
     }
 
     #[tokio::test]
