@@ -10,7 +10,7 @@ use openraft::entry::RaftEntry;
 use openraft::storage::{ApplyResponder, EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use runtime::{Clock, blocking};
 use tokio::sync::watch;
-use types::{Change, Operation, Request};
+use types::{AttributeChanges, Change, Create, Operation, Request};
 
 use super::{Checkpoint, Shelf, StateError, Stores};
 use crate::metrics::Metrics;
@@ -204,18 +204,17 @@ fn bytes_of(entry: &Entry) -> usize {
     if let EntryPayload::Normal(payload) = &entry.payload { payload.0.len() } else { 0 }
 }
 
-/// Whether all that an entry asks for is quick. A few bytes may also ask for thousands of rows.
+/// Whether all that an entry asks for is quick. A few bytes may also ask for thousands of rows: whatever replaces or cuts
+/// something drops its extents, and a move looks at all directories above.
 fn is_quick(entry: &StoreEntry) -> bool {
     let is_quick = |request: &Request| match &request.operation {
         Operation::Change(change) => matches!(
             change,
-            Change::Create(_)
+            Change::Create(Create { replace: false, .. })
                 | Change::Link { .. }
-                | Change::Rename(_)
-                | Change::SetAttributes { .. }
+                | Change::SetAttributes { changes: AttributeChanges { size: None, .. }, .. }
                 | Change::SetXattr { .. }
                 | Change::RemoveXattr { .. }
-                | Change::Write { .. }
         ),
         operation => matches!(operation, Operation::Tick { .. }),
     };
@@ -245,7 +244,7 @@ fn store_entry(entry: &Entry) -> Result<StoreEntry, StateError> {
 
 #[cfg(test)]
 mod tests {
-    use types::{AttributeChanges, Batch, Lin, SnapshotId, Timestamp};
+    use types::{Batch, Lin, SnapshotId, Timestamp};
 
     use super::*;
 
@@ -262,5 +261,7 @@ mod tests {
         assert!(is_quick(&entry(&[])));
         assert!(is_quick(&entry(&[&quick, &quick])));
         assert!(!is_quick(&entry(&[&quick, &slow])));
+        let cut = AttributeChanges { size: Some(0), ..AttributeChanges::default() };
+        assert!(!is_quick(&entry(&[&Change::SetAttributes { lin: Lin::ROOT, changes: cut }])));
     }
 }
