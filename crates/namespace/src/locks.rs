@@ -95,10 +95,14 @@ impl Transaction<'_> {
 
     /// Clears some locks away of a session that has ended.
     pub fn forget_some_locks(&mut self, session: SessionId) -> Result<(), StoreError> {
+        // One walk: each that began anew would step over what those before it have deleted.
+        let locked = self.rows::<Locked>(KeyRange::prefix(session.encode())).take(FORGOTTEN_AT_ONCE_MAX);
+        let locked: Vec<LockedKey> = locked.map(|row| row.map(|(key, _)| key)).collect::<Result<_, _>>()?;
         let mut forgotten = 0;
-        while forgotten < FORGOTTEN_AT_ONCE_MAX {
-            let next = self.rows::<Locked>(KeyRange::prefix(session.encode())).next().transpose()?;
-            let Some((key, _)) = next else { break };
+        for key in locked {
+            if forgotten >= FORGOTTEN_AT_ONCE_MAX {
+                break;
+            }
             let locks = self.lock_keys(key.locks())?;
             locks.iter().for_each(|lock| self.delete::<Locks>(lock));
             self.delete::<Locked>(&key);

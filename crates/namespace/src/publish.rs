@@ -93,7 +93,7 @@ impl Transaction<'_> {
 }
 
 /// Checks what can be told from the extents alone.
-fn check_shape(extents: &[NewExtent]) -> Result<(), OperationError> {
+pub fn check_shape(extents: &[NewExtent]) -> Result<(), OperationError> {
     if extents.len() > EXTENTS_MAX {
         let what = "the number of extents".to_owned();
         return Err(OperationError::OutOfRange { what, value: extents.len() as u64, limit: EXTENTS_MAX as u64 });

@@ -28,14 +28,19 @@ impl Transaction<'_> {
         let range = FileRange { start: end, end: end + bytes.len() as u64 };
         self.clear_range(content, range, EXTENTS_MAX)?;
         let last = self.last_runs(content, end)?;
-        let held: u64 = last.iter().filter(|(_, run)| is_tail(run)).map(|(_, run)| run.length()).sum();
+        let tails = || last.iter().filter(|(_, run)| is_tail(run));
+        // What this operation has brought out of the inode could not be cut before.
+        let is_fresh = content.since == self.revision();
+        let held: u64 = if is_fresh { 0 } else { tails().map(|(_, run)| run.length()).sum() };
         if held + bytes.len() as u64 > TAIL_LENGTH_MAX as u64 {
-            let from = last.iter().rfind(|(_, run)| is_tail(run)).map_or(end, |(key, _)| key.offset);
+            let from = tails().last().map_or(end, |(key, _)| key.offset);
             return Err(OperationError::TailFull { lin: content.lin, from }.into());
         }
         let (key, row) = match last.first() {
             Some((key, run @ RunRow::Tail(before)))
-                if end_of(key.offset, run) == end && before.len() < GROWING_LENGTH_MAX =>
+                if end_of(key.offset, run) == end
+                    && before.len() < GROWING_LENGTH_MAX
+                    && before.len() + bytes.len() <= TAIL_LENGTH_MAX =>
             {
                 (*key, [&before[..], bytes].concat().into())
             }

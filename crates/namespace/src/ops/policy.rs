@@ -32,7 +32,10 @@ pub fn create(tx: &mut Transaction<'_>, name: &str, roots: &[Root], site: SiteId
         return Err(out_of_range("the number of roots", roots.len(), ROOTS_MAX).into());
     }
     for root in roots {
-        tx.inode(root.lin)?;
+        // One without a name is in no set: it is there while a session holds it.
+        if tx.inode(root.lin)?.row.nlink == 0 {
+            return Err(OperationError::NoInode { lin: root.lin }.into());
+        }
     }
     let number = tx.revision().0;
     let (name, roots) = (name.to_owned(), roots.to_vec());

@@ -8,6 +8,7 @@ use crate::error::{Failure, StoreError};
 use crate::extents::{FileRange, end_of};
 use crate::history::Moment;
 use crate::keys::{ContentKey, ExtentKey};
+use crate::publish::{EXTENTS_MAX, check_shape};
 use crate::rows::Body;
 use crate::transaction::Transaction;
 use crate::tree;
@@ -21,10 +22,12 @@ pub fn rewrite(tx: &mut Transaction<'_>, rewrite: &Rewrite) -> Result<Outcome, F
     let inode = tx.file(lin)?;
     let range = clear::range(offset, length)?;
     expect_exact(extents, range)?;
+    check_shape(extents)?;
     let changed = OperationError::RangeChanged { lin, offset };
     let Body::Extents(since) = inode.row.body else { return Err(changed.into()) };
     let content = ContentKey { lin, since };
-    if !has_been_since(tx, content, range, as_of)? {
+    // Nobody has read what is to come.
+    if as_of >= tx.revision() || !has_been_since(tx, content, range, as_of)? {
         return Err(changed.into());
     }
     tx.publish(content, extents)?;
@@ -38,15 +41,16 @@ fn has_been_since(
     range: FileRange,
     as_of: Revision,
 ) -> Result<bool, StoreError> {
+    let mut runs = tree::runs(tx, Moment::Head, ExtentKey { content, offset: range.start })?.take(EXTENTS_MAX);
     let mut covered = range.start;
-    for found in tree::runs(tx, Moment::Head, ExtentKey { content, offset: range.start })? {
-        let (key, version) = found?;
-        if covered >= range.end || key.offset > covered || version.revision > as_of {
-            break;
+    while covered < range.end {
+        let Some((key, version)) = runs.next().transpose()? else { return Ok(false) };
+        if key.offset > covered || version.revision > as_of {
+            return Ok(false);
         }
         covered = end_of(key.offset, &version.row);
     }
-    Ok(covered >= range.end)
+    Ok(true)
 }
 
 /// Refuses extents that leave some of the range, or reach out of it.

@@ -99,6 +99,27 @@ fn a_full_tail_takes_no_more_until_it_is_cut() {
 }
 
 #[test]
+fn an_append_to_a_file_in_its_inode_finds_no_full_tail_that_nobody_could_cut() {
+    let (mut world, session) = World::with_pool();
+    let lin = world.file(Lin::ROOT, "log");
+    world.append_bytes(lin, &[1; 4000]);
+    assert_eq!(world.append_bytes(lin, &[2; 65_000]), 4000);
+    assert_eq!(world.lengths(lin), [(0, 4000), (4000, 65_000)]);
+    let refused = world.append(lin, Content::Inline(Bytes::from_static(&[3; 100])));
+    assert_eq!(refused, Err(OperationError::TailFull { lin, from: 0 }));
+    let as_of = world.changed(lin);
+    world.rewrite(lin, as_of, vec![extent(session, 1, 0, 69_000)]).unwrap();
+    assert_eq!(world.append_bytes(lin, &[3; 100]), 69_000);
+}
+
+#[test]
+fn nobody_rewrites_what_is_to_come() {
+    let (mut world, session, lin) = tailed("log", 9000);
+    let rewritten = world.rewrite(lin, Revision(u64::MAX), vec![extent(session, 1, 0, 9000)]);
+    assert_eq!(rewritten, Err(OperationError::RangeChanged { lin, offset: 0 }));
+}
+
+#[test]
 fn tails_between_other_extents_are_bounded_as_well() {
     let (mut world, _, lin) = tailed("sparse", 40_000);
     let changes = AttributeChanges { size: Some(1 << 20), ..AttributeChanges::default() };
