@@ -122,6 +122,12 @@ pub enum ClientError {
         /// Where in the file.
         offset: u64,
     },
+    /// A file was made shorter, or emptied and written anew, by somebody else.
+    #[error("inode {lin} was cut or emptied while it was read: read it again")]
+    FileChanged {
+        /// The file.
+        lin: Lin,
+    },
     /// It is not a file.
     #[error("inode {lin} is no regular file")]
     NotAFile {
@@ -142,7 +148,7 @@ impl ClientError {
             Self::Refused { failure, .. } => failure.kind,
             Self::BadAnswer { .. } | Self::AnswerCount { .. } | Self::WrongBlock { .. } => ErrorKind::Internal,
             Self::Path(error) => error.kind(),
-            Self::SessionOver { .. } => ErrorKind::Conflict,
+            Self::SessionOver { .. } | Self::FileChanged { .. } => ErrorKind::Conflict,
             Self::NoAnswer { .. } | Self::OutcomeUnknown { .. } | Self::NoPlacement | Self::Interrupted => {
                 ErrorKind::Unavailable
             }
@@ -165,6 +171,7 @@ impl ClientError {
             Self::NoPlacement => "no_placement",
             Self::Damaged { .. } | Self::DamagedCopy { .. } => "damaged_block",
             Self::BadExtent { .. } => "bad_extent",
+            Self::FileChanged { .. } => "file_changed",
             Self::NotAFile { .. } => "wrong_kind",
             Self::Interrupted => "interrupted",
         }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use runtime::blocking;
-use types::{BlockId, Extent, FileKind, Lin, Run, SnapshotId, Tail};
+use types::{BlockId, Extent, FileKind, Lin, Revision, Run, SnapshotId, Tail};
 use wire::{InvalidMessage, code};
 
 use crate::background::Pending;
@@ -45,6 +45,8 @@ pub struct FileReader {
     lin: Lin,
     snapshot: Option<SnapshotId>,
     size: u64,
+    /// The operation that began the content.
+    since: Revision,
     ready: VecDeque<Piece>,
     fetches: VecDeque<Fetch>,
     runs: VecDeque<Run>,
@@ -95,9 +97,10 @@ impl Client {
         match content {
             StoredContent::Inline(bytes) if bytes.is_empty() => {}
             StoredContent::Inline(bytes) => reader.ready.push_back(Piece { offset: 0, bytes }),
-            StoredContent::Runs { runs, next_offset } => {
+            StoredContent::Runs { runs, next_offset, since } => {
                 reader.runs = runs.into();
                 reader.next_offset = next_offset;
+                reader.since = since;
             }
         }
         Ok(reader)
@@ -112,6 +115,7 @@ impl FileReader {
             lin,
             snapshot: None,
             size: runs.last().map_or(0, Run::end),
+            since: Revision::default(),
             ready: VecDeque::new(),
             fetches: VecDeque::new(),
             runs: runs.into(),
@@ -130,7 +134,7 @@ impl FileReader {
     /// The next bytes, in the order of their offsets; what lies between two pieces is a hole. `None` at the end.
     ///
     /// # Errors
-    /// When blocks cannot be had, or are damaged.
+    /// When blocks cannot be had, or are damaged; when the file was emptied or cut since it was begun to be read.
     pub async fn next(&mut self) -> Result<Option<Piece>, ClientError> {
         loop {
             if let Some(piece) = self.ready.pop_front() {
@@ -161,7 +165,11 @@ impl FileReader {
                 let Some(offset) = self.next_offset.take() else { break };
                 // Boxed, because few files have so many extents and every reader would be as large as this call.
                 let page = Box::pin(self.client.read_runs(self.lin, offset, self.snapshot)).await?;
-                self.runs = page.runs.iter().filter_map(|run| run.part(offset, u64::MAX)).collect();
+                // What is not there any more would be taken for a hole.
+                if page.since != self.since || page.size < self.size {
+                    return Err(ClientError::FileChanged { lin: self.lin });
+                }
+                self.runs = page.runs.iter().filter_map(|run| run.part(offset, self.size)).collect();
                 self.next_offset = page.next_offset;
                 continue;
             }

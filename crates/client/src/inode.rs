@@ -31,6 +31,8 @@ pub enum StoredContent {
         runs: Vec<Run>,
         /// Where further ones begin.
         next_offset: Option<u64>,
+        /// The operation that began the content.
+        since: Revision,
     },
 }
 
@@ -43,6 +45,10 @@ pub struct RunPage {
     pub next_offset: Option<u64>,
     /// The last operation that changed anything of the file.
     pub changed: Revision,
+    /// The length of the file, in bytes.
+    pub size: u64,
+    /// The operation that began the content: a file that is emptied goes on with another. 0 if it is kept inline.
+    pub since: Revision,
 }
 
 /// An entry of a directory.
@@ -104,7 +110,7 @@ fn content(content: v1::StoredContent) -> Result<StoredContent, InvalidMessage> 
     Ok(match content.content.ok_or(InvalidMessage::Missing { field: "content" })? {
         stored_content::Content::Inline(bytes) => StoredContent::Inline(bytes),
         stored_content::Content::Runs(v1::Runs { runs }) => {
-            StoredContent::Runs { runs: each(runs)?, next_offset: content.next_offset }
+            StoredContent::Runs { runs: each(runs)?, next_offset: content.next_offset, since: Revision(content.since) }
         }
     })
 }

@@ -177,7 +177,13 @@ impl Client {
         let send = |to: wire::Connection| async move { to.namespace().read_runs(request).await };
         let page = self.router().call(action, send).await?;
         let runs = each(page.runs).map_err(|source| ClientError::BadAnswer { action, source })?;
-        Ok(RunPage { runs, next_offset: page.next_offset, changed: Revision(page.changed) })
+        Ok(RunPage {
+            runs,
+            next_offset: page.next_offset,
+            changed: Revision(page.changed),
+            size: page.size,
+            since: Revision(page.since),
+        })
     }
 
     /// How full the file system is; of a directory whose content counts for quotas, how full the tightest of them is.

@@ -76,3 +76,26 @@ async fn a_block_of_a_snapshot_that_is_gone_is_lost() {
     let read = read_while_merged(&cluster, &client, Some(SnapshotId(1)), 0).await;
     assert_eq!(read, Err(code::NO_BLOCK.to_owned()));
 }
+
+/// What lies behind the end by now would be read as a hole, and the reader's file be one of zeros.
+#[tokio::test]
+async fn a_file_that_is_emptied_while_it_is_read_is_not_read_as_zeros() {
+    let cluster = Cluster::start();
+    let client = cluster.client().await;
+    let (_, lin) = in_pieces(&cluster).await;
+    let mut reader = client.read_file(lin, None).await.unwrap();
+    {
+        let mut state = cluster.state();
+        let file = state.files.values_mut().find(|file| file.lin == lin).unwrap();
+        let old = std::mem::take(&mut file.extents);
+        (file.inline, file.size) = (b"abc".to_vec().into(), 3);
+        state.copies.retain(|(block, _), _| !old.values().any(|new| new.extent.block == *block));
+    }
+    let ended = loop {
+        match reader.next().await {
+            Ok(Some(_)) => {}
+            ended => break ended,
+        }
+    };
+    assert_eq!(ended.map_err(|error| error.code().to_owned()), Err("file_changed".to_owned()));
+}

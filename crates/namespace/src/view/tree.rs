@@ -67,6 +67,10 @@ pub struct Runs {
     pub next: Option<u64>,
     /// The last operation that changed anything of the file.
     pub changed: Revision,
+    /// The length of the file, in bytes.
+    pub size: u64,
+    /// The operation that began the content: a file that is emptied goes on with another. None if it is kept inline.
+    pub since: Option<Revision>,
 }
 
 /// What a search in a file comes to.
@@ -143,8 +147,9 @@ impl View {
     /// The LIN is not there or not a file, or the store failed.
     pub fn runs(&self, lin: Lin, offset: u64, limit: usize) -> Result<Runs, Failure> {
         let Dated { revision: changed, row } = tree::inode(&*self.rows, self.moment, lin)?;
-        let mut page = Runs { runs: Vec::new(), next: None, changed };
+        let mut page = Runs { runs: Vec::new(), next: None, changed, size: row.size, since: None };
         let Body::Extents(since) = row.expect_file(lin)?.body else { return Ok(page) };
+        page.since = Some(since);
         let (content, mut tails) = (ContentKey { lin, since }, 0);
         for found in tree::runs(&*self.rows, self.moment, ExtentKey { content, offset })? {
             let (key, version) = found?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ::namespace::{NamedLock, Runs, Sought, View};
 use runtime::blocking;
 use tonic::{Request, Response, Status};
-use types::{Change, Lin, Lock, Name, Operation, Outcome, RequestKey, Seek, SessionId, SnapshotId};
+use types::{Change, Lin, Lock, Name, Operation, Outcome, RequestKey, Revision, Seek, SessionId, SnapshotId};
 use wire::v1::namespace_server::Namespace;
 use wire::v1::seek_file_response::Found;
 use wire::{InvalidMessage, Numbered as _, v1};
@@ -155,9 +155,10 @@ impl Namespace for NamespaceService {
         let v1::ReadRunsRequest { lin, offset, limit, snapshot } = request.into_inner();
         let limit = limit.clamp(1, PAGE_MAX) as usize;
         let read = move |view: View| Ok(view.runs(Lin(lin), offset, limit)?);
-        let Runs { runs, next, changed } = self.read_at(snapshot, read).await?;
+        let Runs { runs, next, changed, size, since } = self.read_at(snapshot, read).await?;
         let runs = runs.into_iter().map(Into::into).collect();
-        Ok(Response::new(v1::ReadRunsResponse { runs, next_offset: next, changed: changed.0 }))
+        let since = since.map_or(0, Revision::get);
+        Ok(Response::new(v1::ReadRunsResponse { runs, next_offset: next, changed: changed.0, size, since }))
     }
 
     async fn seek_file(&self, request: Request<v1::SeekFileRequest>) -> Result<Response<v1::SeekFileResponse>, Status> {

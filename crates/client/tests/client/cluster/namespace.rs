@@ -87,7 +87,7 @@ impl Namespace for Node {
         let state = self.state();
         let file = state.files.values().find(|file| file.lin.0 == lin).unwrap();
         let runs = runs(file).filter(|run| run.end() > offset).map(Into::into).collect();
-        Ok(Response::new(v1::ReadRunsResponse { runs, ..Default::default() }))
+        Ok(Response::new(v1::ReadRunsResponse { runs, size: file.size, ..Default::default() }))
     }
 
     async fn seek_file(
@@ -129,7 +129,7 @@ fn inode(file: &File) -> v1::Inode {
         true => Content::Inline(file.inline.clone()),
         false => Content::Runs(v1::Runs { runs }),
     };
-    let content = Some(v1::StoredContent { content: Some(content), next_offset: None });
+    let content = Some(v1::StoredContent { content: Some(content), next_offset: None, ..Default::default() });
     v1::Inode { attributes: Some(attributes(file).into()), content, ..Default::default() }
 }
 

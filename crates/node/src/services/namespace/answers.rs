@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use namespace::{Runs, StoredContent, View};
 use prost::Message as _;
-use types::{Account, FileKind, Lin, Name, Quota};
+use types::{Account, FileKind, Lin, Name, Quota, Revision};
 use wire::{Failure, v1};
 
 use crate::NodeError;
@@ -96,10 +96,11 @@ fn inode(
         StoredContent::Target(target) => inode.target = target,
         StoredContent::Inline(bytes) if request.with_content => inode.content = Some(inline(bytes)),
         StoredContent::Extents if request.with_content => {
-            let Runs { runs, next, .. } = view.runs(lin, 0, RUNS_WITH_DESCRIPTION)?;
+            let Runs { runs, next, since, .. } = view.runs(lin, 0, RUNS_WITH_DESCRIPTION)?;
             let runs = runs.into_iter().map(Into::into).collect();
             let content = v1::stored_content::Content::Runs(v1::Runs { runs });
-            inode.content = Some(v1::StoredContent { content: Some(content), next_offset: next });
+            let since = since.map_or(0, Revision::get);
+            inode.content = Some(v1::StoredContent { content: Some(content), next_offset: next, since });
         }
         StoredContent::Device(device) => inode.device = Some(device.into()),
         StoredContent::Entries | StoredContent::Nothing | StoredContent::Inline(_) | StoredContent::Extents => {}
@@ -108,7 +109,7 @@ fn inode(
 }
 
 fn inline(bytes: Bytes) -> v1::StoredContent {
-    v1::StoredContent { content: Some(v1::stored_content::Content::Inline(bytes)), next_offset: None }
+    v1::StoredContent { content: Some(v1::stored_content::Content::Inline(bytes)), next_offset: None, since: 0 }
 }
 
 /// A page of a directory.
